@@ -1,0 +1,30 @@
+"""Floor 0: types, errors, checks, named trees, keys, and the factories everything is made with."""
+
+from jaxann.core.config import from_config, to_config
+from jaxann.core.errors import CheckpointError, DivergedError, DivergedWarning, InputError, MissingDependencyError
+from jaxann.core.factories import batch_axes, factory, is_product
+from jaxann.core.keys import fold_name
+from jaxann.core.products import Initializer, Layer, Metric, Optimizer, Schedule
+from jaxann.core.trees import flatten_named, map_named, unflatten_named
+
+__all__ = [
+    "CheckpointError",
+    "DivergedError",
+    "DivergedWarning",
+    "Initializer",
+    "InputError",
+    "Layer",
+    "Metric",
+    "MissingDependencyError",
+    "Optimizer",
+    "Schedule",
+    "batch_axes",
+    "factory",
+    "flatten_named",
+    "fold_name",
+    "from_config",
+    "is_product",
+    "map_named",
+    "to_config",
+    "unflatten_named",
+]

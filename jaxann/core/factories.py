@@ -1,0 +1,324 @@
+"""`@factory`: a function whose product remembers how it was made, and is a pytree.
+
+Everything a user builds (a layer, an optimizer, a schedule, an initializer, a metric) is the product of a lower-case
+factory function. The product keeps the factory and its arguments:
+
+- **numbers and arrays are its leaves** (learning rate, decay, dropout rate), so that they can be traced, batched with
+  `vmap`, differentiated, and changed without compiling anew;
+- **the rest is its static structure** (sizes, names, flags, functions): two products with equal structure share one
+  compiled program, however often they are rebuilt;
+- products nest: a model holds layers, a chain holds optimizers, an optimizer holds a schedule.
+
+The functions behind the product (`init` and `apply`, `init` and `update`, ...) are built from the arguments when they
+are first asked for. Flattening and unflattening never builds anything, so it is safe with tracers, shapes, `None`, or
+whatever `jax.tree.map` puts in the place of a number. Calling a factory builds once, at once: that is when the checks
+in its body speak.
+
+A value is static when its name is listed in `static=`, or when it is a string, a flag, `None`, a dtype, or a function.
+Which arguments are static is decided when the product is made and kept from then on.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from typing import Any, Self, TypeVar
+
+import jax
+import numpy as np
+
+from jaxann.core.checks import check_choice, fail, is_concrete
+
+__all__ = ["Product", "batch_axes", "factory", "is_product", "known_factories", "known_functions", "named_functions", "product_class"]
+
+P = TypeVar("P", bound="Product")
+_FACTORIES: dict[str, Factory] = {}
+_FUNCTIONS: dict[str, Callable] = {}
+
+
+class Factory:
+    """What a product knows of its maker: the function, its signature, and the product's class."""
+
+    def __init__(self, function: Callable, product: type, static: tuple[str, ...], convert: Mapping[str, Callable]):
+        self.function = function
+        self.signature = inspect.signature(function)
+        self.product = product
+        self.static = static
+        self.convert = dict(convert)
+        self.short_name = function.__name__
+        self.name = _public_name(function)
+        self.public: Callable = function
+        for name in (*static, *convert):
+            if name not in self.signature.parameters:
+                raise TypeError(f"factory {self.short_name}: no argument is called {name!r}")
+
+    def bind(self, args: tuple, kwargs: dict[str, Any]) -> dict[str, Any]:
+        """The call's arguments by name, defaults filled in; an unknown keyword points at the closest known one."""
+        parameters = self.signature.parameters
+        named = [n for n, p in parameters.items() if p.kind is not p.VAR_POSITIONAL]
+        for name in kwargs:
+            if name not in named:
+                check_choice(self.short_name, "each keyword", name, named)
+        try:
+            bound = self.signature.bind(*args, **kwargs)
+        except TypeError as error:
+            raise TypeError(f"{self.short_name}: {error}") from None
+        bound.apply_defaults()
+        return {n: self.convert[n](v) if n in self.convert else v for n, v in bound.arguments.items()}
+
+    def build(self, arguments: Mapping[str, Any]) -> Any:
+        """Run the factory's body on the arguments."""
+        args, kwargs = [], {}
+        for name, parameter in self.signature.parameters.items():
+            if parameter.kind is parameter.VAR_POSITIONAL:
+                args.extend(arguments[name])
+            elif parameter.kind is parameter.KEYWORD_ONLY:
+                kwargs[name] = arguments[name]
+            else:
+                args.append(arguments[name])
+        return self.function(*args, **kwargs)
+
+
+class Product:
+    """What a factory returns: an immutable pytree of the arguments it was made from.
+
+    Products compare by value, print as the call that makes them, and pickle. `arguments` shows what they were made
+    of; `replace(**changes)` makes another.
+    """
+
+    __slots__ = ("_arguments", "_built", "_dynamic", "_factory")
+
+    _factory: Factory
+    _arguments: dict[str, Any]
+    _dynamic: tuple[str, ...]
+    _built: Any
+
+    @classmethod
+    def _make(cls, maker: Factory, arguments: dict[str, Any], dynamic: tuple[str, ...]) -> Self:
+        self = object.__new__(cls)
+        object.__setattr__(self, "_factory", maker)
+        object.__setattr__(self, "_arguments", arguments)
+        object.__setattr__(self, "_dynamic", dynamic)
+        object.__setattr__(self, "_built", None)
+        return self
+
+    def __init__(self, *args: Any, **kwargs: Any):
+        raise TypeError(f"{type(self).__name__} is made by a factory function, see jaxann.core.factory")
+
+    def __setattr__(self, name: str, value: Any):
+        raise AttributeError(f"{self._factory.short_name}: products are immutable; use .replace({name}=...)")
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """The arguments it was made of, defaults included, in the order of the signature (a copy)."""
+        return dict(self._arguments)
+
+    @property
+    def functions(self) -> Any:
+        """What the factory's body returns for these arguments; built once, when first asked for."""
+        if self._built is None:
+            object.__setattr__(self, "_built", self._factory.build(self._arguments))
+        return self._built
+
+    def replace(self, **changes: Any) -> Self:
+        """The same product with some arguments changed; checked like a new call."""
+        maker = self._factory
+        for name in changes:
+            check_choice(f"{maker.short_name}.replace", "each keyword", name, self._arguments)
+        return _make_checked(maker, self._arguments | changes)
+
+    def __repr__(self) -> str:
+        shown = []
+        for name, parameter in self._factory.signature.parameters.items():
+            value = self._arguments[name]
+            if parameter.kind is parameter.VAR_POSITIONAL:
+                shown.extend(_show(v) for v in value)
+            elif parameter.default is parameter.empty or not _same(value, parameter.default):
+                shown.append(f"{name}={_show(value)}")
+        return f"{self._factory.short_name}({', '.join(shown)})"
+
+    def __eq__(self, other: object) -> bool:
+        if self is other:
+            return True
+        if type(self) is not type(other):
+            return NotImplemented
+        mine, my_tree = jax.tree.flatten(self)
+        theirs, their_tree = jax.tree.flatten(other)
+        return my_tree == their_tree and all(map(_same, mine, theirs))
+
+    def __hash__(self) -> int:
+        return hash(jax.tree.structure(self))
+
+    def __reduce__(self):
+        return _restore, (self._factory.public, self._arguments, self._dynamic)
+
+    def _flatten_with_keys(self):
+        children = [(jax.tree_util.GetAttrKey(n), self._arguments[n]) for n in self._dynamic]
+        return children, self._structure()
+
+    def _flatten(self):
+        return [self._arguments[n] for n in self._dynamic], self._structure()
+
+    def _structure(self):
+        fixed = tuple((n, v) for n, v in self._arguments.items() if n not in self._dynamic)
+        return self._factory, fixed, self._dynamic
+
+    @classmethod
+    def _unflatten(cls, structure, children):
+        maker, fixed, dynamic = structure
+        values = dict(fixed) | dict(zip(dynamic, children, strict=True))
+        return cls._make(maker, {n: values[n] for n in maker.signature.parameters}, dynamic)
+
+
+def product_class(cls: type[P]) -> type[P]:
+    """Class decorator that registers a subclass of Product as a pytree."""
+    jax.tree_util.register_pytree_with_keys(cls, cls._flatten_with_keys, cls._unflatten, cls._flatten)
+    return cls
+
+
+def factory(
+    product: type[P], *, static: tuple[str, ...] = (), convert: Mapping[str, Callable] | None = None
+) -> Callable[[Callable[..., Any]], Callable[..., P]]:
+    """Decorate a function so that calling it returns a `product` that knows how it was made.
+
+    Args:
+        product: the class of the result (`Layer`, `Optimizer`, `Schedule`, `Initializer`, `Metric`).
+        static: names of arguments that belong to the structure although they are numbers: sizes, axes, counts that
+            decide shapes. They must be hashable; lists become tuples.
+        convert: functions applied to an argument by name before anything else (say, to accept foreign objects).
+
+    The decorated function checks its arguments and returns what the product class documents. Its name enters the
+    table that `from_config` reads; a function of a module outside jaxann is entered as `module.name`.
+    """
+
+    def decorate(function: Callable[..., Any]) -> Callable[..., P]:
+        maker = Factory(function, product, static, convert or {})
+
+        @functools.wraps(function)
+        def make(*args: Any, **kwargs: Any) -> P:
+            return _make_checked(maker, maker.bind(args, kwargs))
+
+        maker.public = make
+        _FACTORIES[maker.name] = maker
+        return make
+
+    return decorate
+
+
+def is_product(value: Any) -> bool:
+    """Whether a value was made by a factory."""
+    return isinstance(value, Product)
+
+
+def batch_axes(product: P) -> P:
+    """Axes for `jax.vmap` over a product: 0 for every leaf that is an array of members, None for the plain numbers.
+
+        rates = adam(jnp.array([1e-3, 1e-2]))
+        jax.vmap(train, in_axes=(batch_axes(rates),))(rates)
+    """
+    return jax.tree.map(lambda leaf: 0 if np.ndim(leaf) else None, product)
+
+
+def known_factories() -> Mapping[str, Factory]:
+    """The table of factories by public name, such as `layers.dense`."""
+    return _FACTORIES
+
+
+def known_functions() -> Mapping[str, Callable]:
+    """The table of plain functions by public name, such as `activations.relu`."""
+    return _FUNCTIONS
+
+
+def named_functions(*functions: Callable) -> None:
+    """Enter plain functions (activations, losses) in the table, so that a product that holds one can be saved."""
+    for function in functions:
+        _FUNCTIONS[_public_name(function)] = function
+
+
+def _public_name(function: Callable) -> str:
+    module, _, _ = function.__module__.partition(":")
+    parts = module.split(".")
+    room = parts[1] if parts[0] == "jaxann" and len(parts) > 1 else module
+    return f"{room}.{function.__qualname__}"
+
+
+def _make_checked(maker: Factory, arguments: dict[str, Any]) -> Any:
+    values, dynamic = {}, []
+    for name, value in arguments.items():
+        if name in maker.static:
+            values[name] = _hashable(maker.short_name, name, value)
+        elif _is_fixed(value):
+            values[name] = _hashable(maker.short_name, name, value)
+        else:
+            values[name] = _ordered(value)
+            dynamic.append(name)
+    product = maker.product._make(maker, values, tuple(dynamic))
+    _ = product.functions  # the body's checks speak now, not when the product is first used
+    return product
+
+
+def _is_fixed(value: Any) -> bool:
+    """Whether a value is structure by its kind."""
+    if isinstance(value, Product | jax.core.Tracer):
+        return False
+    if isinstance(value, Mapping):
+        return False
+    if isinstance(value, list | tuple):
+        return len(value) == 0 or all(_is_fixed(v) for v in value)
+    if value is None or isinstance(value, str | bytes | bool | np.bool_ | np.dtype | type):
+        return True
+    leaves = jax.tree.leaves(value) if callable(value) else []
+    return len(leaves) == 1 and leaves[0] is value  # a function, not a pytree that can be called
+
+
+def _hashable(function: str, name: str, value: Any) -> Any:
+    if isinstance(value, list | tuple):
+        return tuple(_hashable(function, name, v) for v in value)
+    if isinstance(value, np.integer | np.bool_):
+        return value.item()
+    if isinstance(value, jax.core.Tracer | jax.Array | np.ndarray | Mapping):
+        fail(function, name, "known when the function is built (an int, a string, a function or a tuple of them)", value)
+    return value
+
+
+def _ordered(value: Any) -> Any:
+    """Mappings keep their insertion order; a plain dict would be sorted by JAX."""
+    if isinstance(value, Mapping):
+        return OrderedDict((name, _ordered(v)) for name, v in value.items())
+    if type(value) is list:
+        return tuple(_ordered(v) for v in value)
+    return value
+
+
+def _same(a: Any, b: Any) -> bool:
+    if a is b:
+        return True
+    if not (is_concrete(a) and is_concrete(b)):
+        return False
+    if isinstance(a, Product) or isinstance(b, Product) or callable(a) or callable(b):
+        return bool(a == b)
+    try:
+        return bool(np.array_equal(a, b, equal_nan=np.asarray(a).dtype.kind == "f"))
+    except (TypeError, ValueError):
+        return False
+
+
+def _show(value: Any) -> str:
+    if isinstance(value, Product):
+        return repr(value)
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{k!r}: {_show(v)}" for k, v in value.items()) + "}"
+    if isinstance(value, tuple):
+        return "(" + ", ".join(map(_show, value)) + ("," if len(value) == 1 else "") + ")"
+    if callable(value) and hasattr(value, "__name__"):
+        return value.__name__
+    if isinstance(value, jax.Array | np.ndarray | np.generic) and is_concrete(value):
+        return f"{value.item():.7g}" if np.ndim(value) == 0 else np.array2string(np.asarray(value), separator=", ", threshold=8)
+    return repr(value)
+
+
+def _restore(public: Callable, arguments: dict[str, Any], dynamic: tuple[str, ...]) -> Any:
+    maker = next(m for m in _FACTORIES.values() if m.public is public)
+    return maker.product._make(maker, arguments, dynamic)

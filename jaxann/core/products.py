@@ -1,0 +1,155 @@
+"""The kinds of product: what their factories return and how they are called.
+
+    Layer        init(key, spec) -> (params, state);  apply(params, state, x, *, key, train, mask) -> (y, state)
+    Optimizer    init(params) -> state;               update(grads, state, params) -> (updates, state)
+    Schedule     schedule(step) -> value
+    Initializer  initializer(key, shape, dtype) -> array
+    Metric       init() -> sums;  update(sums, predictions, targets, weights) -> sums;  compute(sums) -> value
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import jax.numpy as jnp
+
+from jaxann.core.checks import check_key
+from jaxann.core.factories import Product, product_class
+from jaxann.core.typing import Array, Key, Params, Spec, State, Updates
+
+__all__ = ["Initializer", "Layer", "Metric", "Optimizer", "Schedule"]
+
+
+def _accepts(function: Callable, name: str) -> bool:
+    code = getattr(function, "__code__", None)
+    return code is not None and name in code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
+
+
+@product_class
+class Layer(Product):
+    """A layer or a whole model. Its factory returns the pair `(init, apply)`."""
+
+    __slots__ = ()
+
+    def init(self, key: Key, spec: Spec) -> tuple[Params, State]:
+        """Parameters and state for inputs like `spec` (an array or anything with `.shape` and `.dtype`).
+
+        Args:
+            key: one typed key, `jax.random.key(seed)`.
+            spec: shape `(..., features)`; leading axes are batch and do not matter.
+
+        Returns:
+            Two nested dicts of arrays with equal nesting of names; `{}` where a layer has none.
+
+        Raises:
+            InputError: the key is not one typed key, or the shape does not fit the layer.
+        """
+        check_key(f"{self._factory.short_name}.init", key)
+        return self.functions[0](key, spec)
+
+    def apply(
+        self,
+        params: Params,
+        state: State,
+        x: Array,
+        *,
+        key: Key | None = None,
+        train: bool = False,
+        mask: Array | None = None,
+    ) -> tuple[Array, State]:
+        """The layer's output, and its new state.
+
+        Args:
+            params, state: from `init`.
+            x: `(batch, ..., features)`.
+            key: randomness for `train=True`; needed if and only if the layer is random.
+            train: training mode; `False` draws nothing and changes no state.
+            mask: `(batch,)`, 1 for a real example and 0 for padding; padding does not count in batch statistics.
+
+        Returns:
+            `(y, state)`; the state keeps its structure, shapes and dtypes.
+        """
+        apply = self.functions[1]
+        if _accepts(apply, "mask"):
+            return apply(params, state, x, key=key, train=train, mask=mask)
+        return apply(params, state, x, key=key, train=train)
+
+
+@product_class
+class Optimizer(Product):
+    """An optimizer or a transformation of gradients. Its factory returns the pair `(init, update)`.
+
+    It unpacks like optax's pair (`init, update = optimizer`), so it works inside `optax.chain` and
+    `flax.nnx.Optimizer`.
+    """
+
+    __slots__ = ()
+
+    def init(self, params: Params) -> Any:
+        """The optimizer's memory for these parameters: a NamedTuple of arrays."""
+        return self.functions[0](params)
+
+    def update(self, grads: Updates, state: Any, params: Params | None = None, **extra: Any) -> tuple[Updates, Any]:
+        """Updates to be *added* to the parameters, and the new memory.
+
+        Args:
+            grads: gradients with the structure of `params`.
+            state: from `init` or the previous `update`.
+            params: the parameters the gradients were taken at.
+            extra: what the trainer knows beside the gradient (`value`); handed on where the rule names it.
+        """
+        update = self.functions[1]
+        return update(grads, state, params, **{n: v for n, v in extra.items() if _accepts(update, n)})
+
+    def __iter__(self) -> Iterator[Callable]:
+        return iter((self.init, self.update))
+
+
+@product_class
+class Schedule(Product):
+    """A value that depends on the step, such as a learning rate. Its factory returns `step -> value`."""
+
+    __slots__ = ()
+
+    def __call__(self, step: Array | int) -> Array:
+        """The value at a step counted from 0; any shape of `step`, the value has the same."""
+        return self.functions(jnp.asarray(step))
+
+
+@product_class
+class Initializer(Product):
+    """A law for initial weights. Its factory returns `(key, shape, dtype) -> array`."""
+
+    __slots__ = ()
+
+    def __call__(self, key: Key, shape: tuple[int, ...], dtype: Any = jnp.float32) -> Array:
+        """An array of this shape and dtype drawn from the law."""
+        check_key(self._factory.short_name, key)
+        return self.functions(key, tuple(shape), dtype)
+
+
+@product_class
+class Metric(Product):
+    """A figure of merit that can be gathered piece by piece. Its factory returns `(init, update, compute)`.
+
+    The pieces are sums, so that any split of the data, merged in any order, gives the whole-array figure.
+    """
+
+    __slots__ = ()
+
+    def init(self) -> Any:
+        """The empty sums: a NamedTuple of arrays."""
+        return self.functions[0]()
+
+    def update(self, sums: Any, predictions: Array, targets: Array, weights: Array | None = None) -> Any:
+        """The sums with more examples counted in; `weights` has the shape of the leading axes, 0 leaves one out."""
+        return self.functions[1](sums, predictions, targets, weights)
+
+    def compute(self, sums: Any) -> Array:
+        """The figure from the sums."""
+        return self.functions[2](sums)
+
+    def __call__(self, predictions: Array, targets: Array, weights: Array | None = None) -> Array:
+        """The figure on whole arrays."""
+        return self.compute(self.update(self.init(), predictions, targets, weights))

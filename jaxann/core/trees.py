@@ -1,0 +1,69 @@
+"""Trees of arrays by name: one dotted name a leaf, used by files, masks, reports and messages."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from jaxann.core.checks import fail
+from jaxann.core.typing import Array
+
+__all__ = ["cast", "count", "flatten_named", "global_norm", "map_named", "sum_of_squares", "unflatten_named"]
+
+
+def flatten_named(tree: Any) -> dict[str, Any]:
+    """Leaves by dotted name, `{"dense0": {"weight": w}}` -> `{"dense0.weight": w}`, in JAX's order (sorted keys)."""
+    leaves, _ = jax.tree_util.tree_flatten_with_path(tree)
+    return {jax.tree_util.keystr(path, simple=True, separator="."): leaf for path, leaf in leaves}
+
+
+def unflatten_named(named: Mapping[str, Any]) -> dict[str, Any]:
+    """Nested dicts from dotted names: the inverse of `flatten_named` for nested dicts.
+
+    Raises:
+        InputError: a name is both a leaf and a branch.
+    """
+    tree: dict[str, Any] = {}
+    for name, leaf in named.items():
+        *branches, last = name.split(".")
+        node = tree
+        for branch in branches:
+            node = node.setdefault(branch, {})
+            if not isinstance(node, dict):
+                fail("unflatten_named", "named", f"without a leaf at {branch!r} on the way to {name!r}", " both")
+        if last in node:
+            fail("unflatten_named", "named", f"without two entries at {name!r}", " both a leaf and a branch")
+        node[last] = leaf
+    return tree
+
+
+def map_named(function: Callable[[str, Any], Any], tree: Any) -> Any:
+    """`function(name, leaf)` on every leaf; the tree keeps its structure."""
+    return jax.tree_util.tree_map_with_path(
+        lambda path, leaf: function(jax.tree_util.keystr(path, simple=True, separator="."), leaf), tree
+    )
+
+
+def cast(tree: Any, dtype: Any) -> Any:
+    """Floating-point leaves in another dtype; integers, flags and keys stay as they are."""
+    return jax.tree.map(lambda a: a.astype(dtype) if jnp.issubdtype(a.dtype, jnp.floating) else a, tree)
+
+
+def count(tree: Any) -> int:
+    """Number of scalars in all leaves."""
+    return sum(leaf.size for leaf in jax.tree.leaves(tree))
+
+
+def sum_of_squares(leaf: Array) -> Array:
+    """Sum of x^2 over one array, in float32 or better, as a scalar."""
+    leaf = leaf.astype(jnp.promote_types(leaf.dtype, jnp.float32))
+    return jnp.sum(leaf * leaf)
+
+
+def global_norm(tree: Any) -> Array:
+    """Euclidean norm of all leaves together, sqrt(sum of x^2), accumulated in float32 or better."""
+    squares = [sum_of_squares(leaf) for leaf in jax.tree.leaves(tree)]
+    return jnp.sqrt(sum(squares[1:], squares[0])) if squares else jnp.zeros(())

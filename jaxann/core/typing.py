@@ -1,0 +1,29 @@
+"""Names for the types that pass between rooms. No logic."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Protocol, TypeAlias
+
+import chex
+import jax
+
+__all__ = ["Array", "Key", "Params", "Scalar", "Spec", "State", "Updates"]
+
+Array: TypeAlias = chex.Array
+Key: TypeAlias = jax.Array  # a scalar typed key, jax.random.key(seed)
+Params: TypeAlias = Any  # nested dicts of arrays with str keys without a dot
+State: TypeAlias = Any  # the same, what a layer carries beside its parameters
+Updates: TypeAlias = Any  # same structure as the parameters, to be added to them
+Scalar: TypeAlias = float | int | jax.Array
+Schedule: TypeAlias = Callable[[Any], Any]
+
+
+class Spec(Protocol):
+    """Anything with a shape and a dtype: an array, a jax.ShapeDtypeStruct, a numpy array."""
+
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+
+    @property
+    def dtype(self) -> Any: ...

@@ -1,0 +1,76 @@
+"""The dense (fully connected) layer, and the change of shape before it."""
+
+from __future__ import annotations
+
+import math
+
+from jaxann.core.checks import check_floating, check_integer, fail
+from jaxann.core.factories import factory
+from jaxann.core.keys import fold_name
+from jaxann.core.products import Initializer, Layer
+from jaxann.initializers import lecun_normal, zeros
+from jaxann.ops import dense as dense_map
+
+__all__ = ["dense", "flatten"]
+
+
+@factory(Layer, static=("units",))
+def dense(
+    units: int,
+    *,
+    use_bias: bool = True,
+    kernel_init: Initializer | None = None,
+    bias_init: Initializer | None = None,
+):
+    """z = x W + b.
+
+    Args:
+        units: number of outputs.
+        use_bias: whether there is a b; leave it out right before a batch normalization, which cancels it.
+        kernel_init: law of W, `lecun_normal()` when None; `initializers.for_activation` picks one.
+        bias_init: law of b, zeros when None.
+
+    Parameters: `weight` `(in, units)`, `bias` `(units,)`, in the dtype of the spec. (PyTorch keeps the transpose.)
+
+    Raises:
+        InputError: units is no positive integer, or x has another number of features than the weight.
+    """
+    check_integer("dense", "units", units)
+
+    def init(key, spec):
+        check_floating("dense", "spec", spec)
+        if len(spec.shape) == 0 or spec.shape[-1] < 1:
+            fail("dense", "spec", "of shape (..., features) with at least one feature", f" shape {tuple(spec.shape)}")
+        params = {"weight": (kernel_init or lecun_normal())(fold_name(key, "weight"), (spec.shape[-1], units), spec.dtype)}
+        if use_bias:
+            params["bias"] = (bias_init or zeros())(fold_name(key, "bias"), (units,), spec.dtype)
+        return params, {}
+
+    def apply(params, state, x, *, key=None, train=False):
+        features = params["weight"].shape[0]
+        if x.ndim == 0 or x.shape[-1] != features:
+            fail("dense", "x", f"of shape (..., {features})", f" shape {x.shape}")
+        if x.dtype != params["weight"].dtype:
+            fail("dense", "x", f"of the weight's dtype {params['weight'].dtype}", f" {x.dtype}")
+        return dense_map(x, params["weight"], params.get("bias")), state
+
+    return init, apply
+
+
+@factory(Layer)
+def flatten():
+    """All axes but the first as one: `(batch, a, b, ...) -> (batch, a b ...)`; no parameters.
+
+    Raises:
+        InputError: x has no axes.
+    """
+
+    def init(key, spec):
+        return {}, {}
+
+    def apply(params, state, x, *, key=None, train=False):
+        if x.ndim == 0:
+            fail("flatten", "x", "of shape (batch, ...)", " a scalar")
+        return x.reshape(x.shape[0], math.prod(x.shape[1:])), state
+
+    return init, apply

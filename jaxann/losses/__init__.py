@@ -1,0 +1,15 @@
+"""Losses `(predictions, targets) -> values`: one value an example or element; the trainer takes the weighted mean."""
+
+from jaxann.losses.classification import (
+    sigmoid_cross_entropy,
+    softmax_cross_entropy,
+    softmax_cross_entropy_dense,
+)
+from jaxann.losses.regression import squared_error
+
+__all__ = [
+    "sigmoid_cross_entropy",
+    "softmax_cross_entropy",
+    "softmax_cross_entropy_dense",
+    "squared_error",
+]

@@ -1,0 +1,5 @@
+"""Whole models, made of layers."""
+
+from jaxann.models.mlp import mlp
+
+__all__ = ["mlp"]

@@ -1,0 +1,60 @@
+"""The multi-layer perceptron."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from jaxann.core.checks import check_integer, check_range, fail
+from jaxann.core.factories import factory
+from jaxann.core.products import Initializer, Layer
+from jaxann.core.typing import Scalar
+from jaxann.initializers import for_activation, lecun_normal
+from jaxann.layers import batch_norm as normalization
+from jaxann.layers import dense, elementwise, sequential
+from jaxann.layers import dropout as drop
+
+__all__ = ["mlp"]
+
+
+@factory(Layer, static=("widths",))
+def mlp(
+    widths: tuple[int, ...],
+    *,
+    activation: str | Callable = "relu",
+    dropout: Scalar | None = None,
+    batch_norm: bool = False,
+    kernel_init: Initializer | None = None,
+):
+    """Dense layers with an activation between them; the output is linear (logits, or the regression itself).
+
+    Args:
+        widths: units of each layer, the output last: `(512, 512, 10)` has two hidden layers; `(10,)` is a linear
+            model.
+        activation: name or function, after each hidden layer.
+        dropout: probability of dropping after each hidden activation; None for no dropout layers.
+        batch_norm: whether to normalize before each hidden activation.
+        kernel_init: law of the hidden weights, the customary one of the activation when None. The output layer has
+            `lecun_normal()`.
+
+    Layers by name: `dense0`, `norm0`, `act0`, `drop0`, `dense1`, ...; input `(..., features)`.
+
+    Raises:
+        InputError: widths are no positive integers, the activation is unknown, or the dropout rate is out of range.
+    """
+    if not isinstance(widths, tuple) or not widths:
+        fail("mlp", "widths", "a tuple of positive integers, the output last", widths, hint="mlp((64, 10))")
+    for width in widths:
+        check_integer("mlp", "each of widths", width)
+    if dropout is not None:
+        check_range("mlp", "dropout", dropout, 0, 1, open_high=True)
+    hidden_init = kernel_init or for_activation(activation)
+    layers: dict[str, Layer] = {}
+    for i, width in enumerate(widths[:-1]):
+        layers[f"dense{i}"] = dense(width, use_bias=not batch_norm, kernel_init=hidden_init)
+        if batch_norm:
+            layers[f"norm{i}"] = normalization()
+        layers[f"act{i}"] = elementwise(activation)
+        if dropout is not None:
+            layers[f"drop{i}"] = drop(dropout)
+    layers[f"dense{len(widths) - 1}"] = dense(widths[-1], kernel_init=lecun_normal())
+    return sequential(layers).functions

@@ -1,0 +1,55 @@
+"""Normalization by mean and variance."""
+
+from __future__ import annotations
+
+import jax.numpy as jnp
+from jax import lax
+
+from jaxann.core.typing import Array, Scalar
+
+__all__ = ["moments", "normalize"]
+
+
+def moments(x: Array, mask: Array | None = None) -> tuple[Array, Array, Array]:
+    """Mean and biased variance over all axes but the last, in float32 or better, by two passes.
+
+    E[x^2] - E[x]^2 would lose all digits for a large mean (1e4 + {0, 1, 2} gives 0 in float32, not 2/3).
+
+    Args:
+        x: `(batch, ..., channels)`.
+        mask: `(batch,)`, 0 leaves an example out; None counts all.
+
+    Returns:
+        `(mean, variance, count)`, of shapes `(channels,)`, `(channels,)` and `()`.
+    """
+    x = x.astype(jnp.promote_types(x.dtype, jnp.float32))
+    axes = tuple(range(x.ndim - 1))
+    if mask is None:
+        mean = jnp.mean(x, axes)
+        centered = x - jnp.broadcast_to(mean, x.shape)
+        return mean, jnp.mean(centered * centered, axes), jnp.asarray(x.size // max(x.shape[-1], 1), x.dtype)
+    weight = jnp.broadcast_to(lax.expand_dims(mask.astype(x.dtype), range(1, x.ndim)), (*x.shape[:-1], 1))
+    count = jnp.sum(weight)
+    safe = jnp.maximum(count, 1)
+    mean = jnp.sum(jnp.where(weight > 0, x, 0), axes) / safe
+    centered = jnp.where(weight > 0, x - jnp.broadcast_to(mean, x.shape), 0)
+    return mean, jnp.sum(centered * centered, axes) / safe, count
+
+
+def normalize(x: Array, mean: Array, variance: Array, scale: Array | None, bias: Array | None, eps: Scalar) -> Array:
+    """y = scale (x - mean) / sqrt(variance + eps) + bias, along the last axis.
+
+    Args:
+        x: `(..., channels)`; computed in the dtype of the statistics, returned in its own.
+        mean, variance: `(channels,)`.
+        scale, bias: `(channels,)` or None.
+        eps: keeps a constant feature from dividing 0 by 0.
+    """
+    wide = mean.dtype
+    factor = lax.rsqrt(variance + jnp.asarray(eps, wide))
+    if scale is not None:
+        factor = factor * scale.astype(wide)
+    y = (x.astype(wide) - jnp.broadcast_to(mean, x.shape)) * jnp.broadcast_to(factor, x.shape)
+    if bias is not None:
+        y = y + jnp.broadcast_to(bias.astype(wide), x.shape)
+    return y.astype(x.dtype)
