@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from jaxann.core.checks import fail
 from jaxann.core.typing import Array
 
-__all__ = ["cast", "count", "flatten_named", "global_norm", "map_named", "sum_of_squares", "unflatten_named"]
+__all__ = ["cast", "count", "flatten_named", "global_norm", "map_named", "sum_of_squares", "unflatten_named", "wide_dtype"]
 
 
 def flatten_named(tree: Any) -> dict[str, Any]:
@@ -47,6 +47,11 @@ def map_named(function: Callable[[str, Any], Any], tree: Any) -> Any:
     )
 
 
+def wide_dtype(dtype: Any) -> Any:
+    """float32 for the 16-bit floats, any other dtype as it is: what sums and statistics are kept in."""
+    return jnp.dtype(jnp.float32) if jnp.dtype(dtype).itemsize == 2 and jnp.issubdtype(dtype, jnp.floating) else dtype
+
+
 def cast(tree: Any, dtype: Any) -> Any:
     """Floating-point leaves in another dtype; integers, flags and keys stay as they are."""
     return jax.tree.map(lambda a: a.astype(dtype) if jnp.issubdtype(a.dtype, jnp.floating) else a, tree)
@@ -59,7 +64,7 @@ def count(tree: Any) -> int:
 
 def sum_of_squares(leaf: Array) -> Array:
     """Sum of x^2 over one array, in float32 or better, as a scalar."""
-    leaf = leaf.astype(jnp.promote_types(leaf.dtype, jnp.float32))
+    leaf = leaf.astype(wide_dtype(leaf.dtype))
     return jnp.sum(leaf * leaf)
 
 

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 from jaxann.core.checks import check_floating, check_range, fail
 from jaxann.core.factories import factory
 from jaxann.core.products import Layer
+from jaxann.core.trees import wide_dtype
 from jaxann.core.typing import Scalar
 from jaxann.ops import moments, normalize
 
@@ -39,7 +40,7 @@ def batch_norm(*, decay: Scalar = 0.9, eps: Scalar = 1e-5, unbiased: bool = Fals
         check_floating("batch_norm", "spec", spec)
         if len(spec.shape) < 1:
             fail("batch_norm", "spec", "of shape (..., channels)", f" shape {tuple(spec.shape)}")
-        shape, wide = spec.shape[-1:], jnp.promote_types(spec.dtype, jnp.float32)
+        shape, wide = spec.shape[-1:], wide_dtype(spec.dtype)
         params = {"scale": jnp.ones(shape, spec.dtype), "bias": jnp.zeros(shape, spec.dtype)}
         return params, {"mean": jnp.zeros(shape, wide), "var": jnp.ones(shape, wide)}
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import jax.numpy as jnp
 from jax import lax
 
+from jaxann.core.trees import wide_dtype
 from jaxann.core.typing import Array
 
 __all__ = ["dense"]
@@ -21,6 +22,6 @@ def dense(x: Array, weight: Array, bias: Array | None = None) -> Array:
     Returns:
         `(..., out)`; the products of 16-bit floats are summed in float32.
     """
-    wide = jnp.promote_types(x.dtype, jnp.float32)
+    wide = wide_dtype(x.dtype)
     z = lax.dot_general(x, weight, (((x.ndim - 1,), (0,)), ((), ())), preferred_element_type=wide).astype(x.dtype)
     return z if bias is None else z + jnp.broadcast_to(bias, z.shape)

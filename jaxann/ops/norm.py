@@ -5,6 +5,7 @@ from __future__ import annotations
 import jax.numpy as jnp
 from jax import lax
 
+from jaxann.core.trees import wide_dtype
 from jaxann.core.typing import Array, Scalar
 
 __all__ = ["moments", "normalize"]
@@ -22,7 +23,7 @@ def moments(x: Array, mask: Array | None = None) -> tuple[Array, Array, Array]:
     Returns:
         `(mean, variance, count)`, of shapes `(channels,)`, `(channels,)` and `()`.
     """
-    x = x.astype(jnp.promote_types(x.dtype, jnp.float32))
+    x = x.astype(wide_dtype(x.dtype))
     axes = tuple(range(x.ndim - 1))
     if mask is None:
         mean = jnp.mean(x, axes)

@@ -15,6 +15,7 @@ import jax.numpy as jnp
 from jaxann.core.checks import check_range, fail
 from jaxann.core.factories import factory
 from jaxann.core.products import Optimizer
+from jaxann.core.trees import wide_dtype
 from jaxann.core.typing import Array, Params, Updates
 from jaxann.schedules import value_at
 
@@ -37,12 +38,12 @@ def apply_updates(params: Params, updates: Updates) -> Params:
 
 def zeros_like(params: Params) -> Params:
     """Zeros in the parameters' shapes, in float32 or better."""
-    return jax.tree.map(lambda p: jnp.zeros(p.shape, jnp.promote_types(p.dtype, jnp.float32)), params)
+    return jax.tree.map(lambda p: jnp.zeros(p.shape, wide_dtype(p.dtype)), params)
 
 
 def widened(tree: Any) -> Any:
     """Every leaf in float32 or better."""
-    return jax.tree.map(lambda a: a.astype(jnp.promote_types(a.dtype, jnp.float32)), tree)
+    return jax.tree.map(lambda a: a.astype(wide_dtype(a.dtype)), tree)
 
 
 def check_learning_rate(function: str, learning_rate: Any) -> None:

@@ -1,0 +1,5 @@
+"""Training: the run as one pure program (`make_run`), its host face (`fit`), `predict` and `evaluate`."""
+
+from jaxann.train.run import Result, Status, make_run
+
+__all__ = ["Result", "Status", "make_run"]

@@ -1,0 +1,194 @@
+"""What a training run is made of, split in two: the static plan, and the traced ingredients.
+
+Two runs with equal plans and equally structured ingredients share one compiled program: another learning rate, dropout
+rate, patience, number of epochs or seed compiles nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxann.core.checks import check_choice, check_count, check_integer, check_range, fail
+from jaxann.core.products import Layer, Metric, Optimizer
+from jaxann.core.typing import Scalar
+from jaxann.layers import as_layer
+from jaxann.metrics import accuracy, r2, rmse, streaming
+from jaxann.optimizers import as_optimizer
+from jaxann.schedules import Plateau
+
+__all__ = [
+    "Ingredients",
+    "Plan",
+    "default_float",
+    "make_plan",
+    "plateaus",
+    "step_count",
+    "streaming_form",
+    "strong",
+    "with_plateaus",
+]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What decides the shape of the program."""
+
+    batch_size: int
+    evaluation_batch_size: int
+    shuffle: bool
+    stops_early: bool
+    restore_best: bool
+    monitor: str
+    mode: str
+    compute_dtype: str | None
+    metrics: tuple[str, ...]
+
+    def columns(self, validated: bool) -> tuple[str, ...]:
+        """The keys of the history, in order."""
+        names = ("loss", "learning_rate", "gradient_norm", *self.metrics)
+        return (*names, "validation_loss", *(f"validation_{m}" for m in self.metrics)) if validated else names
+
+
+class Ingredients(NamedTuple):
+    """What may be traced: products and numbers."""
+
+    model: Layer
+    loss: Any  # jax.tree_util.Partial
+    optimizer: Optimizer
+    metrics: dict[str, Any]  # Metric, or a Partial of a function on whole arrays
+    patience: Scalar
+    min_delta: Scalar
+    most_bad: Scalar
+
+
+def make_plan(
+    function: str,
+    model: Any,
+    loss: Any,
+    optimizer: Any,
+    *,
+    batch_size: int,
+    metrics: Mapping[str, Any] | None,
+    patience: Scalar | None,
+    min_delta: Scalar,
+    monitor: str,
+    mode: str,
+    restore_best: bool | None,
+    shuffle: bool,
+    evaluation_batch_size: int,
+    compute_dtype: str | None,
+    most_bad: Scalar,
+) -> tuple[Plan, Ingredients]:
+    """Check the settings of a run and sort them into static and traced."""
+    model = as_layer(model, function, "model")
+    optimizer = as_optimizer(optimizer, function, "optimizer")
+    if isinstance(loss, str) or not callable(loss):
+        fail(function, "loss", "a function (predictions, targets) -> values", loss, hint="See jaxann.losses.")
+    check_integer(function, "batch_size", batch_size)
+    check_integer(function, "evaluation_batch_size", evaluation_batch_size)
+    if patience is not None:
+        check_count(function, "patience", patience, 1)
+    check_range(function, "min_delta", min_delta, 0)
+    check_choice(function, "mode", mode, ("min", "max"))
+    if compute_dtype is not None:
+        check_choice(function, "compute_dtype", compute_dtype, ("bfloat16", "float16", "float32"))
+    metrics = {} if metrics is None else metrics
+    if not isinstance(metrics, Mapping):
+        fail(function, "metrics", "a dict from name to metric", metrics, hint='metrics={"accuracy": ja.metrics.accuracy}')
+    names = tuple(metrics)
+    for name in names:
+        if not isinstance(name, str) or name in ("loss", "learning_rate", "gradient_norm") or "validation" in name:
+            fail(function, "each metric's name", "a string other than loss, learning_rate, gradient_norm", name)
+    plan = Plan(
+        batch_size=int(batch_size),
+        evaluation_batch_size=int(evaluation_batch_size),
+        shuffle=bool(shuffle),
+        stops_early=patience is not None,
+        restore_best=(patience is not None) if restore_best is None else bool(restore_best),
+        monitor=monitor,
+        mode=mode,
+        compute_dtype=compute_dtype,
+        metrics=names,
+    )
+    check_choice(function, "monitor", monitor, plan.columns(True))
+    parts = {name: _metric(function, name, metric) for name, metric in metrics.items()}
+    ingredients = Ingredients(
+        model, _partial(loss), optimizer, parts, 1 if patience is None else patience, min_delta, most_bad
+    )
+    return plan, ingredients
+
+
+def _partial(function: Any) -> Any:
+    """A function as a pytree: numbers bound by functools.partial become leaves, so changing them compiles nothing."""
+    inner = getattr(function, "func", None)
+    if inner is not None and hasattr(function, "keywords"):
+        return jax.tree_util.Partial(inner, *function.args, **function.keywords)
+    return jax.tree_util.Partial(function)
+
+
+_STREAMING: dict[Callable, Callable[[int], Metric]] = {
+    accuracy: lambda outputs: streaming.accuracy(),
+    rmse: lambda outputs: streaming.rmse(),
+    r2: lambda outputs: streaming.r2(outputs),
+}
+
+
+def _metric(function: str, name: str, metric: Any) -> Any:
+    if isinstance(metric, Metric):
+        return metric
+    if not callable(metric):
+        fail(function, f"metrics[{name!r}]", "a metric function (predictions, targets) -> figure", metric)
+    return _partial(metric)
+
+
+def streaming_form(metric: Any, targets: Any) -> Metric | None:
+    """The streaming form of a metric for these targets; None for a function that has to see whole arrays."""
+    if isinstance(metric, Metric):
+        return metric
+    if metric.args or metric.keywords or metric.func not in _STREAMING:
+        return None
+    return _STREAMING[metric.func](1 if len(targets.shape) < 2 else targets.shape[-1])
+
+
+def strong(tree: Any) -> Any:
+    """Numbers as arrays of the default dtypes, so that 1e-3, np.float32(1e-3) and an array share one program."""
+
+    def one(leaf):
+        if isinstance(leaf, bool | np.bool_) or not isinstance(leaf, int | float | np.number):
+            return leaf
+        kind = int if isinstance(leaf, int | np.integer) else float
+        return np.asarray(leaf, jax.dtypes.canonicalize_dtype(kind))
+
+    return jax.tree.map(one, tree)
+
+
+def plateaus(optimizer: Optimizer) -> list[Plateau]:
+    """The plateau schedules inside an optimizer, in a fixed order."""
+    found = jax.tree.leaves(optimizer, is_leaf=lambda node: isinstance(node, Plateau))
+    return [node for node in found if isinstance(node, Plateau)]
+
+
+def with_plateaus(optimizer: Optimizer, states: tuple) -> Optimizer:
+    """The optimizer with each plateau schedule as it stands."""
+    waiting = iter(states)
+    return jax.tree.map(
+        lambda node: node.at(next(waiting)) if isinstance(node, Plateau) else node,
+        optimizer,
+        is_leaf=lambda node: isinstance(node, Plateau),
+    )
+
+
+def step_count(examples: int, batch_size: int) -> int:
+    """Optimizer steps in an epoch: ceil(examples / batch)."""
+    return -(-examples // batch_size)
+
+
+def default_float() -> Any:
+    """float32, or float64 under jax_enable_x64."""
+    return jnp.result_type(float)
