@@ -1,0 +1,42 @@
+"""jaxann: neural networks on JAX, a whole training run as one compiled program.
+
+    import jax, jaxann as ja
+
+    model = ja.models.mlp((512, 512, 10), dropout=0.2)
+    result = ja.fit(model, ja.losses.softmax_cross_entropy, ja.optimizers.adam(1e-3), (x, y), key=jax.random.key(0),
+                    epochs=20)
+
+Rooms: `models layers activations initializers losses metrics optimizers schedules train data io ops core`.
+"""
+
+from jaxann import activations, core, data, initializers, io, layers, losses, metrics, models, ops, optimizers, schedules, train
+from jaxann.core.errors import CheckpointError, DivergedError, DivergedWarning, InputError, MissingDependencyError
+from jaxann.io import load, save
+from jaxann.train import fit, predict
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "CheckpointError",
+    "DivergedError",
+    "DivergedWarning",
+    "InputError",
+    "MissingDependencyError",
+    "activations",
+    "core",
+    "data",
+    "fit",
+    "initializers",
+    "io",
+    "layers",
+    "load",
+    "losses",
+    "metrics",
+    "models",
+    "ops",
+    "optimizers",
+    "predict",
+    "save",
+    "schedules",
+    "train",
+]

@@ -56,13 +56,19 @@ def check_learning_rate(function: str, learning_rate: Any) -> None:
 def custom(init: Callable, update: Callable):
     """An optimizer from two functions of your own or of another library, such as optax.
 
-    Two products are equal, and share one compiled program, when they hold the same two functions.
+    Two products are equal, and share one compiled program, when they hold the same two functions. They run under
+    JAX's ordinary type promotion, which code of other libraries counts on, whatever the caller has set.
     """
 
-    def call(grads, state, params):
-        return update(grads, state, params)
+    def begin(params):
+        with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
+            return init(params)
 
-    return init, call
+    def call(grads, state, params):
+        with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
+            return update(grads, state, params)
+
+    return begin, call
 
 
 def as_optimizer(value: Any, function: str = "chain", argument: str = "each transform") -> Optimizer:

@@ -108,7 +108,14 @@ def run_epoch(
             row.append(parts.metrics[name](whole.reshape(-1, *whole.shape[2:])[:examples], targets))
     loss = row[0]
     if validation is not None:
-        figures = measure(plan, parts, trained.params, trained.state, validation)
+        figures = measure(
+            parts,
+            trained.params,
+            trained.state,
+            validation,
+            batch_size=plan.evaluation_batch_size,
+            compute_dtype=plan.compute_dtype,
+        )
         row.extend(figures)
         loss = figures[0]
     columns = plan.columns(validation is not None)

@@ -1,60 +1,91 @@
-"""Loss and metrics of a data set inside a program, batch by batch, exactly: sums are gathered, means never averaged."""
+"""Loss and metrics of a data set, batch by batch, exactly: sums are gathered, means never averaged."""
 
 from __future__ import annotations
+
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jax import lax
 
+from jaxann.core.products import Metric
 from jaxann.core.typing import Array, Params, State
 from jaxann.train.objective import apply_in, example_values
-from jaxann.train.plan import Ingredients, Plan, default_float, streaming_form
+from jaxann.train.plan import Ingredients, default_float, streaming_form
 
-__all__ = ["measure"]
+__all__ = ["Sums", "add_batch", "figures", "measure", "nothing"]
 
 
-def measure(plan: Plan, parts: Ingredients, params: Params, state: State, data: tuple) -> list[Array]:
-    """`[loss, *metrics]` of `(x, y, weights)` with the model in evaluation mode.
+class Sums(NamedTuple):
+    """Loss and metrics in the making."""
+
+    loss: Array  # weighted sum of the examples' losses
+    weight: Array
+    metrics: dict[str, Any]  # the sums of each streaming metric
+
+
+def _streams(parts: Ingredients, y: Any) -> dict[str, Metric | None]:
+    return {name: streaming_form(metric, y) for name, metric in parts.metrics.items()}
+
+
+def nothing(parts: Ingredients, y: Any) -> Sums:
+    """The empty sums for targets like `y`."""
+    zero = jnp.zeros((), default_float())
+    return Sums(zero, zero, {n: metric.init() for n, metric in _streams(parts, y).items() if metric is not None})
+
+
+def add_batch(
+    parts: Ingredients, params: Params, state: State, sums: Sums, batch: tuple, compute_dtype: str | None
+) -> tuple[Sums, Array]:
+    """The sums with a batch `(x, y, weights)` counted in, and the batch's predictions, in evaluation mode."""
+    x, y, weights = batch
+    predictions, _ = apply_in(parts.model, params, state, x, compute_dtype=compute_dtype)
+    values = example_values(parts.loss, predictions, y)
+    w = jnp.ones_like(values) if weights is None else weights.astype(values.dtype)
+    metrics = {
+        name: metric.update(sums.metrics[name], predictions, y, weights)
+        for name, metric in _streams(parts, y).items()
+        if metric is not None
+    }
+    loss = sums.loss + jnp.sum(jnp.where(w == 0, 0, w * values)).astype(sums.loss.dtype)
+    return Sums(loss, sums.weight + jnp.sum(w).astype(sums.loss.dtype), metrics), predictions
+
+
+def figures(parts: Ingredients, sums: Sums, y: Array, predictions: Array | None) -> list[Array]:
+    """`[loss, *metrics]`; a function of whole arrays is applied to `predictions` and `y`."""
+    found = [sums.loss / jnp.where(sums.weight == 0, 1, sums.weight)]
+    for name, metric in _streams(parts, y).items():
+        if metric is not None:
+            found.append(metric.compute(sums.metrics[name]))
+        else:
+            found.append(parts.metrics[name](predictions, y))
+    return found
+
+
+def measure(
+    parts: Ingredients, params: Params, state: State, data: tuple, *, batch_size: int, compute_dtype: str | None
+) -> list[Array]:
+    """`[loss, *metrics]` of `(x, y, weights)` inside a program.
 
     All full batches run in a scan and the rest after it at its own size, so nothing is padded.
     """
-    x, y, weights = data
-    streams = {name: streaming_form(metric, y) for name, metric in parts.metrics.items()}
-
-    def batch(sums, rows):
-        xb, yb, wb = rows
-        predictions, _ = apply_in(parts.model, params, state, xb, compute_dtype=plan.compute_dtype)
-        values = example_values(parts.loss, predictions, yb)
-        w = jnp.ones_like(values) if wb is None else wb.astype(values.dtype)
-        total, weight, metric_sums = sums
-        total = total + jnp.sum(jnp.where(w == 0, 0, w * values))
-        metric_sums = {
-            name: metric.update(metric_sums[name], predictions, yb, wb)
-            for name, metric in streams.items()
-            if metric is not None
-        }
-        return (total, weight + jnp.sum(w), metric_sums), predictions if None in streams.values() else None
-
-    zero = jnp.zeros((), default_float())
-    sums = (zero, zero, {name: metric.init() for name, metric in streams.items() if metric is not None})
-    size = min(plan.evaluation_batch_size, x.shape[0])
-    full = x.shape[0] // size * size
+    rows, y = data[0].shape[0], data[1]
+    keeps = None in _streams(parts, y).values()
+    size = min(batch_size, rows)
+    full = rows // size * size
     gathered = []
-    if full == size:
-        sums, out = batch(sums, jax.tree.map(lambda a: a[:full], data))
-        gathered.append(out)
-    else:
+
+    def batch(sums, block):
+        sums, predictions = add_batch(parts, params, state, sums, block, compute_dtype)
+        return sums, predictions if keeps else None
+
+    sums = nothing(parts, y)
+    if full > size:
         blocks = jax.tree.map(lambda a: a[:full].reshape(full // size, size, *a.shape[1:]), data)
         sums, out = lax.scan(batch, sums, blocks)
         gathered.append(jax.tree.map(lambda a: a.reshape(-1, *a.shape[2:]), out))
-    if full < x.shape[0]:
-        sums, out = batch(sums, jax.tree.map(lambda a: a[full:], data))
+    ends = [(0, full)] if full == size else []
+    for first, last in [*ends, *([(full, rows)] if full < rows else [])]:
+        sums, out = batch(sums, jax.tree.map(lambda a, f=first, e=last: a[f:e], data))
         gathered.append(out)
-    total, weight, metric_sums = sums
-    figures = [total / jnp.where(weight == 0, 1, weight)]
-    for name, metric in streams.items():
-        if metric is not None:
-            figures.append(metric.compute(metric_sums[name]))
-        else:
-            figures.append(parts.metrics[name](jnp.concatenate(gathered), y))
-    return figures
+    return figures(parts, sums, y, jnp.concatenate(gathered) if keeps else None)

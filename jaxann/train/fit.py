@@ -1,0 +1,216 @@
+"""`fit`: the host's face of the training program. It runs compiled chunks of epochs and minds the person waiting."""
+
+from __future__ import annotations
+
+import time
+import warnings
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import jax
+import numpy as np
+
+from jaxann.core.checks import check_choice, check_integer, check_key, fail
+from jaxann.core.errors import InputError
+from jaxann.core.trees import count
+from jaxann.core.typing import Array, Key, Scalar
+from jaxann.train.chunk import LONGEST_CHUNK, advance, start
+from jaxann.train.divergence import report
+from jaxann.train.epoch import Carry, Data
+from jaxann.train.inputs import as_data, check_labels
+from jaxann.train.objective import apply_in, example_values
+from jaxann.train.plan import Ingredients, Plan, make_plan, step_count, strong
+from jaxann.train.progress import progress_bar
+from jaxann.train.run import Result, Status, finish, fit_to
+
+__all__ = ["fit"]
+
+_CHUNK_SECONDS = 0.5  # how long Ctrl-C and the bar wait for a chunk
+_BAD_IN_ROW = {"stop": 1, "raise": 1, "skip": 10}
+
+
+def fit(
+    model: Any,
+    loss: Callable[[Array, Array], Array],
+    optimizer: Any,
+    train: tuple,
+    *,
+    key: Key,
+    epochs: int,
+    batch_size: int = 128,
+    validation: tuple | None = None,
+    metrics: Mapping[str, Any] | None = None,
+    patience: Scalar | None = None,
+    min_delta: Scalar = 0.0,
+    monitor: str = "validation_loss",
+    mode: str = "min",
+    restore_best: bool | None = None,
+    shuffle: bool = True,
+    evaluation_batch_size: int = 2048,
+    compute_dtype: str | None = None,
+    on_nonfinite: str = "stop",
+    progress: bool = False,
+    resume: Result | None = None,
+) -> Result:
+    """Train a model: shuffle, step, schedule, evaluate, stop early and keep the best weights, in one compiled program.
+
+    The same program as `make_run`, cut into chunks of epochs. The same key gives the same bits, whatever the chunks.
+    A second call with another learning rate, dropout rate, seed, patience or number of epochs compiles nothing.
+    Ctrl-C ends training after the running chunk at the latest and returns the best so far.
+
+    Args:
+        model: a layer (`jaxann.models.mlp((512, 10))`), or any object with `.init` and `.apply`.
+        loss: `(predictions, targets) -> values`, one an example; the mean is taken here.
+        optimizer: a jaxann optimizer, or an optax one.
+        train: `(x, y)` or `(x, y, weights)`; x `(examples, ...features)`, y `(examples, ...)`, weights `(examples,)`.
+        key: `jax.random.key(seed)`.
+        epochs: passes over the training data, in all (epochs of `resume` included).
+        batch_size: examples an update; at most the number of examples.
+        validation: `(x, y)` evaluated after each epoch.
+        metrics: from name to metric, of the training set (in training mode) and the validation set.
+        patience: epochs without improvement of `monitor` after which training stops; None never stops.
+        min_delta: how much better counts as improved.
+        monitor, mode: key of the history, and whether "min" or "max" is better.
+        restore_best: whether to return the best epoch's weights; by default when `patience` is given.
+        shuffle: whether each epoch has a new order.
+        evaluation_batch_size: examples at a time in validation; no influence on the figures.
+        compute_dtype: "bfloat16" or "float16": layers compute in it, parameters and sums stay float32.
+        on_nonfinite: at a loss or gradient that is not finite, "stop" with the last good (or best) weights and a
+            DivergedWarning; "raise" a DivergedError; "skip" the step, and stop after 10 in a row. A run whose first
+            step is bad always raises: there is nothing good to return.
+        progress: whether to draw a bar.
+        resume: a result of `fit` to go on from, with the same model, optimizer and data; the bits are those of an
+            uninterrupted run.
+
+    Returns:
+        Result: `params` and `state`; `history`, numpy arrays with one value an epoch (`loss`, `learning_rate` at the
+        last step, `gradient_norm` averaged over the steps, each metric, and `validation_...`); `best_epoch`;
+        `epochs_run`; `status`; `diverged_step`; `carry` for `resume`.
+
+    Raises:
+        InputError: an argument is wrong, or shapes, labels or values of the data are; before anything is compiled.
+        DivergedError: see `on_nonfinite`.
+    """
+    check_key("fit", key)
+    check_integer("fit", "epochs", epochs, 0)
+    check_choice("fit", "on_nonfinite", on_nonfinite, _BAD_IN_ROW)
+    plan, parts = make_plan(
+        "fit",
+        model,
+        loss,
+        optimizer,
+        batch_size=batch_size,
+        metrics=metrics,
+        patience=patience,
+        min_delta=min_delta,
+        monitor=monitor,
+        mode=mode,
+        restore_best=restore_best,
+        shuffle=shuffle,
+        evaluation_batch_size=evaluation_batch_size,
+        compute_dtype=compute_dtype,
+        most_bad=_BAD_IN_ROW[on_nonfinite],
+    )
+    data = as_data("fit", "train", train)
+    held_out = None if validation is None else as_data("fit", "validation", validation)
+    data, held_out = _for_model(parts, key, data, held_out)
+    plan = fit_to(plan, "fit", data[0].shape[0], held_out)
+    _check_shapes(plan, parts, key, data, held_out)
+    parts, data, held_out = strong(parts), jax.device_put(data), jax.device_put(held_out)
+
+    carry, rows = _first(plan, parts, key, data, resume)
+    columns = plan.columns(held_out is not None)
+    interrupted = False
+    done = int(carry.epoch)
+    chunk = _first_chunk(plan, data, carry)
+    with progress_bar(progress, epochs=epochs, done=done, examples=data[0].shape[0]) as bar:
+        try:
+            while done < epochs:
+                begun = time.perf_counter()
+                until = min(epochs, done + chunk)
+                after, new = advance(plan, parts, key, carry, np.int32(until), data, held_out)
+                ended = int(after.epoch)
+                rows.append(np.asarray(new)[: ended - done])
+                seconds, ran = time.perf_counter() - begun, ended - done
+                carry, done = after, ended
+                if ran:
+                    bar.advance(done, dict(zip(columns, rows[-1][-1].tolist(), strict=True)))
+                if done < until:
+                    break
+                chunk = min(LONGEST_CHUNK, max(1, int(_CHUNK_SECONDS * ran / max(seconds, 1e-6))))
+        except KeyboardInterrupt:
+            interrupted = True
+
+    table = np.concatenate(rows) if rows else np.empty((0, len(columns)))
+    history = {name: np.ascontiguousarray(table[:, i]) for i, name in enumerate(columns)}
+    result = _on_host(finish(plan, parts, carry, history), carry, interrupted)
+    report(plan, parts, key, carry, data, result, on_nonfinite)
+    return result
+
+
+def _for_model(parts: Ingredients, key: Key, data: tuple, held_out: tuple | None) -> tuple[Data, Any]:
+    """Whole numbers as floating point, unless the model takes them as they are (tokens)."""
+    if np.dtype(data[0].dtype).kind not in "iub":
+        return data, held_out
+    try:
+        spec = jax.ShapeDtypeStruct((1, *data[0].shape[1:]), data[0].dtype)
+        jax.eval_shape(lambda k: parts.model.init(k, spec), key)
+        return data, held_out
+    except InputError:
+        real = lambda d: None if d is None else (d[0].astype(np.float32), *d[1:])  # noqa: E731
+        return real(data), real(held_out)
+
+
+def _check_shapes(plan: Plan, parts: Ingredients, key: Key, data: Data, held_out: Data | None) -> None:
+    """Trace the model on one batch abstractly: wrong shapes and labels are told before anything is compiled."""
+    if held_out is not None and held_out[0].shape[1:] != data[0].shape[1:]:
+        expected = f"of shape (examples, {', '.join(map(str, data[0].shape[1:]))}) as in training"
+        fail("fit", "validation x", expected, f" shape {held_out[0].shape}")
+
+    def forward(key, x, y):
+        params, state = parts.model.init(key, x)
+        predictions, _ = apply_in(parts.model, params, state, x, compute_dtype=plan.compute_dtype)
+        return predictions, example_values(parts.loss, predictions, y)
+
+    for name, part in (("train", data), ("validation", held_out)):
+        if part is not None:
+            x, y = (jax.ShapeDtypeStruct((plan.batch_size, *a.shape[1:]), a.dtype) for a in part[:2])
+            predictions, _ = jax.eval_shape(forward, key, x, y)
+            check_labels("fit", name, part[1], predictions)
+
+
+def _first(plan: Plan, parts: Ingredients, key: Key, data: Data, resume: Result | None) -> tuple[Carry, list]:
+    if resume is None:
+        return start(plan, parts, key, jax.ShapeDtypeStruct((1, *data[0].shape[1:]), data[0].dtype)), []
+    if not isinstance(resume, Result) or resume.carry is None:
+        fail("fit", "resume", "a result of fit", resume)
+    spec = jax.ShapeDtypeStruct((1, *data[0].shape[1:]), data[0].dtype)
+    fresh = jax.eval_shape(lambda p, k: start(plan, p, k, spec), parts, key)
+    shapes = lambda tree: (jax.tree.structure(tree), [(a.shape, a.dtype) for a in jax.tree.leaves(tree)])  # noqa: E731
+    if shapes(fresh) != shapes(resume.carry):
+        fail("fit", "resume", "a result of the same model, optimizer and settings", " one of another structure")
+    return resume.carry, [np.stack([resume.history[name] for name in resume.history], 1)]
+
+
+def _first_chunk(plan: Plan, data: Data, carry: Carry) -> int:
+    """Epochs in the first chunk, from a low guess of the machine's speed (2 GFLOP/s and 0.1 ms a step)."""
+    examples = data[0].shape[0]
+    seconds = examples * count(carry.trained.params) * 6 / 2e9 + 1e-4 * step_count(examples, plan.batch_size)
+    return min(LONGEST_CHUNK, max(1, int(_CHUNK_SECONDS / seconds)))
+
+
+def _on_host(result: Result, carry: Carry, interrupted: bool) -> Result:
+    status = Status.INTERRUPTED if interrupted else Status(int(result.status))
+    loss = result.history["loss"]
+    if len(loss) and np.isfinite(loss[0]) and loss[-1] > 1e6 * max(float(loss[0]), 1e-30):
+        message = f"fit: the loss grew from {loss[0]:.3g} to {loss[-1]:.3g}; a lower learning rate may help."
+        warnings.warn(message, UserWarning, stacklevel=3)
+    return result._replace(
+        best_epoch=int(result.best_epoch),
+        epochs_run=int(result.epochs_run),
+        status=status,
+        diverged_step=int(result.diverged_step),
+        carry=carry,
+    )
+
+

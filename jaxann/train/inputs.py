@@ -1,0 +1,159 @@
+"""Checks of the values a person hands in, once, on the host, before anything is compiled.
+
+Every refusal names the argument, what was given and what is expected. Nothing is changed in place.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import numpy as np
+
+from jaxann.core.checks import fail
+from jaxann.train.plan import default_float
+
+__all__ = ["as_array", "as_data", "check_labels"]
+
+_LARGEST = 1e18  # squares of anything greater overflow float32
+
+
+def as_array(function: str, argument: str, value: Any, *, features: bool) -> jax.Array | np.ndarray:
+    """A checked array of a dtype a program can take: float32 (float64 under x64), bfloat16, int32 or bool.
+
+    Args:
+        function, argument: for the message.
+        value: array, nested list, or anything numpy can read (a DataFrame of numbers).
+        features: whether it is x, which needs an axis of features.
+
+    Raises:
+        InputError: None, a path, text, ragged rows, complex or sparse data, NaN or infinity, numbers too large for
+            float32, or too few axes.
+    """
+    if value is None:
+        fail(function, argument, "an array", None)
+    if isinstance(value, str | bytes):
+        fail(function, argument, "an array", value, hint="A path is not read here; see jaxann.data for readers.")
+    if hasattr(value, "toarray"):
+        size = f"{np.prod(value.shape) * 4:,} bytes"
+        fail(function, argument, "a dense array", f" a sparse one of shape {value.shape}", hint=f"x.toarray() takes {size}.")
+    array = value if isinstance(value, jax.Array) else _read(function, argument, value)
+    if array.ndim < (2 if features else 1):
+        hint = "One feature: x.reshape(-1, 1); one example: x.reshape(1, -1)." if features and array.ndim == 1 else None
+        expected = "of shape (examples, ...features)" if features else "of shape (examples, ...)"
+        fail(function, argument, expected, f" shape {array.shape}", hint=hint)
+    _check_values(function, argument, array)
+    kind = np.dtype(array.dtype).kind
+    if kind == "f" and array.dtype != default_float() and array.dtype.itemsize > 2:
+        return array.astype(default_float())
+    if kind == "f" and array.dtype.itemsize == 2:
+        return array.astype(np.float32)
+    if kind in "iu":
+        return array.astype(np.int32) if array.dtype != np.int32 else array
+    return array
+
+
+def _read(function: str, argument: str, value: Any) -> np.ndarray:
+    try:
+        array = np.asarray(value)
+    except ValueError:
+        lengths = [len(row) if hasattr(row, "__len__") else 0 for row in value]
+        row = next((i for i, n in enumerate(lengths) if n != lengths[0]), 0)
+        got = f" row {row} of length {lengths[row]}, row 0 of length {lengths[0]}"
+        fail(function, argument, "a rectangular array", got)
+    if array.dtype.kind == "O":
+        try:
+            array = array.astype(np.float64)
+        except (TypeError, ValueError):
+            fail(function, argument, "an array of numbers", f" text or objects {_where_text(value, array)}",
+                 hint="Encode text as numbers first.")  # fmt: skip
+    if array.dtype.kind == "c":
+        fail(function, argument, "an array of real numbers", f" {array.dtype}")
+    if array.dtype.kind not in "fiub" and not jax.dtypes.issubdtype(array.dtype, np.floating):
+        fail(function, argument, "an array of numbers", f" {array.dtype}", hint="Encode labels as integers 0..classes-1.")
+    return array if array.dtype.isnative else array.astype(array.dtype.newbyteorder("="))
+
+
+def _where_text(value: Any, array: np.ndarray) -> str:
+    flat = array.reshape(len(array), -1) if array.ndim > 1 else array[:, None]
+    for column in range(flat.shape[1]):
+        for row in range(flat.shape[0]):
+            try:
+                float(flat[row, column])
+            except (TypeError, ValueError):
+                names = getattr(value, "columns", None)
+                label = column if names is None else f"{names[column]!r}"
+                return f"({str(flat[row, column])[:30]!r} in column {label}, row {row})"
+    return ""
+
+
+def _check_values(function: str, argument: str, array: Any) -> None:
+    if jax.dtypes.issubdtype(array.dtype, np.complexfloating):
+        fail(function, argument, "an array of real numbers", f" {array.dtype}")
+    if not jax.dtypes.issubdtype(array.dtype, np.floating):
+        if np.dtype(array.dtype).kind in "iu" and array.size:
+            host = np.asarray(array)
+            if host.dtype.itemsize > 4 and (int(host.max()) > 2**31 - 1 or int(host.min()) < -(2**31)):
+                fail(function, argument, "integers of at most 32 bits", f" {host.dtype} up to {host.max()}")
+        return
+    host = np.asarray(array)
+    # A range that is a number holds neither NaN nor infinity: two passes over the data and no copy of it.
+    if host.size == 0 or (float(host.max()) <= _LARGEST and float(host.min()) >= -_LARGEST):
+        return
+    finite = np.isfinite(host.astype(np.float64) if host.dtype.itemsize == 2 else host)
+    if not finite.all():
+        place = np.argwhere(~finite)[0]
+        what = f" {(~finite).sum()} of {host.size} not finite, the first at row {place[0]}"
+        column = f", column {tuple(int(i) for i in place[1:])}" if len(place) > 1 else ""
+        fail(function, argument, "finite", what + column.replace(",)", ")"))
+    size = np.abs(host.astype(np.float64, copy=False))
+    if size.size and size.max() > _LARGEST:
+        place = np.unravel_index(int(size.argmax()), size.shape)
+        got = f" {size.max():.3g} at row {place[0]}" + (f", column {place[1]}" if len(place) > 1 else "")
+        fail(function, argument, f"of numbers up to {_LARGEST:g}", got, hint="Standardize the data first.")
+
+
+def as_data(function: str, argument: str, data: Any) -> tuple:
+    """`(x, y, weights)` checked, weights None where there are none.
+
+    Raises:
+        InputError: as `as_array`; or lengths differ, there are no rows or features, a weight is negative, or all of
+            them are 0.
+    """
+    if not isinstance(data, tuple | list) or len(data) not in (2, 3):
+        fail(function, argument, "a tuple (x, y) or (x, y, weights)", data)
+    x = as_array(function, f"{argument} x", data[0], features=True)
+    y = as_array(function, f"{argument} y", data[1], features=False)
+    if x.shape[0] != y.shape[0]:
+        fail(function, f"{argument} y", f"as long as x ({x.shape[0]} rows)", f" {y.shape[0]} rows")
+    if x.shape[0] == 0 or x.size == 0:
+        fail(function, f"{argument} x", "of at least one row and one feature", f" shape {x.shape}")
+    weights = data[2] if len(data) == 3 else None
+    if weights is None:
+        return x, y, None
+    weights = as_array(function, f"{argument} weights", weights, features=False)
+    if weights.shape != x.shape[:1]:
+        fail(function, f"{argument} weights", f"of shape {x.shape[:1]}, one an example", f" shape {weights.shape}")
+    host = np.asarray(weights)
+    if (host < 0).any():
+        row = int(np.argmax(host < 0))
+        fail(function, f"{argument} weights", "at least 0", f" {host[row]:g} at row {row}")
+    if not host.any():
+        fail(function, f"{argument} weights", "positive somewhere", " only zeros")
+    return x, y, weights.astype(default_float())
+
+
+def check_labels(function: str, argument: str, targets: Any, predictions: Any) -> None:
+    """Integer labels must be in 0..classes-1 where the predictions have one more axis, the classes.
+
+    Raises:
+        InputError: a label is outside; the first is named with its row.
+    """
+    if predictions.ndim != targets.ndim + 1 or not jax.dtypes.issubdtype(targets.dtype, np.integer):
+        return
+    host, classes = np.asarray(targets), predictions.shape[-1]
+    if host.min() < 0 or host.max() >= classes:
+        bad = np.argwhere((host < 0) | (host >= classes))[0]
+        got = f" {host[tuple(bad)]} at row {bad[0]}"
+        hint = f"The model has {classes} outputs; labels start at 0."
+        fail(function, f"{argument} y", f"labels in 0..{classes - 1}", got, hint=hint)

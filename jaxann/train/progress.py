@@ -1,0 +1,86 @@
+"""The progress bar of `fit`, drawn by rich between compiled chunks."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Any, Self
+
+from jaxann.core.errors import MissingDependencyError
+
+__all__ = ["Progress", "progress_bar"]
+
+
+class Progress:
+    """No bar: what `progress=False` shows."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        return None
+
+    def advance(self, epochs_done: int, latest: Mapping[str, float]) -> None:
+        """Take note of the epochs done and the latest figures."""
+
+
+def progress_bar(show: bool, *, epochs: int, done: int, examples: int) -> Progress:
+    """A live bar with loss, metrics, examples per second and time left; nothing when `show` is False.
+
+    Args:
+        show: whether to draw.
+        epochs, done: epochs wanted in all, and done before.
+        examples: examples in an epoch.
+
+    Raises:
+        MissingDependencyError: rich is not installed.
+    """
+    return _Bar(epochs, done, examples) if show else Progress()
+
+
+class _Bar(Progress):
+    def __init__(self, epochs: int, done: int, examples: int):
+        try:
+            from rich import progress
+        except ImportError as error:
+            message = 'progress=True needs rich: pip install "jaxann[cli]", or pass progress=False.'
+            raise MissingDependencyError(message) from error
+        self._bar = progress.Progress(
+            progress.TextColumn("epoch"),
+            progress.MofNCompleteColumn(),
+            progress.BarColumn(bar_width=20),
+            progress.TextColumn("{task.fields[figures]}"),
+            progress.TimeRemainingColumn(),
+        )
+        self._task = self._bar.add_task("fit", total=epochs, completed=done, figures="compiling")
+        self._examples, self._done, self._mark = examples, done, time.perf_counter()
+
+    def __enter__(self) -> Self:
+        self._bar.start()
+        return self
+
+    def __exit__(self, kind: Any, error: Any, trace: Any) -> None:
+        self._bar.stop()
+
+    def advance(self, epochs_done: int, latest: Mapping[str, float]) -> None:
+        now = time.perf_counter()
+        speed = (epochs_done - self._done) * self._examples / max(now - self._mark, 1e-9)
+        self._done, self._mark = epochs_done, now
+        shown = [f"{_short(name)} {value:.4f}" for name, value in latest.items() if name not in _HIDDEN]
+        figures = "  ".join([*shown, f"{_compact(speed)} examples/s"])
+        self._bar.update(self._task, completed=epochs_done, figures=figures)
+
+
+_HIDDEN = ("learning_rate", "gradient_norm")
+
+
+def _short(name: str) -> str:
+    return name.replace("validation_", "val ")
+
+
+def _compact(number: float) -> str:
+    for size, letter in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if number >= size:
+            return f"{number / size:.1f}{letter}"
+    return f"{number:.0f}"
