@@ -64,7 +64,7 @@ def cosine(peak: Scalar, steps: Scalar, *, warmup: Scalar = 0, start: Scalar = 0
 
     def value(step):
         high, low, first = _real(peak), _real(end), _real(start)
-        now, rise, length = _real(step), _real(warmup), _real(steps)
+        now, rise, length = jnp.maximum(_real(step), 0.0), _real(warmup), _real(steps)
         climbing = first + (high - first) * now / jnp.maximum(rise, 1.0)
         p = jnp.clip((now - rise) / jnp.maximum(length - rise, 1.0), 0.0, 1.0)
         falling = low + (high - low) * 0.5 * (1.0 + jnp.cos(jnp.pi * p))

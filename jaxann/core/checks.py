@@ -50,7 +50,8 @@ def fail(function: str, argument: str, expected: str, got: Any, *, hint: str | N
     value = got[1:] if isinstance(got, str) and got.startswith(" ") else show(got)
     message = f"{function}: {argument} must be {expected}, got {value}."
     if len(message) > 300:
-        message = message[:297] + "..."
+        cut = max(0, len(expected) - (len(message) - 297))  # what was given stays in sight
+        message = f"{function}: {argument} must be {expected[:cut]}..., got {value}."[:300]
     raise InputError(message if hint is None else f"{message}\n{hint}")
 
 

@@ -114,7 +114,10 @@ def _call(name: str, arguments: dict[str, Any]) -> Any:
     args: list[Any] = []
     for parameter in parameters.values():
         if parameter.kind is parameter.VAR_POSITIONAL and parameter.name in arguments:
-            args.extend(arguments.pop(parameter.name))
+            several = arguments.pop(parameter.name)
+            if not isinstance(several, tuple):
+                fail("from_config", parameter.name, "a tuple", several)
+            args.extend(several)
     missing = [p.name for p in parameters.values() if p.default is p.empty and p.kind is not p.VAR_POSITIONAL]
     for needed in missing:
         if needed not in arguments:

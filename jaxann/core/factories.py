@@ -31,7 +31,7 @@ import numpy as np
 
 from jaxann.core.checks import check_choice, fail, is_concrete
 
-__all__ = ["Product", "batch_axes", "factory", "is_product", "known_factories", "known_functions", "named_functions", "product_class"]
+__all__ = ["Factory", "Product", "batch_axes", "factory", "is_product", "known_factories", "known_functions", "named_functions", "product_class"]
 
 P = TypeVar("P", bound="Product")
 _FACTORIES: dict[str, Factory] = {}
@@ -88,7 +88,7 @@ class Product:
     of; `replace(**changes)` makes another.
     """
 
-    __slots__ = ("_arguments", "_built", "_dynamic", "_factory")
+    __slots__ = ("__weakref__", "_arguments", "_built", "_dynamic", "_factory")
 
     _factory: Factory
     _arguments: dict[str, Any]
@@ -119,7 +119,8 @@ class Product:
     def functions(self) -> Any:
         """What the factory's body returns for these arguments; built once, when first asked for."""
         if self._built is None:
-            object.__setattr__(self, "_built", self._factory.build(self._arguments))
+            with jax.ensure_compile_time_eval():  # no number computed here may belong to the program around
+                object.__setattr__(self, "_built", self._factory.build(self._arguments))
         return self._built
 
     def replace(self, **changes: Any) -> Self:
@@ -127,6 +128,7 @@ class Product:
         maker = self._factory
         for name in changes:
             check_choice(f"{maker.short_name}.replace", "each keyword", name, self._arguments)
+        changes = {n: maker.convert[n](v) if n in maker.convert else v for n, v in changes.items()}
         return _make_checked(maker, self._arguments | changes)
 
     def __repr__(self) -> str:

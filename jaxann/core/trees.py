@@ -65,7 +65,7 @@ def count(tree: Any) -> int:
 def sum_of_squares(leaf: Array) -> Array:
     """Sum of x^2 over one array, in float32 or better, as a scalar."""
     leaf = leaf.astype(wide_dtype(leaf.dtype))
-    return jnp.sum(leaf * leaf)
+    return jnp.vdot(leaf, leaf)
 
 
 def global_norm(tree: Any) -> Array:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from jaxann.core.checks import check_range, fail
+from jaxann.core.checks import check_floating, check_range, fail
 from jaxann.core.factories import factory
 from jaxann.core.products import Layer
 from jaxann.core.typing import Scalar
@@ -29,6 +29,7 @@ def dropout(rate: Scalar):
         return {}, {}
 
     def apply(params, state, x, *, key=None, train=False):
+        check_floating("dropout", "x", x)
         if not train:
             return x, state
         if key is None:

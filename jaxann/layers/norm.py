@@ -45,6 +45,7 @@ def batch_norm(*, decay: Scalar = 0.9, eps: Scalar = 1e-5, unbiased: bool = Fals
         return params, {"mean": jnp.zeros(shape, wide), "var": jnp.ones(shape, wide)}
 
     def apply(params, state, x, *, key=None, train=False, mask=None):
+        check_floating("batch_norm", "x", x)
         channels = params["scale"].shape[0]
         if x.ndim == 0 or x.shape[-1] != channels:
             fail("batch_norm", "x", f"of shape (..., {channels})", f" shape {x.shape}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import jax.numpy as jnp
 
+from jaxann.core.trees import wide_dtype
 from jaxann.core.typing import Array, Key, Scalar
 from jaxann.ops.random import keep_mask
 
@@ -21,6 +22,6 @@ def dropout(x: Array, key: Key, rate: Scalar) -> Array:
 
     Source: Srivastava et al. 2014.
     """
-    rate = jnp.asarray(rate, x.dtype)
+    rate = jnp.asarray(rate, wide_dtype(x.dtype))
     scale = jnp.where(rate < 1, 1 / jnp.where(rate < 1, 1 - rate, 1), 0)
-    return jnp.where(keep_mask(key, rate, x.shape), x * scale, jnp.zeros((), x.dtype))
+    return jnp.where(keep_mask(key, rate, x.shape), x * scale.astype(x.dtype), jnp.zeros((), x.dtype))

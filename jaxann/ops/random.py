@@ -48,7 +48,7 @@ def keep_mask(key: Key, rate: Scalar, shape: tuple[int, ...]) -> Array:
 
     The rate is resolved to 2^-32; at 0 all is kept, and at 1 all but one place in 2^32.
     """
-    seeds = jax.random.bits(key, (2,))
+    seeds = jax.random.bits(key, (2,), jnp.uint32)
     words = word_at(jnp.arange(math.prod(shape), dtype=jnp.uint32), seeds)
     limit = jnp.clip(jnp.asarray(rate, jnp.float32), 0.0, 1.0) * np.float32(2**32)
     limit = jnp.minimum(limit, np.float32(2**32 - 256))  # the greatest float32 below 2^32
@@ -69,7 +69,7 @@ def shuffled_positions(key: Key, positions: Array, size: Scalar) -> Array:
     """
     n = jnp.asarray(size, jnp.uint32)
     i = positions.astype(jnp.uint32)
-    words = jax.random.bits(key, (_ROUNDS, 3))
+    words = jax.random.bits(key, (_ROUNDS, 3), jnp.uint32)
     for pivot, seed in zip(words[:, 0] % n, words[:, 1:], strict=True):
         partner = jnp.where(i > pivot, pivot + n - i, pivot - i)
         decider = jnp.maximum(i, partner) * _GOLDEN + seed[0]

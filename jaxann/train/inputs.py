@@ -102,15 +102,20 @@ def _check_values(function: str, argument: str, array: Any) -> None:
         return
     finite = np.isfinite(host.astype(np.float64) if host.dtype.itemsize == 2 else host)
     if not finite.all():
-        place = np.argwhere(~finite)[0]
-        what = f" {(~finite).sum()} of {host.size} not finite, the first at row {place[0]}"
-        column = f", column {tuple(int(i) for i in place[1:])}" if len(place) > 1 else ""
-        fail(function, argument, "finite", what + column.replace(",)", ")"))
+        place = _place(np.argwhere(~finite)[0])
+        what = f" {(~finite).sum()} of {host.size} not finite, the first at {place}"
+        fail(function, argument, "finite", what)
     size = np.abs(host.astype(np.float64, copy=False))
     if size.size and size.max() > _LARGEST:
-        place = np.unravel_index(int(size.argmax()), size.shape)
-        got = f" {size.max():.3g} at row {place[0]}" + (f", column {place[1]}" if len(place) > 1 else "")
+        place = _place(np.unravel_index(int(size.argmax()), size.shape))
+        got = f" {size.max():.3g} at {place}"
         fail(function, argument, f"of numbers up to {_LARGEST:g}", got, hint="Standardize the data first.")
+
+
+def _place(index: Any) -> str:
+    """`row 2, column 1` from an index of an array."""
+    row, *rest = (int(i) for i in index)
+    return f"row {row}" + (f", column {', '.join(map(str, rest))}" if rest else "")
 
 
 def as_data(function: str, argument: str, data: Any) -> tuple:

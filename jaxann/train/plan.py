@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxann.core.checks import check_choice, check_count, check_integer, check_range, fail
+from jaxann.core.checks import check_choice, check_count, check_integer, check_range, fail, is_concrete
 from jaxann.core.products import Layer, Metric, Optimizer
 from jaxann.core.typing import Scalar
 from jaxann.layers import as_layer
@@ -160,6 +160,8 @@ def strong(tree: Any) -> Any:
     """Numbers as arrays of the default dtypes, so that 1e-3, np.float32(1e-3) and an array share one program."""
 
     def one(leaf):
+        if isinstance(leaf, jax.Array) and is_concrete(leaf) and leaf.weak_type:
+            return np.asarray(leaf)  # an array made of a Python number is weakly typed: another program
         if isinstance(leaf, bool | np.bool_) or not isinstance(leaf, int | float | np.number):
             return leaf
         kind = int if isinstance(leaf, int | np.integer) else float

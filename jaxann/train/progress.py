@@ -47,11 +47,10 @@ class _Bar(Progress):
             message = 'progress=True needs rich: pip install "jaxann[cli]", or pass progress=False.'
             raise MissingDependencyError(message) from error
         self._bar = progress.Progress(
-            progress.TextColumn("epoch"),
             progress.MofNCompleteColumn(),
-            progress.BarColumn(bar_width=20),
+            progress.BarColumn(bar_width=10),
             progress.TextColumn("{task.fields[figures]}"),
-            progress.TimeRemainingColumn(),
+            progress.TimeRemainingColumn(compact=True),
         )
         self._task = self._bar.add_task("fit", total=epochs, completed=done, figures="compiling")
         self._examples, self._done, self._mark = examples, done, time.perf_counter()
@@ -67,16 +66,18 @@ class _Bar(Progress):
         now = time.perf_counter()
         speed = (epochs_done - self._done) * self._examples / max(now - self._mark, 1e-9)
         self._done, self._mark = epochs_done, now
-        shown = [f"{_short(name)} {value:.4f}" for name, value in latest.items() if name not in _HIDDEN]
-        figures = "  ".join([*shown, f"{_compact(speed)} examples/s"])
+        figures = "  ".join([*_figures(latest), f"{_compact(speed)}/s"])
         self._bar.update(self._task, completed=epochs_done, figures=figures)
 
 
-_HIDDEN = ("learning_rate", "gradient_norm")
-
-
-def _short(name: str) -> str:
-    return name.replace("validation_", "val ")
+def _figures(latest: Mapping[str, float]) -> list[str]:
+    """The loss, the validation loss and the metrics, the validation set's where there is one; fits 80 columns."""
+    shown = [f"loss {latest['loss']:.4f}"]
+    if "validation_loss" in latest:
+        shown.append(f"val {latest['validation_loss']:.4f}")
+    plain = [n for n in latest if n not in ("loss", "learning_rate", "gradient_norm") and "validation_" not in n]
+    shown += [f"{name} {latest.get(f'validation_{name}', latest[name]):.4f}" for name in plain]
+    return shown
 
 
 def _compact(number: float) -> str:

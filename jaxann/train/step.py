@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax import lax
 
 from jaxann.core.products import Layer, Optimizer
 from jaxann.core.trees import sum_of_squares
@@ -90,9 +91,6 @@ def train_step(
     )  # fmt: skip
     squares = [sum_of_squares(leaf) for leaf in jax.tree.leaves(grads)]
     square = sum(squares[1:], squares[0]) if squares else jnp.zeros(())
-    updates, memory = optimizer.update(grads, trained.optimizer, trained.params)
-    params = apply_updates(trained.params, updates)
-
     guard = trained.guard
     finite = jnp.isfinite(value) & jnp.isfinite(square)
     kept = guard.alive & finite
@@ -100,9 +98,14 @@ def train_step(
     in_row = jnp.where(kept, 0, guard.bad_in_row + bad.astype(jnp.int32))
     first = jnp.where(bad & (guard.first_bad < 0), number, guard.first_bad)
     after = Guard(guard.alive & (in_row < most_bad), in_row, guard.skipped + bad.astype(jnp.int32), first)
-    moved = jax.tree.map(
-        lambda new, old: jnp.where(kept, new, old),
-        (params, state, memory),
-        (trained.params, trained.state, trained.optimizer),
-    )
+
+    def move(old, grads, new_state):
+        params, _, memory = old
+        updates, memory = optimizer.update(grads, memory, params)
+        return apply_updates(params, updates), new_state, memory
+
+    # A branch, not a selection: selecting each number would copy the parameters and both moments in every step.
+    # Under vmap it becomes a selection by itself, so each member is guarded alone.
+    old = (trained.params, trained.state, trained.optimizer)
+    moved = lax.cond(kept, move, lambda old, *_: old, old, grads, state)
     return Trained(*moved, after), (value, jnp.sqrt(square), predictions, kept)

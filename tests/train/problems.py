@@ -1,0 +1,60 @@
+"""Small real data and settings that the training tests share."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import jax
+import numpy as np
+from sklearn.datasets import load_digits
+
+import jaxann as ja
+
+__all__ = ["compiles", "digits", "equal_bits", "loss", "small_fit"]
+
+loss = ja.losses.softmax_cross_entropy
+
+_COMPILED: list[str] = []
+jax.monitoring.register_event_duration_secs_listener(
+    lambda event, seconds, **extra: _COMPILED.append(event) if event.endswith("backend_compile_duration") else None
+)
+
+
+def compiles() -> int:
+    """Programs this process has compiled so far."""
+    return len(_COMPILED)
+
+
+@functools.cache
+def digits() -> tuple[tuple[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]:
+    """410 and 100 handwritten digits; 410 is no multiple of the batch sizes below."""
+    x, y = load_digits(return_X_y=True)
+    order = np.random.default_rng(0).permutation(len(x))[:510]
+    x, y = (x[order] / 16).astype(np.float32), y[order].astype(np.int32)
+    return (x[:410], y[:410]), (x[410:], y[410:])
+
+
+def small_fit(**changes: Any) -> ja.train.Result:
+    """`fit` on the digits with a small network; keyword arguments change the setting."""
+    train, validation = digits()
+    setting: dict[str, Any] = {
+        "model": ja.models.mlp((16, 10), dropout=0.1),
+        "loss": loss,
+        "optimizer": ja.optimizers.adam(3e-3),
+        "train": train,
+        "validation": validation,
+        "key": jax.random.key(0),
+        "epochs": 6,
+        "batch_size": 64,
+        "metrics": {"accuracy": ja.metrics.accuracy},
+    } | changes
+    return ja.fit(setting.pop("model"), setting.pop("loss"), setting.pop("optimizer"), setting.pop("train"), **setting)
+
+
+def equal_bits(a: Any, b: Any) -> bool:
+    """Whether two trees of arrays hold the same bits."""
+    left, right = jax.tree.leaves(a), jax.tree.leaves(b)
+    return jax.tree.structure(a) == jax.tree.structure(b) and all(
+        np.asarray(p).tobytes() == np.asarray(q).tobytes() for p, q in zip(left, right, strict=True)
+    )
