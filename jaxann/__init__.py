@@ -9,7 +9,21 @@
 Rooms: `models layers activations initializers losses metrics optimizers schedules train data io ops core`.
 """
 
-from jaxann import activations, core, data, initializers, io, layers, losses, metrics, models, ops, optimizers, schedules, train
+from jaxann import (
+    activations,
+    core,
+    data,
+    initializers,
+    io,
+    layers,
+    losses,
+    metrics,
+    models,
+    ops,
+    optimizers,
+    schedules,
+    train,
+)
 from jaxann.core.errors import CheckpointError, DivergedError, DivergedWarning, InputError, MissingDependencyError
 from jaxann.io import load, save
 from jaxann.train import fit, predict

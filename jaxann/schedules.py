@@ -7,7 +7,6 @@ memory is carried by the training program.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax.numpy as jnp
@@ -24,7 +23,7 @@ def _real(value: Any) -> Array:
     return jnp.asarray(value, jnp.result_type(float))
 
 
-def value_at(rate: Scalar | Callable[[Array], Array], step: Array) -> Array:
+def value_at(rate: Any, step: Array) -> Array:
     """A number as it is, or a schedule's value at this step: what `learning_rate=` may be."""
     return _real(rate(step)) if callable(rate) else _real(rate)
 
@@ -176,4 +175,3 @@ def reduce_on_plateau(
         )
 
     return rate, init, observe
-

@@ -16,6 +16,7 @@ from typing import Any, NoReturn
 
 import jax
 import numpy as np
+from jax.core import Tracer
 
 from jaxann.core.errors import InputError
 
@@ -57,7 +58,7 @@ def fail(function: str, argument: str, expected: str, got: Any, *, hint: str | N
 
 def is_concrete(value: Any) -> bool:
     """Whether the value can be looked at now (not a tracer, not a shape)."""
-    return not isinstance(value, jax.core.Tracer | jax.ShapeDtypeStruct)
+    return not isinstance(value, Tracer | jax.ShapeDtypeStruct)
 
 
 def check_range(
@@ -120,7 +121,11 @@ def check_same_shape(function: str, predictions: Any, targets: Any) -> None:
     """Equal shapes: nothing is broadcast silently, (n,) against (n, 1) least of all."""
     if np.shape(predictions) != np.shape(targets):
         a, b = np.shape(predictions), np.shape(targets)
-        hint = "Add or drop the last axis of the targets: y[:, None] or y[:, 0]." if sorted(a + (1,)) == sorted(b + (1,)) or a == b + (1,) or b == a + (1,) else None
+        hint = (
+            "Add or drop the last axis of the targets: y[:, None] or y[:, 0]."
+            if sorted(a + (1,)) == sorted(b + (1,)) or a == b + (1,) or b == a + (1,)
+            else None
+        )
         fail(function, "targets", f"of the predictions' shape {a}", f" shape {b}", hint=hint)
 
 
@@ -139,5 +144,10 @@ def check_key(function: str, key: Any, argument: str = "key") -> None:
         hint = f"Use jax.random.key({key})." if isinstance(key, int) else "Use jax.random.key, not jax.random.PRNGKey."
         fail(function, argument, expected, key, hint=None if key is None else hint)
     if key.shape != ():
-        fail(function, argument, expected, f" {key.shape[0]} keys" if len(key.shape) == 1 else f" keys of shape {key.shape}",
-             hint="For many runs use jax.vmap over the keys.")
+        fail(
+            function,
+            argument,
+            expected,
+            f" {key.shape[0]} keys" if len(key.shape) == 1 else f" keys of shape {key.shape}",
+            hint="For many runs use jax.vmap over the keys.",
+        )

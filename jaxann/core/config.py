@@ -133,5 +133,10 @@ def _array(flat: list[Any], shape: list[Any], dtype: str) -> Any:
     if not good or not plain or math.prod(shape) != len(flat) or len(flat) > _LARGEST_ARRAY:
         fail("from_config", "array", "flat numbers that fill its shape", f" {len(flat)} numbers for shape {shape}")
     numbers = [float(v) if isinstance(v, str) else v for v in flat]
-    array = np.asarray(numbers, dtype=np.float64 if "float" in dtype else None).reshape(shape)
-    return jnp.asarray(array.astype(jnp.dtype(dtype))) if dtype != "float64" else array
+    try:
+        with np.errstate(invalid="raise", over="raise"):
+            array = np.asarray(numbers, dtype=np.float64 if "float" in dtype else None).reshape(shape)
+            array = array.astype(jnp.dtype(dtype))
+    except (OverflowError, FloatingPointError):
+        fail("from_config", "array", f"numbers that {dtype} can hold", flat)
+    return jnp.asarray(array) if dtype != "float64" else array

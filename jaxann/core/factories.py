@@ -28,10 +28,21 @@ from typing import Any, Self, TypeVar
 
 import jax
 import numpy as np
+from jax.core import Tracer
 
 from jaxann.core.checks import check_choice, fail, is_concrete
 
-__all__ = ["Factory", "Product", "batch_axes", "factory", "is_product", "known_factories", "known_functions", "named_functions", "product_class"]
+__all__ = [
+    "Factory",
+    "Product",
+    "batch_axes",
+    "factory",
+    "is_product",
+    "known_factories",
+    "known_functions",
+    "named_functions",
+    "product_class",
+]
 
 P = TypeVar("P", bound="Product")
 _FACTORIES: dict[str, Factory] = {}
@@ -113,7 +124,7 @@ class Product:
     @property
     def arguments(self) -> dict[str, Any]:
         """The arguments it was made of, defaults included, in the order of the signature (a copy)."""
-        return dict(self._arguments)
+        return {name: _ordered(value) for name, value in self._arguments.items()}
 
     @property
     def functions(self) -> Any:
@@ -217,8 +228,8 @@ def is_product(value: Any) -> bool:
 def batch_axes(product: P) -> P:
     """Axes for `jax.vmap` over a product: 0 for every leaf that is an array of members, None for the plain numbers.
 
-        rates = adam(jnp.array([1e-3, 1e-2]))
-        jax.vmap(train, in_axes=(batch_axes(rates),))(rates)
+    rates = adam(jnp.array([1e-3, 1e-2]))
+    jax.vmap(train, in_axes=(batch_axes(rates),))(rates)
     """
     return jax.tree.map(lambda leaf: 0 if np.ndim(leaf) else None, product)
 
@@ -263,7 +274,7 @@ def _make_checked(maker: Factory, arguments: dict[str, Any]) -> Any:
 
 def _is_fixed(value: Any) -> bool:
     """Whether a value is structure by its kind."""
-    if isinstance(value, Product | jax.core.Tracer):
+    if isinstance(value, Product | Tracer):
         return False
     if isinstance(value, Mapping):
         return False
@@ -280,8 +291,10 @@ def _hashable(function: str, name: str, value: Any) -> Any:
         return tuple(_hashable(function, name, v) for v in value)
     if isinstance(value, np.integer | np.bool_):
         return value.item()
-    if isinstance(value, jax.core.Tracer | jax.Array | np.ndarray | Mapping):
-        fail(function, name, "known when the function is built (an int, a string, a function or a tuple of them)", value)
+    if isinstance(value, Tracer | jax.Array | np.ndarray | Mapping):
+        fail(
+            function, name, "known when the function is built (an int, a string, a function or a tuple of them)", value
+        )
     return value
 
 
@@ -317,7 +330,11 @@ def _show(value: Any) -> str:
     if callable(value) and hasattr(value, "__name__"):
         return value.__name__
     if isinstance(value, jax.Array | np.ndarray | np.generic) and is_concrete(value):
-        return f"{value.item():.7g}" if np.ndim(value) == 0 else np.array2string(np.asarray(value), separator=", ", threshold=8)
+        return (
+            f"{value.item():.7g}"
+            if np.ndim(value) == 0
+            else np.array2string(np.asarray(value), separator=", ", threshold=8)
+        )
     return repr(value)
 
 

@@ -1,14 +1,15 @@
 """The kinds of product: what their factories return and how they are called.
 
-    Layer        init(key, spec) -> (params, state);  apply(params, state, x, *, key, train, mask) -> (y, state)
-    Optimizer    init(params) -> state;               update(grads, state, params) -> (updates, state)
-    Schedule     schedule(step) -> value
-    Initializer  initializer(key, shape, dtype) -> array
-    Metric       init() -> sums;  update(sums, predictions, targets, weights) -> sums;  compute(sums) -> value
+Layer        init(key, spec) -> (params, state);  apply(params, state, x, *, key, train, mask) -> (y, state)
+Optimizer    init(params) -> state;               update(grads, state, params) -> (updates, state)
+Schedule     schedule(step) -> value
+Initializer  initializer(key, shape, dtype) -> array
+Metric       init() -> sums;  update(sums, predictions, targets, weights) -> sums;  compute(sums) -> value
 """
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -23,7 +24,12 @@ __all__ = ["Initializer", "Layer", "Metric", "Optimizer", "Schedule"]
 
 def _accepts(function: Callable, name: str) -> bool:
     code = getattr(function, "__code__", None)
-    return code is not None and name in code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
+    if code is not None:
+        return name in code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
+    try:  # a partial or compiled function, or an object that can be called
+        return name in inspect.signature(function).parameters
+    except (TypeError, ValueError):
+        return False
 
 
 @product_class

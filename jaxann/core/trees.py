@@ -11,7 +11,16 @@ import jax.numpy as jnp
 from jaxann.core.checks import fail
 from jaxann.core.typing import Array
 
-__all__ = ["cast", "count", "flatten_named", "global_norm", "map_named", "sum_of_squares", "unflatten_named", "wide_dtype"]
+__all__ = [
+    "cast",
+    "count",
+    "flatten_named",
+    "global_norm",
+    "map_named",
+    "sum_of_squares",
+    "unflatten_named",
+    "wide_dtype",
+]
 
 
 def flatten_named(tree: Any) -> dict[str, Any]:

@@ -8,10 +8,10 @@ from typing import Any, Protocol, TypeAlias
 import chex
 import jax
 
-__all__ = ["Array", "Key", "Params", "Scalar", "Spec", "State", "Updates"]
+__all__ = ["Array", "Key", "Params", "Scalar", "Schedule", "Spec", "State", "Updates"]
 
-Array: TypeAlias = chex.Array
-Key: TypeAlias = jax.Array  # a scalar typed key, jax.random.key(seed)
+Array: TypeAlias = jax.Array  # numpy arrays are taken too wherever a jax function takes them
+Key: TypeAlias = chex.PRNGKey  # a scalar typed key, jax.random.key(seed)
 Params: TypeAlias = Any  # nested dicts of arrays with str keys without a dot
 State: TypeAlias = Any  # the same, what a layer carries beside its parameters
 Updates: TypeAlias = Any  # same structure as the parameters, to be added to them
@@ -23,7 +23,11 @@ class Spec(Protocol):
     """Anything with a shape and a dtype: an array, a jax.ShapeDtypeStruct, a numpy array."""
 
     @property
-    def shape(self) -> tuple[int, ...]: ...
+    def shape(self) -> tuple[int, ...]:
+        """Lengths of the axes."""
+        ...
 
     @property
-    def dtype(self) -> Any: ...
+    def dtype(self) -> Any:
+        """Type of an element."""
+        ...

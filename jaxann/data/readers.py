@@ -16,7 +16,7 @@ import tarfile
 import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import IO, NamedTuple
 
 import numpy as np
 
@@ -141,7 +141,7 @@ def _folder(function: str, folder: str | os.PathLike[str]) -> Path:
 
 
 @contextlib.contextmanager
-def _open(function: str, path: Path) -> Iterator[BinaryIO]:
+def _open(function: str, path: Path) -> Iterator[gzip.GzipFile | IO[bytes]]:
     """The file's bytes, unpacked if its name ends in .gz; damage in the packing raises InputError."""
     try:
         with gzip.open(path, "rb") if path.suffix == ".gz" else open(path, "rb") as stream:
@@ -150,7 +150,7 @@ def _open(function: str, path: Path) -> Iterator[BinaryIO]:
         fail(function, path.name, "whole, undamaged gzip data", f" {os.path.getsize(path)} bytes where: {error}")
 
 
-def _read_up_to(stream: BinaryIO, count: int) -> bytes:
+def _read_up_to(stream: gzip.GzipFile | IO[bytes], count: int) -> bytes:
     """At most `count` bytes, in chunks, so that memory grows with what is there and not with what was announced."""
     pieces = []
     while count > 0 and (piece := stream.read(min(count, _CHUNK))):

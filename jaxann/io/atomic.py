@@ -38,13 +38,10 @@ def check_path(function: str, path: str | os.PathLike[str]) -> str:
         InputError: it is no path: empty, a number, bytes, None, or a text that no file system can hold.
     """
     text = os.fspath(path) if isinstance(path, str | os.PathLike) else None
-    try:
-        good = isinstance(text, str) and b"\0" not in os.fsencode(text) and text != ""
-    except UnicodeEncodeError:
-        good = False
-    if not good:
-        raise InputError(f"{function}: path must be the name of a file, got {path!a:.80}.")
-    return text
+    with contextlib.suppress(UnicodeEncodeError):
+        if isinstance(text, str) and text and b"\0" not in os.fsencode(text):
+            return text
+    raise InputError(f"{function}: path must be the name of a file, got {path!a:.80}.")
 
 
 def show_path(path: str) -> str:

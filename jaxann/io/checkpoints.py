@@ -17,7 +17,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxann.core.checks import show
+from jaxann.core.checks import is_concrete, show
 from jaxann.core.config import from_config, to_config
 from jaxann.core.errors import InputError
 from jaxann.core.factories import known_factories
@@ -32,6 +32,7 @@ __all__ = ["load", "save"]
 
 _VERSION = 1
 _DEEPEST = 60
+_HINT_X64 = 'JAX shortens 64-bit numbers unless told: jax.config.update("jax_enable_x64", True).'
 _LARGEST_FREE_SIZE = 1 << 20  # a size in the model's arguments that needs no tensor of that size to be believed
 
 
@@ -133,8 +134,10 @@ def _take_apart(name: str, tree: Any, arrays: dict[str, Any], depth: int = 0) ->
 
 
 def _on_host(name: str, leaf: Any) -> np.ndarray:
-    if isinstance(leaf, jax.core.Tracer):
-        raise InputError(f"save: {name} must be a concrete array, got a traced one.\nCall save outside jit and vmap.")
+    if not is_concrete(leaf):
+        raise InputError(
+            f"save: {name} must be a concrete array, got a traced one or a mere shape.\nCall save outside jit and vmap."
+        )
     if not isinstance(leaf, jax.Array | np.ndarray | np.generic):
         raise InputError(f"save: {name} must be an array, got {show(leaf)}.")
     if getattr(leaf.dtype, "name", "") not in CODES:
@@ -148,11 +151,8 @@ def _on_host(name: str, leaf: Any) -> np.ndarray:
         raise InputError(f"save: {name} must be an array that can be read here, got: {error!s:.150}") from error
 
 
-_HINT_X64 = 'JAX shortens 64-bit numbers unless told: jax.config.update("jax_enable_x64", True).'
-
-
 def _is_shortened(dtype: np.dtype) -> bool:
-    """Whether a jax array of this dtype would lose bits in this session."""
+    """Whether a jax array of this dtype would lose bits, as jax is set now."""
     return jax.dtypes.canonicalize_dtype(dtype) != dtype
 
 
@@ -164,20 +164,20 @@ def _suspicions(config: Any, elements: int) -> Iterator[tuple[str, str]]:
     than by recursion, since the nesting comes from a file.
     """
     limit = max(_LARGEST_FREE_SIZE, elements)
-    todo = [("model", config, False)]
-    while todo:
-        name, value, static = todo.pop()
+    pending = [("model", config, False)]
+    while pending:
+        name, value, static = pending.pop()
         if isinstance(value, dict) and isinstance(value.get("arguments"), dict):
             called = value.get("factory")
             maker = known_factories().get(str(called))
             if maker is None:
                 yield "name factories that are defined, your own before the file is loaded", show_text(called)
             fixed = () if maker is None else maker.static
-            todo.extend((n, v, n in fixed) for n, v in value["arguments"].items())
+            pending.extend((n, v, n in fixed) for n, v in value["arguments"].items())
         elif isinstance(value, dict):
-            todo.extend((name, v, static) for v in value.values())
+            pending.extend((name, v, static) for v in value.values())
         elif isinstance(value, list):
-            todo.extend((name, v, static) for v in value)
+            pending.extend((name, v, static) for v in value)
         elif static and type(value) is int and abs(value) > limit:
             yield f"give {show_text(name)} of the model a size that its {elements} numbers allow", show_text(value)
 

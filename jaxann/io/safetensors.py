@@ -112,7 +112,7 @@ def write_arrays(
         raise InputError(
             f"{function}: names, shapes and metadata must fit in {LARGEST_HEADER} bytes, got {len(head) - 8}."
         )
-    pieces = [memoryview(plain[name].reshape(-1).view(np.uint8)) for name in order if plain[name].size]
+    pieces = [plain[name].reshape(-1).view(np.uint8).data for name in order if plain[name].size]
     digest = hashlib.sha256(head)
     for piece in pieces:
         digest.update(piece)
@@ -220,7 +220,7 @@ def _read_head(where: str, file: BufferedReader, size: int) -> tuple[bytes, byte
 def _read_tensor(where: str, file: BufferedReader, tensor: Tensor, digest: Any) -> np.ndarray:
     array = np.empty(tensor.shape, DTYPES[tensor.code])
     if array.size:
-        view = memoryview(array.reshape(-1).view(np.uint8))
+        view = array.reshape(-1).view(np.uint8).data
         if file.readinto(view) != len(view):
             refuse(where, f"hold {len(view)} bytes for {show(tensor.name)}", "fewer: the file changed meanwhile")
         digest.update(view)

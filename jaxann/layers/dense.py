@@ -41,7 +41,9 @@ def dense(
         check_floating("dense", "spec", spec)
         if len(spec.shape) == 0 or spec.shape[-1] < 1:
             fail("dense", "spec", "of shape (..., features) with at least one feature", f" shape {tuple(spec.shape)}")
-        params = {"weight": (kernel_init or lecun_normal())(fold_name(key, "weight"), (spec.shape[-1], units), spec.dtype)}
+        params = {
+            "weight": (kernel_init or lecun_normal())(fold_name(key, "weight"), (spec.shape[-1], units), spec.dtype)
+        }
         if use_bias:
             params["bias"] = (bias_init or zeros())(fold_name(key, "bias"), (units,), spec.dtype)
         return params, {}

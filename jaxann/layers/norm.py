@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import jax.numpy as jnp
+from jax import lax
 
 from jaxann.core.checks import check_floating, check_range, fail
 from jaxann.core.factories import factory
@@ -51,12 +52,14 @@ def batch_norm(*, decay: Scalar = 0.9, eps: Scalar = 1e-5, unbiased: bool = Fals
             fail("batch_norm", "x", f"of shape (..., {channels})", f" shape {x.shape}")
         if not train:
             return normalize(x, state["mean"], state["var"], params["scale"], params["bias"], eps), state
+        if mask is not None:  # what padding holds, NaN too, must reach neither values nor gradients
+            x = jnp.where(lax.expand_dims(mask.astype(bool), range(1, x.ndim)), x, jnp.zeros((), x.dtype))
         mean, variance, count = moments(x, mask)
         y = normalize(x, mean, variance, params["scale"], params["bias"], eps)
         if unbiased:
             variance = variance * count / jnp.maximum(count - 1, 1)
         wide = state["mean"].dtype
-        old = jnp.asarray(decay, wide)
+        old = jnp.where(count > 0, jnp.asarray(decay, wide), 1)  # a batch of nothing but padding moves nothing
         after = {
             "mean": old * state["mean"] + (1 - old) * mean.astype(wide),
             "var": old * state["var"] + (1 - old) * variance.astype(wide),

@@ -58,6 +58,7 @@ def softmax_cross_entropy(predictions: Array, targets: Array, *, label_smoothing
         expected = f"of shape {predictions.shape[:-1]}, one label for each row of logits {predictions.shape}"
         fail("softmax_cross_entropy", "targets", expected, f" shape {targets.shape}")
     classes = predictions.shape[-1]
+    targets = targets.astype(jnp.int32) if targets.dtype.itemsize < 4 else targets  # int8 cannot count 300 classes
     shifted, log_sum = _shifted(predictions)
     # A comparison with the class numbers, not a gather: it fuses with the sums around it, and so does its gradient.
     hit = lax.expand_dims(targets, [targets.ndim]) == lax.broadcasted_iota(

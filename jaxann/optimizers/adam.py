@@ -80,6 +80,8 @@ def adam(learning_rate: Any, *, b1: Scalar = 0.9, b2: Scalar = 0.999, eps: Scala
     _check("adam", learning_rate, b1, b2, eps, eps_root)
 
     def update(grads, state, params):
+        if params is None:
+            fail("adam", "params", "given to the update: it has their dtypes", None)
         rate = value_at(learning_rate, state.step)
         direction, after = _direction(grads, state, b1, b2, eps, eps_root)
         return jax.tree.map(lambda d, p: (-rate.astype(d.dtype) * d).astype(p.dtype), direction, params), after

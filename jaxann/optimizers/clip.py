@@ -40,7 +40,7 @@ def clip_by_global_norm(max_norm: Scalar):
         limit = jnp.asarray(max_norm, norm.dtype)
         factor = jnp.where(norm > limit, limit / jnp.where(norm > limit, norm, 1), 1)
         factor = jnp.where(jnp.isfinite(norm), factor, jnp.nan)
-        return jax.tree.map(lambda g: (g * factor.astype(g.dtype)), grads), state
+        return jax.tree.map(lambda g: g * factor.astype(g.dtype), grads), state
 
     return init, update
 

@@ -52,6 +52,8 @@ def sgd(learning_rate: Any, *, momentum: Scalar | None = None, nesterov: bool = 
         return SGDState(jnp.zeros((), jnp.int32), None if momentum is None else zeros_like(params))
 
     def update(grads, state, params):
+        if params is None:
+            fail("sgd", "params", "given to the update: it has their dtypes", None)
         rate = value_at(learning_rate, state.step)
         grads, velocity = widened(grads), None
         direction = grads

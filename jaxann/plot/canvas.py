@@ -15,8 +15,11 @@ if TYPE_CHECKING:
 
 __all__ = ["ERROR", "GRID", "INK", "QUIET", "RIGHT", "class_names", "new_axes", "new_figure", "quiet", "read_classes"]
 
-INK, QUIET, GRID = "#1f2933", "#7b8794", "#e4e7eb"
-RIGHT, ERROR = "#2563a8", "#d9480f"  # blue and orange: told apart by people who do not see red and green
+INK = "#1f2933"
+QUIET = "#7b8794"
+GRID = "#e4e7eb"
+RIGHT = "#2563a8"  # blue and orange: told apart by people who do not see red and green
+ERROR = "#d9480f"
 
 
 def new_figure(function: str, width: float, height: float) -> Figure:

@@ -45,7 +45,7 @@ def confusion(
     axes.imshow(_shades(counts))
     ticks = range(len(names))
     if len(names) <= _MOST_NUMBERS:
-        size = 9 if len(names) <= 12 else 7
+        size = (9 if counts.max() < 1000 else 8) if len(names) <= 12 else 7
         for row, column in np.argwhere(counts):
             color = "white" if row == column and counts[row, column] > counts[row].sum() / 2 else INK
             axes.text(column, row, str(counts[row, column]), ha="center", va="center", color=color, fontsize=size)

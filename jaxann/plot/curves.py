@@ -40,9 +40,9 @@ def curves(
         "validation": (np.asarray(history.get(f"validation_{name}", ()), np.float64), ERROR),
     }
     epochs = lines["training"][0].shape
-    if len(epochs) != 1:
-        hint = "Of many runs draw one member's history."
-        fail("plot.curves", f"history[{name!r}]", "of shape (epochs,)", f" shape {epochs}", hint=hint)
+    if len(epochs) != 1 or epochs[0] == 0:
+        hint = "Of many runs draw one member's history." if len(epochs) > 1 else None
+        fail("plot.curves", f"history[{name!r}]", "of shape (epochs,), at least one", f" shape {epochs}", hint=hint)
     axes = new_axes("curves", 5, 3.6) if axes is None else axes
     from matplotlib.ticker import MaxNLocator
 

@@ -100,7 +100,7 @@ def mistakes(
     shown = wrong[:most]
     shares = [None] * len(true) if probability is None else probability.tolist()
     captions = [_caption(names[true[i]], names[predicted[i]], shares[i]) for i in shown]
-    total = f"{len(wrong)} of {len(true)} misread"
+    total = f"{len(wrong):,} of {len(true):,} misread"
     title = total if len(shown) == len(wrong) else f"{total}; the {len(shown)} surest of them"
     if probability is None and len(shown) < len(wrong):
         title = f"{total}; the first {len(shown)} of them"

@@ -51,7 +51,7 @@ def report(
         MissingDependencyError: matplotlib is not installed.
     """
     rows = 2 if np.sum(read_classes("report", predictions, targets)[0] != np.asarray(targets)) > _COLUMNS else 1
-    heights = (4.5, 0.5 + 1.7 * rows)
+    heights = (4.5, 0.6 + 1.85 * rows)
     figure = new_figure("report", 14, sum(heights))
     figure.set_layout_engine("constrained", w_pad=0.12, h_pad=0.1)
     if title:

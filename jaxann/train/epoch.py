@@ -1,9 +1,9 @@
 """One epoch of training, and what the whole run hands from one epoch to the next.
 
-    order      a pseudo-random permutation of the examples, new for each epoch, computed in place (no sort)
-    steps      a scan over batches; the last partial batch is padded and masked, so that every example counts
-    history    mean loss, learning rate, gradient norm and metrics of the epoch, then those of the validation set
-    reactions  plateau schedules, early stopping, best weights
+order      a pseudo-random permutation of the examples, new for each epoch, computed in place (no sort)
+steps      a scan over batches; the last partial batch is padded and masked, so that every example counts
+history    mean loss, learning rate, gradient norm and metrics of the epoch, then those of the validation set
+reactions  plateau schedules, early stopping, best weights
 """
 
 from __future__ import annotations
@@ -45,9 +45,7 @@ def begin(plan: Plan, parts: Ingredients, key: Key, x: Any) -> Carry:
     return Carry(trained, schedules, stopping.start((params, state), plan.restore_best), jnp.int32(0))
 
 
-def batch_of(
-    plan: Plan, key: Key, epoch: Array, number: Array, train: Data
-) -> tuple[Data, Array | None, Key]:
+def batch_of(plan: Plan, key: Key, epoch: Array, number: Array, train: Data) -> tuple[Data, Array | None, Key]:
     """Batch `number` of an epoch with its mask and noise key: what the scan feeds to that step."""
     order, mask = _order(plan, key, epoch, train[0].shape[0])
     row = None if mask is None else mask[number]
@@ -85,7 +83,9 @@ def run_epoch(
         for name, metric in streams.items():
             if metric is not None:
                 new = metric.update(metric_sums[name], predictions, batch[1], batch[2])
-                metric_sums = metric_sums | {name: jax.tree.map(lambda a, b: jnp.where(kept, a, b), new, metric_sums[name])}
+                metric_sums = metric_sums | {
+                    name: jax.tree.map(lambda a, b: jnp.where(kept, a, b), new, metric_sums[name])
+                }
         whole = predictions if None in streams.values() else None
         return (trained, sums, metric_sums), whole
 
@@ -104,7 +104,7 @@ def run_epoch(
     for name, metric in streams.items():
         if metric is not None:
             row.append(metric.compute(metric_sums[name]))
-        else:
+        elif whole is not None:
             row.append(parts.metrics[name](whole.reshape(-1, *whole.shape[2:])[:examples], targets))
     loss = row[0]
     if validation is not None:
@@ -171,5 +171,3 @@ def _weight(batch: Data) -> Array:
 
 def _noise(key: Key, epoch: Array, number: Array) -> Key:
     return jax.random.fold_in(jax.random.fold_in(fold_name(key, "noise"), epoch), number)
-
-

@@ -148,7 +148,7 @@ def fit(
     return result
 
 
-def _for_model(parts: Ingredients, key: Key, data: tuple, held_out: tuple | None) -> tuple[Data, Any]:
+def _for_model(parts: Ingredients, key: Key, data: Data, held_out: Data | None) -> tuple[Data, Data | None]:
     """Whole numbers as floating point, unless the model takes them as they are (tokens)."""
     if np.dtype(data[0].dtype).kind not in "iub":
         return data, held_out
@@ -157,8 +157,8 @@ def _for_model(parts: Ingredients, key: Key, data: tuple, held_out: tuple | None
         jax.eval_shape(lambda k: parts.model.init(k, spec), key)
         return data, held_out
     except InputError:
-        real = lambda d: None if d is None else (d[0].astype(np.float32), *d[1:])  # noqa: E731
-        return real(data), real(held_out)
+        real = [None if part is None else (part[0].astype(np.float32), *part[1:]) for part in (data, held_out)]
+        return real[0] or data, real[1]
 
 
 def _check_shapes(plan: Plan, parts: Ingredients, key: Key, data: Data, held_out: Data | None) -> None:
@@ -212,5 +212,3 @@ def _on_host(result: Result, carry: Carry, interrupted: bool) -> Result:
         diverged_step=int(result.diverged_step),
         carry=carry,
     )
-
-

@@ -36,7 +36,13 @@ def as_array(function: str, argument: str, value: Any, *, features: bool) -> jax
         fail(function, argument, "an array", value, hint="A path is not read here; see jaxann.data for readers.")
     if hasattr(value, "toarray"):
         size = f"{np.prod(value.shape) * 4:,} bytes"
-        fail(function, argument, "a dense array", f" a sparse one of shape {value.shape}", hint=f"x.toarray() takes {size}.")
+        fail(
+            function,
+            argument,
+            "a dense array",
+            f" a sparse one of shape {value.shape}",
+            hint=f"x.toarray() takes {size}.",
+        )
     array = value if isinstance(value, jax.Array) else _read(function, argument, value)
     if array.ndim < (2 if features else 1):
         hint = "One feature: x.reshape(-1, 1); one example: x.reshape(1, -1)." if features and array.ndim == 1 else None
@@ -70,7 +76,9 @@ def _read(function: str, argument: str, value: Any) -> np.ndarray:
     if array.dtype.kind == "c":
         fail(function, argument, "an array of real numbers", f" {array.dtype}")
     if array.dtype.kind not in "fiub" and not jax.dtypes.issubdtype(array.dtype, np.floating):
-        fail(function, argument, "an array of numbers", f" {array.dtype}", hint="Encode labels as integers 0..classes-1.")
+        fail(
+            function, argument, "an array of numbers", f" {array.dtype}", hint="Encode labels as integers 0..classes-1."
+        )
     return array if array.dtype.isnative else array.astype(array.dtype.newbyteorder("="))
 
 

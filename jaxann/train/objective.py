@@ -13,7 +13,8 @@ import jax.numpy as jnp
 
 from jaxann.core.checks import fail
 from jaxann.core.products import Layer
-from jaxann.core.trees import cast as cast_tree, wide_dtype
+from jaxann.core.trees import cast as cast_tree
+from jaxann.core.trees import wide_dtype
 from jaxann.core.typing import Array, Key, Params, State
 
 __all__ = ["apply_in", "example_values", "objective", "weighted_mean"]

@@ -100,7 +100,9 @@ def make_plan(
         check_choice(function, "compute_dtype", compute_dtype, ("bfloat16", "float16", "float32"))
     metrics = {} if metrics is None else metrics
     if not isinstance(metrics, Mapping):
-        fail(function, "metrics", "a dict from name to metric", metrics, hint='metrics={"accuracy": ja.metrics.accuracy}')
+        fail(
+            function, "metrics", "a dict from name to metric", metrics, hint='metrics={"accuracy": ja.metrics.accuracy}'
+        )
     names = tuple(metrics)
     for name in names:
         if not isinstance(name, str) or name in ("loss", "learning_rate", "gradient_norm") or "validation" in name:

@@ -67,7 +67,7 @@ def predict(
         block = np.asarray(x[first : first + batch_size])
         padded = _padded(block, _bucket(len(block), batch_size))
         outputs.append(np.asarray(_forward(model, params, state, padded, compute_dtype))[: len(block)])
-    return jnp.asarray(np.concatenate(outputs))
+    return jax.device_put(np.concatenate(outputs))
 
 
 def _as_model_takes(model: Layer, params: Params, state: State, x: Any) -> Any:
@@ -154,5 +154,5 @@ def evaluate(
         batch = tuple(_padded(block, _bucket(rows, batch_size)) for block in blocks)
         sums, predicted = _add(parts, params, state, sums, batch, compute_dtype)
         outputs.append(np.asarray(predicted)[:rows])
-    found = figures(parts, sums, jnp.asarray(y), jnp.asarray(np.concatenate(outputs)))
+    found = figures(parts, sums, *jax.device_put((np.asarray(y), np.concatenate(outputs))))
     return dict(zip(("loss", *plan.metrics), (float(f) for f in found), strict=True))

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from jaxann.core.checks import check_integer, check_key, fail
-from jaxann.core.typing import Array, Key, Params, Scalar, State
+from jaxann.core.typing import Key, Params, Scalar, State
 from jaxann.train.epoch import Carry, Data, active, begin, run_epoch
 from jaxann.train.plan import Ingredients, Plan, default_float, make_plan, strong
 
@@ -127,7 +127,6 @@ def make_run(
 
 def fit_to(plan: Plan, function: str, examples: int, validation: Any) -> Plan:
     """The plan for data of this size: a batch is no larger than the data, and what is monitored must exist."""
-
     if validation is None and plan.stops_early and plan.monitor.startswith("validation"):
         fail(function, "validation", f"given to stop early on {plan.monitor!r}", None)
     return dataclasses.replace(plan, batch_size=min(plan.batch_size, examples))
@@ -154,7 +153,7 @@ def ready(function: str, argument: str, data: Any) -> Data:
     return x, y, weights
 
 
-def finish(plan: Plan, parts: Ingredients, carry: Carry, history: dict[str, Array]) -> Result:
+def finish(plan: Plan, parts: Ingredients, carry: Carry, history: dict[str, Any]) -> Result:
     """The result of a run from its last carry."""
     trained, stop = carry.trained, carry.stop
     params, state = (trained.params, trained.state) if stop.best_weights is None else stop.best_weights

@@ -108,4 +108,5 @@ def train_step(
     # Under vmap it becomes a selection by itself, so each member is guarded alone.
     old = (trained.params, trained.state, trained.optimizer)
     moved = lax.cond(kept, move, lambda old, *_: old, old, grads, state)
-    return Trained(*moved, after), (value, jnp.sqrt(square), predictions, kept)
+    params, state, memory = moved
+    return Trained(params, state, memory, after), (value, jnp.sqrt(square), predictions, kept)

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 import jaxann as ja
-from contract import assert_input_error
-from train.problems import digits, equal_bits, loss, small_fit
+from tests.contract import assert_input_error
+from tests.train.problems import digits, equal_bits, loss, small_fit
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(24, 3)).astype(np.float32)
@@ -84,7 +84,11 @@ REFUSED = {
     "46 x None": (lambda: classify(None), "train x", "None"),
     "46 y None": (lambda: classify(X, None), "train y", "None"),
     "46 x a path": (lambda: classify("data.csv"), "train x", "'data.csv'"),
-    "46 train no tuple": (lambda: ja.fit(ja.models.mlp((3,)), loss, ja.optimizers.adam(1e-3), X, key=jax.random.key(0), epochs=1), "train", "float32"),
+    "46 train no tuple": (
+        lambda: ja.fit(ja.models.mlp((3,)), loss, ja.optimizers.adam(1e-3), X, key=jax.random.key(0), epochs=1),
+        "train",
+        "float32",
+    ),
     "48 batch_size 0": (lambda: classify(batch_size=0), "batch_size", "0"),
     "49 batch_size -1": (lambda: classify(batch_size=-1), "batch_size", "-1"),
     "50 batch_size 2.5": (lambda: classify(batch_size=2.5), "batch_size", "2.5"),

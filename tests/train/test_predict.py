@@ -8,7 +8,7 @@ import numpy as np
 import psutil
 
 import jaxann as ja
-from train.problems import compiles, digits, loss, small_fit
+from tests.train.problems import compiles, digits, loss, small_fit
 
 
 def fitted():

@@ -15,7 +15,7 @@ import jaxann as ja
 from jaxann.train import epoch as epochs_of
 from jaxann.train.plan import make_plan, strong
 from jaxann.train.step import train_step
-from train.problems import digits, equal_bits, loss, small_fit
+from tests.train.problems import digits, equal_bits, loss, small_fit
 
 SETTING = {
     "metrics": {"accuracy": ja.metrics.accuracy},
@@ -72,7 +72,7 @@ def test_run_equals_a_python_loop_of_its_step_bit_for_bit():
 
 def test_fit_gives_the_same_bits_however_it_is_chunked(monkeypatch):
     whole = small_fit(patience=3)
-    monkeypatch.setattr("jaxann.train.fit._CHUNK_SECONDS", 0.0)  # one epoch a chunk
+    monkeypatch.setitem(ja.train.fit.__globals__, "_CHUNK_SECONDS", 0.0)  # one epoch a chunk
     cut = small_fit(patience=3)
     assert equal_bits((whole.params, whole.state, whole.history), (cut.params, cut.state, cut.history))
 
@@ -87,9 +87,9 @@ def test_same_bits_in_another_process_and_from_a_rebuilt_and_a_loaded_model(tmp_
     assert equal_bits(here.params, params)
     assert equal_bits(here.params, small_fit(model=loaded).params)
     program = (
-        "import sys, numpy as np; sys.path.insert(0, 'tests/train'); import jax\n"
+        "import sys, numpy as np; sys.path.insert(0, '.'); import jax\n"
         "jax.config.update('jax_num_cpu_devices', 2)\n"
-        "from problems import small_fit\n"
+        "from tests.train.problems import small_fit\n"
         "leaves = jax.tree.leaves(small_fit().params)\n"
         "print(b''.join(np.asarray(p).tobytes() for p in leaves).hex())"
     )
@@ -120,7 +120,7 @@ def test_every_example_counts_once_and_the_last_batch_is_exact():
         logits = hidden @ w["dense1.weight"] + w["dense1.bias"]
         value = torch.nn.functional.cross_entropy(logits, torch.tensor(y[row]).long())
         value.backward()
-        total += float(value) * len(row) / len(x)
+        total += value.item() * len(row) / len(x)
         with torch.no_grad():
             for v in w.values():
                 v -= 0.1 * v.grad
