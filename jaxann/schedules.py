@@ -7,6 +7,7 @@ memory is carried by the training program.
 
 from __future__ import annotations
 
+import numbers
 from typing import Any, NamedTuple
 
 import jax.numpy as jnp
@@ -58,7 +59,7 @@ def cosine(peak: Scalar, steps: Scalar, *, warmup: Scalar = 0, start: Scalar = 0
     check_range("cosine", "end", end)
     check_count("cosine", "steps", steps, 1)
     check_count("cosine", "warmup", warmup, 0)
-    if isinstance(steps, int | float) and isinstance(warmup, int | float) and warmup > steps:
+    if isinstance(steps, numbers.Real) and isinstance(warmup, numbers.Real) and warmup > steps:
         fail("cosine", "warmup", f"at most steps ({steps})", warmup)
 
     def value(step):
@@ -67,7 +68,8 @@ def cosine(peak: Scalar, steps: Scalar, *, warmup: Scalar = 0, start: Scalar = 0
         climbing = first + (high - first) * now / jnp.maximum(rise, 1.0)
         p = jnp.clip((now - rise) / jnp.maximum(length - rise, 1.0), 0.0, 1.0)
         falling = low + (high - low) * 0.5 * (1.0 + jnp.cos(jnp.pi * p))
-        falling = jnp.where(p >= 1.0, low, falling)  # cos(pi) is exactly -1 only in exact arithmetic
+        falling = jnp.where(p <= 0.0, high, falling)  # low + (high - low) is high in exact arithmetic only
+        falling = jnp.where(p >= 1.0, low, falling)  # and cos(pi) is exactly -1
         return jnp.where(now < rise, climbing, jnp.where(now >= length, low, falling))
 
     return value

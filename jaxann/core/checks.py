@@ -121,11 +121,8 @@ def check_same_shape(function: str, predictions: Any, targets: Any) -> None:
     """Equal shapes: nothing is broadcast silently, (n,) against (n, 1) least of all."""
     if np.shape(predictions) != np.shape(targets):
         a, b = np.shape(predictions), np.shape(targets)
-        hint = (
-            "Add or drop the last axis of the targets: y[:, None] or y[:, 0]."
-            if sorted(a + (1,)) == sorted(b + (1,)) or a == b + (1,) or b == a + (1,)
-            else None
-        )
+        column = a == (*b, 1) or b == (*a, 1)
+        hint = "Add or drop the last axis of the targets: y[:, None] or y[:, 0]." if column else None
         fail(function, "targets", f"of the predictions' shape {a}", f" shape {b}", hint=hint)
 
 

@@ -52,12 +52,15 @@ def _real(value) -> Array:
     return jnp.asarray(value, jnp.result_type(float))
 
 
+def _check_weights(function: str, weights: Array | None, shape: tuple[int, ...]) -> None:
+    if weights is not None and weights.shape != shape[: weights.ndim]:
+        fail(function, "weights", f"of shape {shape[:1]}, one an example", f" shape {weights.shape}")
+
+
 def _weights(weights: Array | None, shape: tuple[int, ...]) -> Array:
     """One weight an example, spread over whatever follows the batch axis; scalar weights for no axes."""
     if weights is None:
         return jnp.ones(shape, jnp.result_type(float))
-    if weights.shape != shape[: weights.ndim]:
-        fail("metric", "weights", f"of shape {shape[:1]}, one an example", f" shape {weights.shape}")
     return jnp.broadcast_to(lax.expand_dims(_real(weights), range(weights.ndim, len(shape))), shape)
 
 
@@ -81,6 +84,10 @@ def accuracy():
     """Streaming form of `metrics.accuracy`."""
 
     def update(sums, predictions, targets, weights):
+        _check_weights("accuracy", weights, targets.shape)
+        if predictions.shape == (*targets.shape, 1):
+            expected = f"of shape {predictions.shape}: one logit an example is binary, not one class"
+            fail("accuracy", "targets", expected, f" shape {targets.shape}")
         if predictions.ndim == targets.ndim + 1 and predictions.shape[:-1] == targets.shape:
             hit = jnp.argmax(predictions, -1).astype(jnp.int32) == targets.astype(jnp.int32)
         elif predictions.shape == targets.shape:
@@ -100,6 +107,7 @@ def rmse():
 
     def update(sums, predictions, targets, weights):
         check_same_shape("rmse", predictions, targets)
+        _check_weights("rmse", weights, targets.shape)
         difference = _real(predictions) - _real(targets)
         return _add(sums, difference * difference, weights)
 
@@ -116,6 +124,7 @@ def r2(outputs: int = 1):
 
     def update(sums, predictions, targets, weights):
         check_same_shape("r2", predictions, targets)
+        _check_weights("r2", weights, targets.shape)
         width = 1 if targets.ndim == 1 else targets.shape[-1]
         if width != outputs:
             fail("r2", "outputs", f"{width}, the last axis of the targets {targets.shape}", outputs)
@@ -125,8 +134,13 @@ def r2(outputs: int = 1):
         w = jnp.broadcast_to(w, y.shape)
         y, p = jnp.where(w == 0, 0, y), jnp.where(w == 0, 0, p)
         weight = jnp.sum(w[:, 0])
-        mean = jnp.sum(w * y, 0) / jnp.where(weight == 0, 1, weight)
-        off = y - jnp.broadcast_to(mean, y.shape)
+        # From one of the targets on: the mean of equal numbers is then that number, to the last bit.
+        anchor = jnp.max(jnp.where(w == 0, -jnp.inf, y), 0, initial=-jnp.inf)
+        anchor = jnp.where(weight == 0, 0, anchor)
+        rise = jnp.where(w == 0, 0, y - jnp.broadcast_to(anchor, y.shape))
+        step = jnp.sum(w * rise, 0) / jnp.where(weight == 0, 1, weight)
+        mean = anchor + step
+        off = rise - jnp.broadcast_to(step, y.shape)
         part = R2Sums(weight, mean, jnp.sum(w * off * off, 0), jnp.sum(w * (y - p) ** 2, 0))
         return merge(r2(outputs), sums, part)
 

@@ -56,7 +56,7 @@ def report(
     figure.set_layout_engine("constrained", w_pad=0.12, h_pad=0.1)
     if title:
         figure.suptitle(title, x=0.01, ha="left", color=INK, fontsize=15, fontweight="bold")
-    top, bottom = np.ravel(figure.subfigures(2, 1, height_ratios=heights))
+    (top,), (bottom,) = figure.subfigures(2, 1, height_ratios=heights, squeeze=False)
     left, middle, right = top.subplots(1, 3, width_ratios=(1, 1, 0.9))
     curves(history, "loss", best_epoch=best_epoch, axes=left)
     curves(history, metric, best_epoch=best_epoch, axes=middle)

@@ -17,8 +17,10 @@ __all__ = ["LONGEST_CHUNK", "advance", "start"]
 LONGEST_CHUNK = 1024  # rows of the history buffer; the number of epochs itself is traced
 
 
-@functools.partial(jax.jit, static_argnames=("plan",))
-def start(plan: Plan, parts: Ingredients, key: Key, spec: jax.Array) -> Carry:
+# Drawing the weights runs once and takes milliseconds, so it is compiled with less optimization: half the time, the
+# same bits.
+@functools.partial(jax.jit, static_argnames=("plan", "spec"), compiler_options={"xla_backend_optimization_level": 1})
+def start(plan: Plan, parts: Ingredients, key: Key, spec: jax.ShapeDtypeStruct) -> Carry:
     """The first carry, for inputs like `spec` (one example)."""
     return begin(plan, parts, key, spec)
 

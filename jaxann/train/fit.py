@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import time
 import warnings
 from collections.abc import Callable, Mapping
@@ -12,6 +13,7 @@ import numpy as np
 
 from jaxann.core.checks import check_choice, check_integer, check_key, fail
 from jaxann.core.errors import InputError
+from jaxann.core.products import Layer
 from jaxann.core.trees import count
 from jaxann.core.typing import Array, Key, Scalar
 from jaxann.train.chunk import LONGEST_CHUNK, advance, start
@@ -115,8 +117,9 @@ def fit(
     held_out = None if validation is None else as_data("fit", "validation", validation)
     data, held_out = _for_model(parts, key, data, held_out)
     plan = fit_to(plan, "fit", data[0].shape[0], held_out)
+    parts = strong(parts)
     _check_shapes(plan, parts, key, data, held_out)
-    parts, data, held_out = strong(parts), jax.device_put(data), jax.device_put(held_out)
+    data, held_out = jax.device_put((data, held_out))
 
     carry, rows = _first(plan, parts, key, data, resume)
     columns = plan.columns(held_out is not None)
@@ -167,16 +170,20 @@ def _check_shapes(plan: Plan, parts: Ingredients, key: Key, data: Data, held_out
         expected = f"of shape (examples, {', '.join(map(str, data[0].shape[1:]))}) as in training"
         fail("fit", "validation x", expected, f" shape {held_out[0].shape}")
 
-    def forward(key, x, y):
-        params, state = parts.model.init(key, x)
-        predictions, _ = apply_in(parts.model, params, state, x, compute_dtype=plan.compute_dtype)
-        return predictions, example_values(parts.loss, predictions, y)
-
     for name, part in (("train", data), ("validation", held_out)):
         if part is not None:
             x, y = (jax.ShapeDtypeStruct((plan.batch_size, *a.shape[1:]), a.dtype) for a in part[:2])
-            predictions, _ = jax.eval_shape(forward, key, x, y)
+            predictions = _forward.eval_shape(parts.model, parts.loss, key, x, y, plan.compute_dtype)
             check_labels("fit", name, part[1], predictions)
+
+
+@functools.partial(jax.jit, static_argnames=("compute_dtype",))
+def _forward(model: Layer, loss: Any, key: Key, x: Array, y: Array, compute_dtype: str | None) -> Array:
+    """The predictions of a fresh model, its loss computed on the way; only ever traced, and only once for a setting."""
+    params, state = model.init(key, x)
+    predictions, _ = apply_in(model, params, state, x, compute_dtype=compute_dtype)
+    example_values(loss, predictions, y)
+    return predictions
 
 
 def _first(plan: Plan, parts: Ingredients, key: Key, data: Data, resume: Result | None) -> tuple[Carry, list]:
@@ -185,7 +192,7 @@ def _first(plan: Plan, parts: Ingredients, key: Key, data: Data, resume: Result 
     if not isinstance(resume, Result) or resume.carry is None:
         fail("fit", "resume", "a result of fit", resume)
     spec = jax.ShapeDtypeStruct((1, *data[0].shape[1:]), data[0].dtype)
-    fresh = jax.eval_shape(lambda p, k: start(plan, p, k, spec), parts, key)
+    fresh = start.eval_shape(plan, parts, key, spec)
     shapes = lambda tree: (jax.tree.structure(tree), [(a.shape, a.dtype) for a in jax.tree.leaves(tree)])  # noqa: E731
     if shapes(fresh) != shapes(resume.carry):
         fail("fit", "resume", "a result of the same model, optimizer and settings", " one of another structure")
