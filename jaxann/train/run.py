@@ -15,7 +15,7 @@ from jaxann.core.typing import Key, Params, Scalar, State
 from jaxann.train.epoch import Carry, Data, active, begin, run_epoch
 from jaxann.train.plan import Ingredients, Plan, default_float, make_plan, strong
 
-__all__ = ["Result", "Status", "finish", "make_run", "ready"]
+__all__ = ["Result", "Status", "finish", "fit_to", "make_run", "ready"]
 
 
 class Status(enum.IntEnum):

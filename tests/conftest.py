@@ -1,0 +1,46 @@
+"""Strict JAX for every test: no silent rank or dtype promotion, two CPU devices, compiled programs kept on disk.
+
+pytest reads this file before any test module, in every worker of pytest-xdist, so the settings are in force before
+the first array exists.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+os.environ.setdefault("JAX_PLATFORMS", "cpu")
+
+import jax
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+
+for name, value in {
+    "jax_num_cpu_devices": 2,
+    "jax_numpy_rank_promotion": "raise",
+    "jax_numpy_dtype_promotion": "strict",
+    "jax_compilation_cache_dir": str(ROOT / ".cache" / "jax"),
+    "jax_persistent_cache_min_compile_time_secs": 0.0,
+    "jax_persistent_cache_min_entry_size_bytes": -1,
+}.items():
+    jax.config.update(name, value)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """A cached program that another worker is just writing is compiled anew; that is no failure."""
+    config.addinivalue_line("filterwarnings", "ignore:Error (reading|writing) persistent compilation cache")
+
+
+@pytest.fixture
+def x64() -> Iterator[None]:
+    """Double precision for the length of one test."""
+    with jax.enable_x64(True):
+        yield
+
+
+@pytest.fixture
+def key() -> jax.Array:
+    """One typed key, the same for every test."""
+    return jax.random.key(20)

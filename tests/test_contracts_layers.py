@@ -1,0 +1,222 @@
+"""What holds for every layer and model."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import chex
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxann.core.trees import cast, flatten_named
+from tests.catalogue import LAYERS, LayerRow
+from tests.contract import assert_input_error
+from tests.tolerances import assert_close, close
+
+every_layer = pytest.mark.parametrize("row", LAYERS, ids=str)
+every_mode = pytest.mark.parametrize("train", [False, True], ids=["predict", "train"])
+
+# A layer is an ordinary argument, so one compiled program serves all tests of a row.
+run = jax.jit(
+    lambda layer, params, state, x, key, train, mask: layer.apply(params, state, x, key=key, train=train, mask=mask),
+    static_argnames="train",
+)
+
+
+@functools.cache
+def _example(row: LayerRow) -> tuple[Any, Any, Any, jax.Array]:
+    layer = row.build()
+    x = jax.random.normal(jax.random.key(1), row.shape) + 0.5
+    params, state = layer.init(jax.random.key(2), x)
+    return layer, params, state, x
+
+
+def _key(row: LayerRow, train: bool) -> jax.Array | None:
+    return jax.random.key(3) if train and row.random else None
+
+
+def _check_names(tree: Any) -> None:
+    assert type(tree) is dict
+    for name, value in tree.items():
+        assert isinstance(name, str) and name and "." not in name
+        if isinstance(value, dict):
+            _check_names(value)
+        else:
+            assert isinstance(value, jax.Array)
+
+
+@every_layer
+def test_layer_init_gives_nested_dicts_of_arrays(row: LayerRow):
+    layer, params, state, x = _example(row)
+    for tree in (params, state):
+        _check_names(tree)
+    assert all(leaf.dtype == x.dtype for leaf in jax.tree.leaves(params))
+    spec = jax.ShapeDtypeStruct((9, *x.shape[1:]), x.dtype)
+    chex.assert_trees_all_equal(layer.init(jax.random.key(2), spec), (params, state))
+    shapes = jax.eval_shape(layer.init, jax.random.key(2), spec)
+    chex.assert_trees_all_equal_shapes_and_dtypes(shapes, (params, state))
+
+
+@every_layer
+def test_layer_init_depends_on_the_key_alone(row: LayerRow):
+    layer, params, _, x = _example(row)
+    other = layer.init(jax.random.key(4), x)[0]
+    for name, leaf in flatten_named(params).items():
+        if name.endswith("weight"):
+            assert (np.asarray(leaf) != np.asarray(flatten_named(other)[name])).any()
+    old, two = jax.random.key_data(jax.random.key(0)), jax.random.split(jax.random.key(0))
+    assert_input_error(lambda: layer.init(0, x), "key", given="0")
+    assert_input_error(lambda: layer.init(old, x), "key", given="uint32")
+    assert_input_error(lambda: layer.init(two, x), "key", given="2 keys")
+
+
+@every_layer
+@every_mode
+def test_layer_compiled_equals_eager_and_keeps_shapes(row: LayerRow, train: bool):
+    layer, params, state, x = _example(row)
+    key = _key(row, train)
+    y, after = layer.apply(params, state, x, key=key, train=train)
+    fast, fast_after = run(layer, params, state, x, key, train, None)
+    shapes = jax.eval_shape(lambda p, s, v: layer.apply(p, s, v, key=key, train=train), params, state, x)
+    chex.assert_trees_all_equal_shapes_and_dtypes(shapes, (y, after))
+    chex.assert_trees_all_equal_shapes_and_dtypes(after, state)
+    assert jax.tree.structure(after) == jax.tree.structure(state)
+    assert y.shape[0] == x.shape[0] and y.dtype == x.dtype
+    assert_close(fast, y, "program")
+    chex.assert_trees_all_close(fast_after, after, rtol=close("float32", "program"), atol=1e-6)
+
+
+@every_layer
+def test_layer_in_prediction_draws_nothing_and_changes_nothing(row: LayerRow):
+    layer, params, state, x = _example(row)
+    y, after = run(layer, params, state, x, None, False, None)
+    chex.assert_trees_all_equal(after, state)
+    with_key = run(layer, params, state, x, jax.random.key(9), False, None)[0]
+    np.testing.assert_array_equal(with_key, y)
+    program = jax.make_jaxpr(lambda k: layer.apply(params, state, x, key=k))(jax.random.key(9))
+    assert "random_bits" not in str(program)
+
+
+@every_layer
+def test_layer_in_training_needs_a_key_iff_it_is_random(row: LayerRow):
+    layer, params, state, x = _example(row)
+    if not row.random:
+        y, _ = run(layer, params, state, x, None, True, None)
+        with_key = run(layer, params, state, x, jax.random.key(9), True, None)[0]
+        np.testing.assert_array_equal(with_key, y)
+        return
+    assert_input_error(
+        lambda: jax.eval_shape(lambda p, s, v: layer.apply(p, s, v, train=True), params, state, x), "key", given="None"
+    )
+    draws = [np.asarray(run(layer, params, state, x, jax.random.key(seed), True, None)[0]) for seed in (3, 3, 4)]
+    np.testing.assert_array_equal(draws[0], draws[1])
+    assert (draws[0] != draws[2]).any()
+
+
+@every_layer
+@every_mode
+def test_layer_maps_over_members_and_over_batches(row: LayerRow, train: bool):
+    layer, params, state, x = _example(row)
+    key = _key(row, train)
+    members = jax.vmap(lambda k: layer.init(k, x))(jax.random.split(jax.random.key(5), 3))
+    apply = functools.partial(layer.apply, key=key, train=train)
+    if jax.tree.leaves(members):
+        y, after = jax.jit(jax.vmap(apply, in_axes=(0, 0, None)))(*members, x)
+        one = jax.tree.map(lambda leaf: leaf[1], members)
+        expected = run(layer, *one, x, key, train, None)
+        assert_close(y[1], expected[0], "program")
+        chex.assert_trees_all_close(jax.tree.map(lambda leaf: leaf[1], after), expected[1], rtol=1e-5, atol=1e-6)
+    batches = jnp.stack([x, x + 1])
+    y, _ = jax.jit(jax.vmap(apply, in_axes=(None, None, 0)))(params, state, batches)
+    assert_close(y[1], run(layer, params, state, x + 1, key, train, None)[0], "program")
+
+
+@every_layer
+@every_mode
+def test_layer_has_finite_gradients(row: LayerRow, train: bool):
+    layer, params, state, x = _example(row)
+
+    def total(product, params, x):
+        y, _ = product.apply(params, state, x, key=_key(row, train), train=train)
+        return jnp.sum(jnp.sin(y + 0.1))
+
+    numbers = jax.tree.map(jnp.asarray, layer)
+    slopes = jax.jit(jax.grad(total, argnums=(0, 1, 2)))(numbers, params, x)
+    chex.assert_trees_all_equal_shapes_and_dtypes(slopes, (numbers, params, x))
+    chex.assert_tree_all_finite(slopes)
+    assert (np.asarray(slopes[2]) != 0).any()
+
+
+@every_layer
+def test_layer_state_is_carried_by_scan(row: LayerRow):
+    layer, params, state, x = _example(row)
+    key = _key(row, True)
+
+    def body(state, scale):
+        y, after = layer.apply(params, state, x * jnp.broadcast_to(scale, x.shape), key=key, train=True)
+        return after, y
+
+    scales = jnp.array([1.0, 2.0, 3.0])
+    last, ys = jax.jit(lambda s: jax.lax.scan(body, s, scales))(state)
+    for i, scale in enumerate(scales):
+        y, state = run(layer, params, state, x * scale, key, True, None)
+        assert_close(ys[i], y, "program")
+    chex.assert_trees_all_close(last, state, rtol=1e-5, atol=1e-6)
+
+
+@every_layer
+@every_mode
+def test_layer_works_in_bfloat16(row: LayerRow, train: bool):
+    layer, params, state, x = _example(row)
+    half = jnp.bfloat16
+    made = layer.init(jax.random.key(2), x.astype(half))
+    assert all(leaf.dtype == half for leaf in jax.tree.leaves(made[0]))
+    chex.assert_trees_all_equal_dtypes(made[1], state)  # statistics stay wide
+    key = _key(row, train)
+    y, after = run(layer, cast(params, half), made[1], x.astype(half), key, train, None)
+    assert y.dtype == half
+    chex.assert_trees_all_equal_shapes_and_dtypes(after, made[1])
+    assert_close(y, run(layer, params, state, x.astype(half).astype(x.dtype), key, train, None)[0], "program")
+
+
+@every_layer
+def test_layer_leaves_padding_out(row: LayerRow):
+    layer, params, state, x = _example(row)
+    key, rows = _key(row, True), x.shape[0]
+    padding = jnp.full_like(x[:2], 1e3)
+    mask = jnp.concatenate([jnp.ones(rows), jnp.zeros(2)])
+    results = [
+        run(layer, params, state, jnp.concatenate([x, scale * padding]), key, True, mask) for scale in (1.0, jnp.nan)
+    ]
+    np.testing.assert_array_equal(results[0][0][:rows], results[1][0][:rows])
+    chex.assert_trees_all_equal(results[0][1], results[1][1])
+    if not row.random:
+        y, after = run(layer, params, state, x, key, True, None)
+        assert_close(results[0][0][:rows], y, "program")
+        chex.assert_trees_all_close(results[0][1], after, rtol=1e-5, atol=1e-6)
+
+
+@every_layer
+@every_mode
+@pytest.mark.parametrize("dtype", [jnp.int32, jnp.uint8], ids=["int32", "uint8"])
+def test_layer_refuses_integers(row: LayerRow, train: bool, dtype: Any):
+    layer, params, state, x = _example(row)
+    whole = jnp.ones(x.shape, dtype)
+    call = functools.partial(layer.apply, key=_key(row, train), train=train)
+    if row.takes_integers:
+        return
+    assert_input_error(lambda: jax.eval_shape(call, params, state, whole), "x", given=jnp.dtype(dtype).name)
+
+
+@every_layer
+def test_layer_takes_any_batch(row: LayerRow):
+    layer, params, state, x = _example(row)
+    y = run(layer, params, state, x, None, False, None)[0]
+    for rows in (1, 3):
+        part = run(layer, params, state, x[:rows], None, False, None)[0]
+        assert_close(part, y[:rows], "program")
+    empty = jax.eval_shape(lambda v: layer.apply(params, state, v)[0], x[:0])
+    assert empty.shape == (0, *y.shape[1:])

@@ -1,0 +1,157 @@
+"""What holds for every optimizer and gradient transformation."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import chex
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxann import optimizers, schedules
+from jaxann.core.products import Optimizer
+from tests.catalogue import OPTIMIZERS, OptimizerRow
+from tests.tolerances import assert_close
+
+every_optimizer = pytest.mark.parametrize("row", OPTIMIZERS, ids=str)
+update = jax.jit(lambda optimizer, grads, state, params: optimizer.update(grads, state, params))
+
+
+@functools.cache
+def _tree() -> Any:
+    wide = jax.random.normal(jax.random.key(0), (3, 2))
+    return {"dense0": {"weight": wide, "bias": jnp.array([0.5, -0.25])}, "slope": jnp.array(2.0, jnp.bfloat16)}
+
+
+def _grads() -> Any:
+    return jax.tree.map(lambda p: p * p + jnp.asarray(0.1, p.dtype), _tree())
+
+
+@every_optimizer
+def test_optimizer_unpacks_as_a_pair(row: OptimizerRow):
+    optimizer = row.build(0.1)
+    init, step = optimizer
+    assert isinstance(optimizer, Optimizer) and callable(init) and callable(step)
+    state = init(_tree())
+    assert isinstance(state, tuple)
+    chex.assert_trees_all_equal(step(_grads(), state, _tree()), optimizer.update(_grads(), state, _tree()))
+    chex.assert_trees_all_equal_shapes_and_dtypes(jax.eval_shape(optimizer.init, _tree()), state)
+
+
+@every_optimizer
+def test_optimizer_updates_have_the_parameters_structure_and_dtypes(row: OptimizerRow):
+    optimizer, params = row.build(0.1), _tree()
+    state = optimizer.init(params)
+    assert all(leaf.dtype != jnp.bfloat16 for leaf in jax.tree.leaves(state))  # memory is float32 or better
+    updates, after = update(optimizer, _grads(), state, params)
+    chex.assert_trees_all_equal_shapes_and_dtypes(updates, params)
+    chex.assert_trees_all_equal_shapes_and_dtypes(after, state)
+    assert jax.tree.structure(after) == jax.tree.structure(state)
+    chex.assert_trees_all_equal_shapes_and_dtypes(optimizers.apply_updates(params, updates), params)
+
+
+@every_optimizer
+def test_optimizer_takes_zero_gradients(row: OptimizerRow):
+    optimizer, params = row.build(0.1), _tree()
+    state, zeros = optimizer.init(params), jax.tree.map(jnp.zeros_like, params)
+    for _ in range(3):
+        updates, state = update(optimizer, zeros, state, params)
+        chex.assert_tree_all_finite((updates, state))
+
+
+@every_optimizer
+def test_optimizer_compiles_once_for_all_rates(row: OptimizerRow):
+    chex.clear_trace_counter()
+
+    @jax.jit
+    @chex.assert_max_traces(n=1)
+    def step(optimizer, grads, state, params):
+        return optimizer.update(grads, state, params)
+
+    first, second = row.build(0.1), row.build(0.02)
+    state = first.init(_tree())
+    a, after = step(first, _grads(), state, _tree())
+    step(row.build(0.1), _grads(), after, _tree())
+    b, _ = step(second, _grads(), state, _tree())
+    if first != second:
+        assert (np.asarray(a["dense0"]["bias"]) != np.asarray(b["dense0"]["bias"])).all()
+
+
+@every_optimizer
+def test_optimizer_scanned_equals_a_loop_bit_for_bit(row: OptimizerRow):
+    optimizer, params = row.build(0.1), _tree()
+
+    def body(state, grads):
+        updates, state = optimizer.update(grads, state, params)
+        return state, updates
+
+    # Gradients from outside, updates not added: where products meet in a sum, the compiler chooses which of them to
+    # round, and chooses by the program around.
+    state = optimizer.init(params)
+    grads = [jax.tree.map(lambda p, i=i: p * jnp.asarray(np.sin(i + 1.0), p.dtype), params) for i in range(20)]
+    stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *grads)
+    last, updates = jax.jit(lambda s, gs: jax.lax.scan(body, s, gs))(state, stacked)
+    one = jax.jit(body)
+    for i, g in enumerate(grads):
+        state, step = one(state, g)
+        for a, b in zip(jax.tree.leaves(updates), jax.tree.leaves(step), strict=True):
+            np.testing.assert_array_equal(a[i], b) if row.exact else assert_close(a[i], b, "program")
+    chex.assert_trees_all_equal(last, state)
+
+
+@every_optimizer
+def test_optimizer_descends_a_parabola(row: OptimizerRow):
+    optimizer, goal = row.build(0.1), jnp.array([1.0, -2.0, 0.5])
+
+    def body(carry, _):
+        x, state = carry
+        updates, state = optimizer.update(2 * (x - goal), state, x)
+        return (optimizers.apply_updates(x, updates), state), None
+
+    start = jnp.zeros(3)
+    if not row.descends:
+        updates, _ = update(optimizer, goal, optimizer.init(start), start)
+        assert float(jnp.sum(updates * goal)) > 0  # the gradient's direction, for another rule to take
+        return
+    (x, _), _ = jax.jit(lambda c: jax.lax.scan(body, c, None, length=1000))((start, optimizer.init(start)))
+    np.testing.assert_allclose(x, goal, atol=1e-2)
+
+
+@pytest.mark.parametrize("row", [r for r in OPTIMIZERS if "learning_rate" in r.build(0.1).arguments], ids=str)
+def test_optimizer_follows_a_schedule(row: OptimizerRow):
+    schedule = schedules.cosine(0.1, 4, warmup=2, start=0.05)
+    params, grads = _tree(), _grads()
+    scheduled = row.build(schedule)
+    state = scheduled.init(params)
+    for step in range(5):
+        rate = schedule(step)
+        updates, after = update(scheduled, grads, state, params)
+        expected, _ = update(row.build(rate), grads, state, params)
+        for a, b in zip(jax.tree.leaves(updates), jax.tree.leaves(expected), strict=True):
+            assert_close(a, b, "program")
+        assert float(optimizers.learning_rate_at(scheduled, jnp.int32(step))) == float(rate)
+        state = after
+
+
+@pytest.mark.parametrize("row", [r for r in OPTIMIZERS if "learning_rate" in r.build(0.1).arguments], ids=str)
+def test_optimizer_maps_over_rates_and_is_differentiated(row: OptimizerRow):
+    params, grads = _tree(), _grads()
+    rates = jnp.array([0.1, 0.02, 0.3])
+    population = row.build(rates)
+    axes = jax.tree.map(lambda leaf: 0 if jnp.ndim(leaf) else None, population)
+    state = population.init(params)
+    many, _ = jax.jit(jax.vmap(lambda o: o.update(grads, state, params), in_axes=(axes,)))(population)
+    one, _ = update(row.build(rates[2]), grads, state, params)
+    for a, b in zip(jax.tree.leaves(many), jax.tree.leaves(one), strict=True):
+        assert_close(a[2], b, "program")
+
+    def total(optimizer):
+        updates, _ = optimizer.update(grads, state, params)
+        return jnp.sum(updates["dense0"]["weight"])
+
+    slope = jax.grad(total)(row.build(0.1))
+    expected = jnp.sum(one["dense0"]["weight"]) / rates[2]  # updates are proportional to the rate
+    np.testing.assert_allclose(slope.arguments["learning_rate"], expected, rtol=1e-4)

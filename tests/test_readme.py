@@ -1,0 +1,83 @@
+"""The README tells the truth: its Python runs as printed, and what it names is there."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+
+import jaxann as ja
+
+ROOT = Path(__file__).resolve().parent.parent
+TEXT = (ROOT / "README.md").read_text(encoding="utf-8")
+BLOCKS = re.findall(r"^```python\n(.*?)^```", TEXT, re.MULTILINE | re.DOTALL)
+
+
+@pytest.fixture(scope="module")
+def names(tmp_path_factory: pytest.TempPathFactory) -> dict:
+    """What is defined after all blocks have run one after the other, in an empty folder."""
+    found: dict = {}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(tmp_path_factory.mktemp("readme"))
+        for block in BLOCKS:
+            exec(compile(block, "README.md", "exec"), found)
+        found["files"] = sorted(path.name for path in Path.cwd().iterdir())
+    return found
+
+
+def test_readme_blocks_run_as_printed(names, capsys):
+    assert len(BLOCKS) >= 5
+    assert names["files"] == ["digits.safetensors", "report.png"]
+    assert float(ja.metrics.accuracy(names["again"], names["y_test"])) > 0.9
+
+
+def test_readme_states_the_shapes_it_gets(names):
+    assert names["x"].shape == (1438, 64)
+    assert names["results"].history["validation_loss"].shape == (3, 4, 10)
+    assert "params.dense0.weight" in names["arrays"]
+
+
+def test_readme_prints_the_message_it_shows(names):
+    with pytest.raises(ja.InputError) as caught:
+        ja.train.evaluate(
+            names["model"], names["params"], names["state"], (names["x"], names["y"] + 1),
+            loss=ja.losses.softmax_cross_entropy,
+        )  # fmt: skip
+    problem, hint = str(caught.value).split("\n")
+    assert problem.removeprefix("evaluate: data y ") in TEXT
+    assert hint in TEXT
+
+
+@pytest.mark.parametrize("command", ("scripts/demo", "scripts/test"))
+def test_readme_commands_exist(command):
+    assert f"bash {command}" in TEXT
+    assert (ROOT / command).read_text(encoding="utf-8").startswith("#!/usr/bin/env bash\n")
+
+
+def test_readme_links_lead_to_files():
+    links = re.findall(r"\]\(([^)]+)\)", TEXT)
+    assert links
+    assert not [link for link in links if not link.startswith("http") and not (ROOT / link).exists()]
+
+
+def test_readme_extras_are_declared():
+    declared = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["optional-dependencies"]
+    asked = {name for group in re.findall(r"\.\[([a-z,]+)\]", TEXT) for name in group.split(",")}
+    listed = set(re.findall(r"`([a-z]+)`", re.search(r"^Extras: .*?\n\n", TEXT, re.MULTILINE | re.DOTALL)[0]))
+    assert asked
+    assert not (asked | listed) - set(declared)
+
+
+def test_readme_rooms_exist():
+    table = TEXT.split("## The rooms", 1)[1].split("\n## ", 1)[0]
+    rooms = {
+        room for row in re.findall(r"^\| (`.*?) \|", table, re.MULTILINE) for room in re.findall(r"`([a-z]+)`", row)
+    }
+    assert len(rooms) >= 10
+    assert not [room for room in rooms if not (ROOT / "jaxann" / room).is_dir() and not hasattr(ja, room)]
+
+
+def test_readme_has_room_for_measured_figures():
+    assert TEXT.index("<!-- benchmarks:begin -->") < TEXT.index("<!-- benchmarks:end -->")
