@@ -96,17 +96,15 @@ class Optimizer(Product):
         """The optimizer's memory for these parameters: a NamedTuple of arrays."""
         return self.functions[0](params)
 
-    def update(self, grads: Updates, state: Any, params: Params | None = None, **extra: Any) -> tuple[Updates, Any]:
+    def update(self, grads: Updates, state: Any, params: Params | None = None) -> tuple[Updates, Any]:
         """Updates to be *added* to the parameters, and the new memory.
 
         Args:
             grads: gradients with the structure of `params`.
             state: from `init` or the previous `update`.
             params: the parameters the gradients were taken at.
-            extra: what the trainer knows beside the gradient (`value`); handed on where the rule names it.
         """
-        update = self.functions[1]
-        return update(grads, state, params, **{n: v for n, v in extra.items() if _accepts(update, n)})
+        return self.functions[1](grads, state, params)
 
     def __iter__(self) -> Iterator[Callable]:
         return iter((self.init, self.update))

@@ -175,6 +175,8 @@ def _check_shapes(plan: Plan, parts: Ingredients, key: Key, data: Data, held_out
             x, y = (jax.ShapeDtypeStruct((plan.batch_size, *a.shape[1:]), a.dtype) for a in part[:2])
             predictions = _forward.eval_shape(parts.model, parts.loss, key, x, y, plan.compute_dtype)
             check_labels("fit", name, part[1], predictions)
+            if parts.loss.args or parts.loss.keywords:  # numbers bound to the loss: checked as they are, untraced
+                jax.eval_shape(functools.partial(example_values, parts.loss), predictions, y)
 
 
 @functools.partial(jax.jit, static_argnames=("compute_dtype",))
