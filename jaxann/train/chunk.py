@@ -14,7 +14,7 @@ from jaxann.train.plan import Ingredients, Plan, default_float
 
 __all__ = ["LONGEST_CHUNK", "advance", "start"]
 
-LONGEST_CHUNK = 1024  # rows of the history buffer; the number of epochs itself is traced
+LONGEST_CHUNK = 8192  # rows of the history buffer; the number of epochs itself is traced
 
 
 # Drawing the weights runs once and takes milliseconds, so it is compiled with less optimization: half the time, the

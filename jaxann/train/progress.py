@@ -51,12 +51,14 @@ class _Bar(Progress):
             progress.BarColumn(bar_width=10),
             progress.TextColumn("{task.fields[figures]}"),
             progress.TimeRemainingColumn(compact=True),
+            auto_refresh=False,  # drawn between chunks: a drawing thread would take a core from the training
         )
         self._task = self._bar.add_task("fit", total=epochs, completed=done, figures="compiling")
         self._examples, self._done, self._mark = examples, done, time.perf_counter()
 
     def __enter__(self) -> Self:
         self._bar.start()
+        self._bar.refresh()
         return self
 
     def __exit__(self, kind: Any, error: Any, trace: Any) -> None:
@@ -67,7 +69,7 @@ class _Bar(Progress):
         speed = (epochs_done - self._done) * self._examples / max(now - self._mark, 1e-9)
         self._done, self._mark = epochs_done, now
         figures = "  ".join([*_figures(latest), f"{_compact(speed)}/s"])
-        self._bar.update(self._task, completed=epochs_done, figures=figures)
+        self._bar.update(self._task, completed=epochs_done, figures=figures, refresh=True)
 
 
 def _figures(latest: Mapping[str, float]) -> list[str]:

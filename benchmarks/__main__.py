@@ -1,0 +1,27 @@
+"""Command line: `python -m benchmarks mlp`, `memory` or `overhead`; `--help` explains the flags."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from benchmarks import memory, mlp, overhead
+
+COMMANDS = {"mlp": mlp, "memory": memory, "overhead": overhead}
+
+
+def main() -> int:
+    """Parse the command line and run one command."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Measure jaxann against its peers.")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    for name, module in COMMANDS.items():
+        about = module.__doc__.splitlines()[0].partition(": ")[2]
+        command = commands.add_parser(name, help=about, description=about)
+        module.add_arguments(command)
+        command.set_defaults(run=module.run)
+    arguments = parser.parse_args()
+    return arguments.run(arguments)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
