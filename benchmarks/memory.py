@@ -1,7 +1,7 @@
 """`python -m benchmarks memory`: many fits in one process: what is compiled again, how memory grows.
 
 A second call of `ja.fit` with another learning rate, seed, number of epochs or dropout rate should compile nothing, and
-a long session of fits should not grow. This counts the programs that XLA compiles and the resident memory, in phases
+a long row of fits should not grow. This counts the programs that XLA compiles and the resident memory, in phases
 that each change one setting at every fit, and in a last one that changes all of them.
 """
 

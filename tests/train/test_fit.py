@@ -103,6 +103,8 @@ def test_resume_refuses_another_model():
     part = small_fit(epochs=1)
     with pytest.raises(ja.InputError, match="resume must be a result of the same model"):
         small_fit(model=ja.models.mlp((17, 10), dropout=0.1), resume=part)
+    with pytest.raises(ja.InputError, match="resume must be a result with the history"):
+        small_fit(metrics=None, resume=part)
 
 
 def test_interruption_returns_the_best_so_far(monkeypatch):
