@@ -1,13 +1,13 @@
-"""Command line: `python -m benchmarks mlp`, `memory` or `overhead`; `--help` explains the flags."""
+"""Command line: `python -m benchmarks mlp`, `memory`, `overhead` or `table`; `--help` explains the flags."""
 
 from __future__ import annotations
 
 import argparse
 import sys
 
-from benchmarks import memory, mlp, overhead
+from benchmarks import memory, mlp, overhead, table
 
-COMMANDS = {"mlp": mlp, "memory": memory, "overhead": overhead}
+COMMANDS = {"mlp": mlp, "memory": memory, "overhead": overhead, "table": table}
 
 
 def main() -> int:

@@ -23,7 +23,7 @@ from benchmarks import machine, report
 from benchmarks.workloads import WORKLOADS, load_arrays
 
 RESULTS = Path(__file__).resolve().parent / "results"
-EPOCHS = {"mnist-512-512": 2, "digits": 1000, "rows80": 6000, "iris": 60_000}
+EPOCHS = {"mnist-512-512": 1, "digits": 1000, "rows80": 6000, "iris": 60_000}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

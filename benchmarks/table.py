@@ -1,0 +1,75 @@
+"""`python -m benchmarks table`: the README's table from a committed result file, so that no figure is typed."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+from pathlib import Path
+
+from benchmarks.workloads import WORKLOADS
+
+RESULTS = Path(__file__).resolve().parent / "results"
+README = Path(__file__).resolve().parent.parent / "README.md"
+BEGIN, END = "<!-- benchmarks:begin -->", "<!-- benchmarks:end -->"
+NAMES = {
+    "raw_jax": "raw JAX",
+    "torch_eager": "PyTorch",
+    "torch_compile": "torch.compile",
+    "flax_nnx": "Flax NNX",
+    "equinox": "Equinox",
+    "keras": "Keras",
+    "sklearn": "scikit-learn",
+}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the flags of this command."""
+    add = parser.add_argument
+    add("--device", default="cpu-2-cores", help="folder under benchmarks/results (default: cpu-2-cores)")
+    add("--write", action="store_true", help="put the table into README.md between its markers")
+
+
+def markdown(results: dict) -> str:
+    """The table: jaxann's time an epoch, and each peer's time over it, the median of the ratios within a round."""
+    lines = [
+        f"| network, batch | jaxann, an epoch | {' | '.join(NAMES.values())} |",
+        f"|---|---|{'---|' * len(NAMES)}",
+    ]
+    for name in (name for name in WORKLOADS if name in results["workloads"]):
+        workload = results["workloads"][name]
+        ours = workload["contenders"]["jaxann"]["rounds"]
+        seconds = statistics.median(ours) / workload["epochs_per_turn"]
+        cells = [_ratio(workload["contenders"].get(peer, {}), ours) for peer in NAMES]
+        size = f"{name}: {'-'.join(map(str, workload['sizes']))}, {workload['batch_size']}"
+        lines.append(f"| {size} | {_seconds(seconds)} | {' | '.join(cells)} |")
+    first = next(iter(results["workloads"].values()))
+    machine, versions = first["machine"], first["machine"]["versions"]
+    where = (
+        f"Time of one training epoch once compiled, and how many times as long the others take: medians of ratios "
+        f"within a round, all in one run of `python -m benchmarks mlp` on {machine['cpu']}, {machine['cores']} cores, "
+        f"{machine['date'][:10]}, seed {first['seed']}, jax {versions['jax']}, PyTorch {versions['torch']}, "
+        f"scikit-learn {versions['scikit-learn']}; a shared machine. All times, their spread, cold starts and "
+        f"accuracies: [`benchmarks/`](benchmarks/README.md)."
+    )
+    return "\n".join([*lines, "", where])
+
+
+def _ratio(peer: dict, ours: list[float]) -> str:
+    rounds = peer.get("rounds") or []
+    return f"{statistics.median(a / b for a, b in zip(rounds, ours, strict=True)):.2f}x" if rounds else "-"
+
+
+def _seconds(value: float) -> str:
+    return f"{value:.2f} s" if value >= 1 else f"{value * 1e3:.3g} ms" if value >= 1e-3 else f"{value * 1e6:.3g} us"
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Print the table, or write it into the README; return 0."""
+    table = markdown(json.loads((RESULTS / arguments.device / "mlp.json").read_text()))
+    if not arguments.write:
+        print(table)
+        return 0
+    before, _, rest = README.read_text().partition(BEGIN)
+    README.write_text(f"{before}{BEGIN}\n{table}\n{END}{rest.partition(END)[2]}")
+    return 0
