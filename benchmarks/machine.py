@@ -176,6 +176,18 @@ def describe_machine() -> dict:
     }
 
 
+def write_result(out: Path, name: str, content: dict) -> Path:
+    """Write `content`, with the machine's description, to `<out>/<device>/<name>.json`; return the path."""
+    import jax
+
+    device = jax.devices()[0]
+    folder = out / device_name({"platform": device.platform, "kind": device.device_kind})
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{name}.json"
+    path.write_text(json.dumps({"format": 1, "machine": describe_machine(), **content}, indent=1) + "\n")
+    return path
+
+
 def main() -> None:
     """Measure one product in this process and print the answer as JSON."""
     parser = argparse.ArgumentParser(description="Time one large float32 matrix product.")

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import gc
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -99,10 +98,6 @@ def run(arguments: argparse.Namespace) -> int:
         table.add_row(row["phase"], str(row["fits"]), str(row["compiled"]), f"{row['resident_mib']:.0f} MiB", growth)
     console.print(table)
     if not arguments.quick:
-        device = jax.devices()[0]
-        folder = arguments.out / machine.device_name({"platform": device.platform, "kind": device.device_kind})
-        folder.mkdir(parents=True, exist_ok=True)
-        content = {"format": 1, "machine": machine.describe_machine(), "phases": rows}
-        (folder / "memory.json").write_text(json.dumps(content, indent=1) + "\n")
-        console.print(f"written: {folder / 'memory.json'}", style="dim", soft_wrap=True)
+        path = machine.write_result(arguments.out, "memory", {"phases": rows})
+        console.print(f"written: {path}", style="dim", soft_wrap=True)
     return 0

@@ -12,7 +12,6 @@ import argparse
 import contextlib
 import functools
 import io
-import json
 import statistics
 import time
 from collections.abc import Callable
@@ -108,12 +107,8 @@ def run(arguments: argparse.Namespace) -> int:
         rows.append({"workload": name, "epochs": epochs, "seconds": times, "ratio": ratio, "quartiles": [low, high]})
     console.print(table)
     if not arguments.quick:
-        device = jax.devices()[0]
-        folder = arguments.out / machine.device_name({"platform": device.platform, "kind": device.device_kind})
-        folder.mkdir(parents=True, exist_ok=True)
-        content = {"format": 1, "machine": machine.describe_machine(), "rows": rows}
-        (folder / "overhead.json").write_text(json.dumps(content, indent=1) + "\n")
-        console.print(f"written: {folder / 'overhead.json'}", style="dim", soft_wrap=True)
+        path = machine.write_result(arguments.out, "overhead", {"rows": rows})
+        console.print(f"written: {path}", style="dim", soft_wrap=True)
     return 0
 
 
