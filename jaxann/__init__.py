@@ -26,6 +26,7 @@ from jaxann import (
     train,
 )
 from jaxann.core.errors import CheckpointError, DivergedError, DivergedWarning, InputError, MissingDependencyError
+from jaxann.core.setup import setup
 from jaxann.io import load, save
 from jaxann.train import fit, predict
 
@@ -54,5 +55,6 @@ __all__ = [
     "predict",
     "save",
     "schedules",
+    "setup",
     "train",
 ]

@@ -1,7 +1,9 @@
 """One epoch of training, and what the whole run hands from one epoch to the next.
 
 order      a pseudo-random permutation of the examples, new for each epoch, computed in place (no sort)
-steps      a scan over batches; the last partial batch is padded and masked, so that every example counts
+steps      a scan over batches; the last partial batch is padded and masked, so that every example counts; where the
+           padding would be a noticeable share of the work, that batch runs after the scan at its own size
+rows       a run may train on some rows of the data only (a fold): its order is then one of those rows
 history    mean loss, learning rate, gradient norm and metrics of the epoch, then those of the validation set
 reactions  plateau schedules, early stopping, best weights
 """
@@ -23,9 +25,17 @@ from jaxann.train.measure import measure
 from jaxann.train.plan import Ingredients, Plan, default_float, plateaus, step_count, streaming_form, with_plateaus
 from jaxann.train.step import Trained, start_guard, train_step
 
-__all__ = ["Carry", "Data", "active", "batch_of", "begin", "run_epoch"]
+__all__ = ["Carry", "Data", "Rows", "active", "batch_of", "begin", "rows_of", "run_epoch"]
 
 Data = tuple[Array, Array, Array | None]  # x, y, weights
+_PADDING = 0.05  # share of an epoch's examples from which padding is worth a second, smaller copy of the step
+
+
+class Rows(NamedTuple):
+    """Which rows of the data a run uses."""
+
+    index: Array  # int32 (size,), positions in the data; places from `count` on are padding
+    count: Array | None  # int32 (), how many count; None for all of them
 
 
 class Carry(NamedTuple):
@@ -53,14 +63,27 @@ def batch_of(plan: Plan, key: Key, epoch: Array, number: Array, train: Data) -> 
 
 
 def run_epoch(
-    plan: Plan, parts: Ingredients, key: Key, carry: Carry, train: Data, validation: Data | None
+    plan: Plan,
+    parts: Ingredients,
+    key: Key,
+    carry: Carry,
+    train: Data,
+    validation: Data | None,
+    rows: Rows | None = None,
+    validation_rows: Rows | None = None,
 ) -> tuple[Carry, Array]:
-    """The carry after one more epoch, and the epoch's row of the history, `(columns,)`."""
-    examples = train[0].shape[0]
+    """The carry after one more epoch, and the epoch's row of the history, `(columns,)`.
+
+    Args:
+        plan, parts, key, carry: the run, and where it stands.
+        train, validation: the data.
+        rows, validation_rows: the rows of them that count; None for all.
+    """
+    examples = train[0].shape[0] if rows is None else rows.index.shape[0]
     steps = step_count(examples, plan.batch_size)
     optimizer = with_plateaus(parts.optimizer, carry.plateaus)
     streams = {name: streaming_form(metric, train[1]) for name, metric in parts.metrics.items()}
-    order, mask = _order(plan, key, carry.epoch, examples)
+    order, mask = _order(plan, key, carry.epoch, examples, rows)
 
     def step(loop, inputs):
         trained, sums, metric_sums = loop
@@ -96,7 +119,16 @@ def run_epoch(
         (trained, sums, metric_sums), whole = step(first, inputs)
         whole = None if whole is None else whole[None]
     else:
-        (trained, sums, metric_sums), whole = lax.scan(step, first, (jnp.arange(steps, dtype=jnp.int32), order, mask))
+        tail = _tail(plan, examples)
+        inputs = (jnp.arange(steps, dtype=jnp.int32), order, mask)
+        full = steps if tail is None else steps - 1
+        loop, whole = lax.scan(step, first, jax.tree.map(lambda a: a[:full], inputs))
+        if tail is not None:
+            counted = None if rows is None or rows.count is None or mask is None else mask[full, :tail]
+            loop, rest = step(loop, (jnp.int32(full), None if order is None else order[full, :tail], counted))
+            if whole is not None:
+                whole = jnp.concatenate([whole.reshape(-1, *whole.shape[2:]), rest])[None]
+        trained, sums, metric_sums = loop
 
     rate = learning_rate_at(optimizer, (carry.epoch + 1) * steps - 1)
     row = [sums[0] / sums[1], rate, sums[2] / sums[3]]
@@ -112,7 +144,7 @@ def run_epoch(
             parts,
             trained.params,
             trained.state,
-            validation,
+            validation if validation_rows is None else rows_of(validation, validation_rows),
             batch_size=plan.evaluation_batch_size,
             compute_dtype=plan.compute_dtype,
         )
@@ -140,19 +172,41 @@ def active(plan: Plan, parts: Ingredients, carry: Carry) -> Array:
     return alive & (carry.stop.wait < jnp.asarray(parts.patience, jnp.int32)) if plan.stops_early else alive
 
 
-def _order(plan: Plan, key: Key, epoch: Array, examples: int) -> tuple[Array | None, Array | None]:
+def _order(
+    plan: Plan, key: Key, epoch: Array, examples: int, rows: Rows | None = None
+) -> tuple[Array | None, Array | None]:
     """Positions `(steps, batch)` and their mask; None where it is the data as it stands, or there is no padding."""
     steps = step_count(examples, plan.batch_size)
-    if steps == 1 and plan.batch_size == examples:
-        return None, None  # one batch of everything: an order would only permute the terms of a sum
-    positions = jnp.arange(steps * plan.batch_size, dtype=jnp.int32)
-    real = positions < examples
-    order = jnp.minimum(positions, examples - 1)
-    if plan.shuffle:
-        order = shuffled_positions(jax.random.fold_in(fold_name(key, "shuffle"), epoch), order, examples)
+    counted = None if rows is None else rows.count
     shape = (steps, plan.batch_size)
-    padded = steps * plan.batch_size != examples
+    if steps == 1 and plan.batch_size == examples and counted is None:
+        # one batch of everything: an order would only permute the terms of a sum
+        return None if rows is None else rows.index.reshape(shape), None
+    size = examples if counted is None else counted
+    positions = jnp.arange(steps * plan.batch_size, dtype=jnp.int32)
+    real = positions < size
+    order = jnp.minimum(positions, size - 1)
+    if plan.shuffle:
+        order = shuffled_positions(jax.random.fold_in(fold_name(key, "shuffle"), epoch), order, size)
+    if rows is not None:
+        order = rows.index.at[order].get(mode="promise_in_bounds")
+    padded = steps * plan.batch_size != examples or counted is not None
     return order.reshape(shape), real.astype(default_float()).reshape(shape) if padded else None
+
+
+def _tail(plan: Plan, examples: int) -> int | None:
+    """Size of the last, partial batch where it is to run at its own size."""
+    steps = step_count(examples, plan.batch_size)
+    padding = steps * plan.batch_size - examples
+    return plan.batch_size - padding if padding > _PADDING * examples else None
+
+
+def rows_of(data: Data, rows: Rows) -> Data:
+    """Some rows of the data; padding has weight 0."""
+    mask = None
+    if rows.count is not None:
+        mask = (jnp.arange(rows.index.shape[0], dtype=jnp.int32) < rows.count).astype(default_float())
+    return _gather(data, rows.index, mask)
 
 
 def _gather(train: Data, index: Array | None, mask: Array | None) -> Data:

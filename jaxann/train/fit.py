@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import time
 import warnings
 from collections.abc import Callable, Mapping
@@ -12,18 +11,16 @@ import jax
 import numpy as np
 
 from jaxann.core.checks import check_choice, check_integer, check_key, fail
-from jaxann.core.errors import InputError
-from jaxann.core.products import Layer
 from jaxann.core.trees import count
 from jaxann.core.typing import Array, Key, Scalar
 from jaxann.train.chunk import LONGEST_CHUNK, advance, start
 from jaxann.train.divergence import report
 from jaxann.train.epoch import Carry, Data
-from jaxann.train.inputs import as_data, check_labels
-from jaxann.train.objective import apply_in, example_values
+from jaxann.train.inputs import as_data
 from jaxann.train.plan import Ingredients, Plan, make_plan, step_count, strong
 from jaxann.train.progress import progress_bar
 from jaxann.train.run import Result, Status, finish, fit_to
+from jaxann.train.shapes import check_shapes, for_model
 
 __all__ = ["fit"]
 
@@ -115,10 +112,10 @@ def fit(
     )
     data = as_data("fit", "train", train)
     held_out = None if validation is None else as_data("fit", "validation", validation)
-    data, held_out = _for_model(parts, key, data, held_out)
+    data, held_out = for_model(parts, key, data, held_out)
     plan = fit_to(plan, "fit", data[0].shape[0], held_out)
     parts = strong(parts)
-    _check_shapes(plan, parts, key, data, held_out)
+    check_shapes("fit", plan, parts, key, data, held_out)
     data, held_out = jax.device_put((data, held_out))
 
     columns = plan.columns(held_out is not None)
@@ -149,43 +146,6 @@ def fit(
     result = _on_host(finish(plan, parts, carry, history), carry, interrupted)
     report(plan, parts, key, carry, data, result, on_nonfinite)
     return result
-
-
-def _for_model(parts: Ingredients, key: Key, data: Data, held_out: Data | None) -> tuple[Data, Data | None]:
-    """Whole numbers as floating point, unless the model takes them as they are (tokens)."""
-    if np.dtype(data[0].dtype).kind not in "iub":
-        return data, held_out
-    try:
-        spec = jax.ShapeDtypeStruct((1, *data[0].shape[1:]), data[0].dtype)
-        jax.eval_shape(lambda k: parts.model.init(k, spec), key)
-        return data, held_out
-    except InputError:
-        real = [None if part is None else (part[0].astype(np.float32), *part[1:]) for part in (data, held_out)]
-        return real[0] or data, real[1]
-
-
-def _check_shapes(plan: Plan, parts: Ingredients, key: Key, data: Data, held_out: Data | None) -> None:
-    """Trace the model on one batch abstractly: wrong shapes and labels are told before anything is compiled."""
-    if held_out is not None and held_out[0].shape[1:] != data[0].shape[1:]:
-        expected = f"of shape (examples, {', '.join(map(str, data[0].shape[1:]))}) as in training"
-        fail("fit", "validation x", expected, f" shape {held_out[0].shape}")
-
-    for name, part in (("train", data), ("validation", held_out)):
-        if part is not None:
-            x, y = (jax.ShapeDtypeStruct((plan.batch_size, *a.shape[1:]), a.dtype) for a in part[:2])
-            predictions = _forward.eval_shape(parts.model, parts.loss, key, x, y, plan.compute_dtype)
-            check_labels("fit", name, part[1], predictions)
-            if parts.loss.args or parts.loss.keywords:  # numbers bound to the loss: checked as they are, untraced
-                jax.eval_shape(functools.partial(example_values, parts.loss), predictions, y)
-
-
-@functools.partial(jax.jit, static_argnames=("compute_dtype",))
-def _forward(model: Layer, loss: Any, key: Key, x: Array, y: Array, compute_dtype: str | None) -> Array:
-    """The predictions of a fresh model, its loss computed on the way; only ever traced, and only once for a setting."""
-    params, state = model.init(key, x)
-    predictions, _ = apply_in(model, params, state, x, compute_dtype=compute_dtype)
-    example_values(loss, predictions, y)
-    return predictions
 
 
 def _first(

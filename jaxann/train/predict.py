@@ -20,7 +20,7 @@ from jaxann.train.measure import Sums, add_batch, figures, nothing
 from jaxann.train.objective import apply_in
 from jaxann.train.plan import make_plan, strong
 
-__all__ = ["evaluate", "predict"]
+__all__ = ["evaluate", "padded_block", "predict", "rows_bucket"]
 
 _SMALLEST = 8  # rows; batches are padded to the next power of two, so at most log2 programs are compiled
 
@@ -65,7 +65,7 @@ def predict(
     outputs = []
     for first in range(0, rows, batch_size):
         block = np.asarray(x[first : first + batch_size])
-        padded = _padded(block, _bucket(len(block), batch_size))
+        padded = padded_block(block, rows_bucket(len(block), batch_size))
         outputs.append(np.asarray(_forward(model, params, state, padded, compute_dtype))[: len(block)])
     return jax.device_put(np.concatenate(outputs))
 
@@ -85,14 +85,15 @@ def _add(parts: Any, params: Params, state: State, sums: Sums, batch: tuple, com
     return add_batch(parts, params, state, sums, batch, compute_dtype)
 
 
-def _padded(array: Any, size: int) -> np.ndarray:
+def padded_block(array: Any, size: int) -> np.ndarray:
     """Rows of zeros appended up to `size`."""
     block = np.zeros((size, *array.shape[1:]), array.dtype)
     block[: array.shape[0]] = array
     return block
 
 
-def _bucket(rows: int, batch_size: int) -> int:
+def rows_bucket(rows: int, batch_size: int) -> int:
+    """The next power of two, at least 8 and at most a batch."""
     return min(batch_size, max(_SMALLEST, 1 << (rows - 1).bit_length()))
 
 
@@ -151,7 +152,7 @@ def evaluate(
     for first in range(0, x.shape[0], batch_size):
         blocks = [np.asarray(a[first : first + batch_size]) for a in (x, y, weights)]
         rows = len(blocks[0])
-        batch = tuple(_padded(block, _bucket(rows, batch_size)) for block in blocks)
+        batch = tuple(padded_block(block, rows_bucket(rows, batch_size)) for block in blocks)
         sums, predicted = _add(parts, params, state, sums, batch, compute_dtype)
         outputs.append(np.asarray(predicted)[:rows])
     found = figures(parts, sums, *jax.device_put((np.asarray(y), np.concatenate(outputs))))

@@ -1,4 +1,4 @@
-"""The progress bar of `fit`, drawn by rich between compiled chunks."""
+"""Progress bars of `fit` and of populations, drawn by rich between compiled chunks."""
 
 from __future__ import annotations
 
@@ -7,9 +7,11 @@ from collections.abc import Mapping
 from types import TracebackType
 from typing import Any, Self
 
+import numpy as np
+
 from jaxann.core.errors import MissingDependencyError
 
-__all__ = ["Progress", "progress_bar"]
+__all__ = ["PopulationProgress", "Progress", "population_bar", "progress_bar"]
 
 
 class Progress:
@@ -39,13 +41,79 @@ def progress_bar(show: bool, *, epochs: int, done: int, examples: int) -> Progre
     return _Bar(epochs, done, examples) if show else Progress()
 
 
+class PopulationProgress(Progress):
+    """No bar for a population."""
+
+    def say(self, text: str) -> None:
+        """Tell the person a line above the bar."""
+
+    def watch(self, fleet: Any) -> None:
+        """Take note of where a fleet stands."""
+
+
+def population_bar(show: bool, *, members: int, epochs: int, monitor: str, mode: str) -> PopulationProgress:
+    """One live bar for a population: members still in training, the best figure so far, time left.
+
+    Args:
+        show: whether to draw.
+        members, epochs: how many, and the epochs of all of them together.
+        monitor, mode: column of the history to show the best of, and whether "min" or "max" is better.
+
+    Raises:
+        MissingDependencyError: rich is not installed.
+    """
+    return _PopulationBar(members, epochs, monitor, mode) if show else PopulationProgress()
+
+
+def _rich() -> Any:
+    try:
+        from rich import progress
+    except ImportError as error:
+        message = 'progress=True needs rich: pip install "jaxann[cli]", or pass progress=False.'
+        raise MissingDependencyError(message) from error
+    return progress
+
+
+class _PopulationBar(PopulationProgress):
+    def __init__(self, members: int, epochs: int, monitor: str, mode: str):
+        progress = _rich()
+        self._bar = progress.Progress(
+            progress.BarColumn(bar_width=20),
+            progress.TaskProgressColumn(),
+            progress.TextColumn("{task.fields[figures]}"),
+            progress.TimeRemainingColumn(compact=True),
+            auto_refresh=False,
+        )
+        self._task = self._bar.add_task("population", total=epochs, figures=f"{members} members, compiling")
+        self._monitor, self._best = monitor, np.fmin if mode == "min" else np.fmax
+        self._members, self._done = members, 0
+        self._fleets: dict[int, tuple[int, int, float]] = {}
+
+    def __enter__(self) -> Self:
+        self._bar.start()
+        self._bar.refresh()
+        return self
+
+    def __exit__(self, kind: Any, error: Any, trace: Any) -> None:
+        self._bar.stop()
+
+    def say(self, text: str) -> None:
+        self._bar.console.print(text, highlight=False)
+
+    def watch(self, fleet: Any) -> None:
+        name = self._monitor if self._monitor in fleet.columns else "loss"
+        table = fleet.column(name)
+        best = float(self._best.reduce(table, axis=None)) if table.size else float("nan")
+        stopped = int((~fleet.going[fleet.numbers]).sum())
+        self._fleets[id(fleet)] = (fleet.epochs_settled(), stopped, best)
+        done, out, bests = zip(*self._fleets.values(), strict=True)
+        text = f"{self._members - sum(out)} alive  best {name} {float(self._best.reduce(bests)):.4f}"
+        self._bar.update(self._task, completed=sum(done), figures=text, refresh=True)
+
+
 class _Bar(Progress):
     def __init__(self, epochs: int, done: int, examples: int):
-        try:
-            from rich import progress
-        except ImportError as error:
-            message = 'progress=True needs rich: pip install "jaxann[cli]", or pass progress=False.'
-            raise MissingDependencyError(message) from error
+        progress = _rich()
         self._bar = progress.Progress(
             progress.MofNCompleteColumn(),
             progress.BarColumn(bar_width=10),

@@ -1,0 +1,168 @@
+"""A fleet: a population in training, its groups (crews) and processes behind one face.
+
+What is built on it (whole populations, cross-validation, successive halving, population-based training) says who
+trains up to which epoch and reads the history; where the members are, and who shares a program with whom, is its own.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from jaxann.core.typing import Key
+from jaxann.train.crew import LONGEST_CHUNK, Crew, Fold
+from jaxann.train.epoch import Data
+from jaxann.train.processes import gathered, share
+from jaxann.train.recipes import Group
+
+__all__ = ["Ended", "Fleet"]
+
+CHUNK_SECONDS = 0.5  # how long Ctrl-C and the bar wait for a chunk
+Watch = Callable[["Fleet"], None]
+
+
+class Ended(NamedTuple):
+    """What became of the members of a group, as numpy arrays with one entry a member."""
+
+    params: Any
+    state: Any
+    best_epoch: np.ndarray
+    epochs_run: np.ndarray
+    status: np.ndarray
+    diverged_step: np.ndarray
+
+
+class Fleet:
+    """A population in training.
+
+    Attributes:
+        numbers: int, the members it trains; arrays below have an entry for every number up to the highest.
+        epoch: int `(members,)`, epochs done.
+        going: bool `(members,)`, whether there is a reason to go on.
+        columns: names of the history's columns.
+        history: `(members, epochs, columns)`, NaN where there is nothing yet.
+    """
+
+    def __init__(
+        self,
+        groups: Sequence[Group],
+        keys: Key,
+        train: Data,
+        validation: Data | None,
+        *,
+        fold: Fold | None = None,
+        devices: Sequence[jax.Device] | None = None,
+        lanes: int | None = None,
+    ):
+        self.groups = list(groups)
+        self.numbers = np.concatenate([group.members for group in groups])
+        devices = list(jax.local_devices() if devices is None else devices)
+        self._shares, self._crews = [], []
+        for group in self.groups:
+            mine = share(len(group.members))
+            numbers = group.members[mine]
+            part = group._replace(members=numbers, leaves=jax.tree.map(lambda a, m=mine: a[m], group.leaves))
+            own = None if fold is None else fold._replace(which=fold.which[numbers])
+            self._shares.append(mine)
+            self._crews.append(
+                Crew(part, keys[numbers], train, validation, fold=own, devices=devices, lanes=lanes)
+            )  # fmt: skip
+        self.columns = self._crews[0].columns
+        highest = 1 + max(int(group.members.max()) for group in groups)
+        self.epoch, self.going, self.wanted = np.zeros(highest, int), np.ones(highest, bool), np.zeros(highest, int)
+        self.history = np.full((highest, 0, len(self.columns)), np.nan)
+        self.interrupted = False
+
+    def train(self, members: np.ndarray, until: np.ndarray, watch: Watch | None = None) -> None:
+        """Train members up to the epochs `until` (one for each member), in chunks; `watch` is called after each.
+
+        Ctrl-C ends it after the running chunk and sets `interrupted`.
+        """
+        wanted = np.zeros(len(self.epoch), int)
+        wanted[members] = until
+        self.wanted = np.maximum(self.wanted, wanted)
+        for group, mine, crew in zip(self.groups, self._shares, self._crews, strict=True):
+            numbers = group.members[mine]
+            if not self.interrupted:
+                self._train_crew(crew, numbers, wanted[numbers], watch)
+        self._exchange()
+
+    def _train_crew(self, crew: Crew, numbers: np.ndarray, wanted: np.ndarray, watch: Watch | None) -> None:
+        chunk = 1
+        try:
+            while True:
+                left = np.flatnonzero(crew.going & (crew.epoch < wanted))
+                if not len(left):
+                    return
+                begun, before = time.perf_counter(), crew.epoch.copy()
+                moved = crew.advance(left, np.minimum(wanted[left], crew.epoch[left] + chunk))
+                seconds = time.perf_counter() - begun
+                self._record(numbers, before, moved.epoch, moved.rows)
+                self.epoch[numbers], self.going[numbers] = moved.epoch, moved.going
+                if watch is not None:
+                    watch(self)
+                grown = chunk * CHUNK_SECONDS / max(seconds, 1e-6)  # the first chunk's time is mostly compilation
+                chunk = int(np.clip(grown, 1, LONGEST_CHUNK if chunk > 1 else 8))
+        except KeyboardInterrupt:
+            self.interrupted = True
+
+    def _record(self, numbers: np.ndarray, before: np.ndarray, after: np.ndarray, rows: np.ndarray) -> None:
+        longest = int(after.max())
+        if longest > self.history.shape[1]:
+            grown = np.full((len(self.history), max(longest, 2 * self.history.shape[1]), len(self.columns)), np.nan)
+            grown[:, : self.history.shape[1]] = self.history
+            self.history = grown
+        for member, start, end, new in zip(numbers, before, after, rows, strict=True):
+            self.history[member, start:end] = new[: end - start]
+
+    def _exchange(self) -> None:
+        """Let every process know what the others' members did."""
+        if jax.process_count() == 1:
+            return
+        longest = int(gathered(np.array([self.epoch.max()]), jax.process_count()).max())
+        self._record(np.array([], int), np.zeros(1, int), np.array([longest]), np.empty((0, 0, 0)))
+        for group, mine in zip(self.groups, self._shares, strict=True):
+            numbers, size = group.members[mine], len(group.members)
+            table = (self.epoch[numbers], self.going[numbers], self.history[numbers, :longest])
+            epoch, going, history = gathered(table, size)
+            self.epoch[group.members], self.going[group.members] = epoch, going
+            self.history[group.members, :longest] = history
+
+    def epochs_settled(self) -> int:
+        """Epochs of all members that were run, or need not be since the member stopped."""
+        return int(np.where(self.going, self.epoch, self.wanted)[self.numbers].sum())
+
+    def column(self, name: str) -> np.ndarray:
+        """One column of the history, `(members, epochs)`."""
+        return self.history[:, : int(self.epoch.max(initial=0)), self.columns.index(name)]
+
+    def evaluate(self) -> np.ndarray:
+        """`(members, 1 + metrics)`: validation loss and metrics of each member's weights (the best, where kept)."""
+        figures = None
+        for group, crew in zip(self.groups, self._crews, strict=True):
+            found = gathered(crew.evaluate(), len(group.members))
+            figures = np.full((len(self.epoch), found.shape[1]), np.nan) if figures is None else figures
+            figures[group.members] = found
+        assert figures is not None
+        return figures
+
+    def ended(self) -> list[Ended]:
+        """What became of the members, group by group."""
+        pairs = zip(self.groups, self._crews, strict=True)
+        return [Ended(**gathered(crew.results(), len(group.members))) for group, crew in pairs]
+
+    def replace(self, source: np.ndarray, leaves: Sequence[Any]) -> None:
+        """Each member goes on from the carry of member `source[i]` of its own group, with new hyper-parameters.
+
+        Args:
+            source: int `(members,)`.
+            leaves: for each group, its stacked leaves, as `Group.leaves`.
+        """
+        for group, crew, new in zip(self.groups, self._crews, leaves, strict=True):
+            place = {member: i for i, member in enumerate(group.members)}
+            crew.replace(np.array([place[s] for s in source[group.members]]), new)
+            self.epoch[group.members], self.going[group.members] = crew.epoch, crew.going

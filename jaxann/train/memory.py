@@ -1,0 +1,126 @@
+"""How much memory a population takes, told before it is trained, and into how many pieces it has to be cut.
+
+    a device holds    data + members / devices (carry + hyper-parameters + rows of the history) + lanes work
+    the host holds    the parameters and the history of all members
+
+with `carry` everything a run hands from epoch to epoch (parameters, optimizer memory, best weights), and `work` what
+one member needs while it takes a step: the batch, everything computed on the way forward, gradients, updates. The
+programs themselves are not counted.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxann.train.crew import LONGEST_CHUNK, default_lanes
+from jaxann.train.epoch import begin
+from jaxann.train.objective import objective
+from jaxann.train.plan import default_float
+from jaxann.train.recipes import Group, ingredients_of
+
+__all__ = ["Prediction", "available", "pieces", "predict_memory", "summary"]
+
+_SHARE = 0.8  # of the memory that is free
+
+
+class Prediction(NamedTuple):
+    """Bytes a group of members will take, over all devices and the host."""
+
+    total: int
+    data: int  # copies of the data on each device
+    member: int  # what one more member adds
+    work: int  # what the members at work need besides
+
+
+def size_of(tree: Any) -> int:
+    """Bytes of all arrays of a tree (or of their shapes)."""
+    leaves = [leaf for leaf in jax.tree.leaves(tree) if hasattr(leaf, "dtype")]
+    return sum(math.prod(leaf.shape) * (16 if _is_key(leaf) else np.dtype(leaf.dtype).itemsize) for leaf in leaves)
+
+
+def _is_key(leaf: Any) -> bool:
+    return jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key)
+
+
+def predict_memory(group: Group, data: Any, devices: list[jax.Device], lanes: int | None = None) -> Prediction:
+    """What training this group on these devices will take, from shapes alone; nothing is compiled.
+
+    Args:
+        group: the members.
+        data: `(train, validation, rows)`: everything each device gets a copy of.
+        devices: those of this process.
+        lanes: members at once on a device, as in `fit_population`.
+    """
+    members, plan = len(group.members), group.plan
+    used = min(len(devices), members)
+    places = -(-members // used)
+    lanes = min(lanes or default_lanes(devices[0], places), places)
+    (x, y, _), *_ = data
+    one = jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape[1:], a.dtype), group.leaves)
+    key = jax.eval_shape(lambda: jax.random.key(0))
+    spec = jax.ShapeDtypeStruct((1, *x.shape[1:]), x.dtype)
+    carry = jax.eval_shape(lambda v, k: begin(plan, ingredients_of(group.recipe, v), k, spec), one, key)
+    batch = tuple(jax.ShapeDtypeStruct((plan.batch_size, *a.shape[1:]), a.dtype) for a in (x, y))
+
+    def forward(leaves, params, state, x, y, key):
+        parts = ingredients_of(group.recipe, leaves)
+        return objective(params, state, parts.model, parts.loss, (x, y, None), key=key)
+
+    trained = carry.trained
+    steps = jax.make_jaxpr(forward)(one, trained.params, trained.state, *batch, key)
+    onward = sum(size_of([v.aval for v in equation.outvars]) for equation in steps.eqns)
+    table = LONGEST_CHUNK * len(plan.columns(True)) * jnp.dtype(default_float()).itemsize
+    result = size_of((trained.params, trained.state))
+    work = lanes * used * (size_of(batch) + onward + 2 * size_of(trained.params) + size_of(carry) * (lanes > 1))
+    member = size_of(carry) + size_of(one) + 2 * table + result
+    copies = used * size_of(data)
+    return Prediction(copies + places * used * member + work, copies, member, work)
+
+
+def available(devices: list[jax.Device]) -> int:
+    """Bytes free on these devices together (CPU devices share the machine's memory)."""
+    if devices[0].platform == "cpu":
+        try:
+            found = re.search(r"^MemAvailable:\s+(\d+) kB", Path("/proc/meminfo").read_text(), re.MULTILINE)
+        except OSError:
+            found = None
+        return int(found[1]) * 1024 if found else os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
+    known = [device.memory_stats() or {} for device in devices]
+    return sum(stats.get("bytes_limit", 2**63) - stats.get("bytes_in_use", 0) for stats in known)
+
+
+def pieces(group: Group, prediction: Prediction, budget: int | None, devices: list[jax.Device]) -> list[Group]:
+    """The group cut into as many equal pieces as memory asks for, at least one member each."""
+    limit = int(_SHARE * available(devices)) if budget is None else budget
+    members = len(group.members)
+    room = max(limit - prediction.data - prediction.work, 0) // max(prediction.member, 1)
+    count = min(members, -(-members // max(int(room), 1)))
+    cuts = np.array_split(np.arange(members), count)
+    return [
+        group._replace(
+            leaves=jax.tree.map(lambda a, c=cut: a[c], group.leaves),
+            members=group.members[cut],
+            epochs=group.epochs[cut],
+        )
+        for cut in cuts
+    ]
+
+
+def summary(
+    members: int, groups: list[Group], predicted: list[Prediction], cuts: list[int], devices: list[jax.Device]
+) -> str:
+    """What is about to run, in a line: members, programs, devices, memory, pieces."""
+    need = max(p.data + p.work + (p.total - p.data - p.work) / cut for p, cut in zip(predicted, cuts, strict=True))
+    text = f"{members} members, {len(groups)} program{'s' * (len(groups) > 1)}"
+    text += (
+        f", {len(devices)} {devices[0].platform} device{'s' * (len(devices) > 1)}, {need / 2**20:,.0f} MiB predicted"
+    )
+    return text + (f" in {sum(cuts)} pieces" if sum(cuts) > len(groups) else "")

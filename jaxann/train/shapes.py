@@ -1,0 +1,61 @@
+"""A model tried on one batch abstractly: wrong shapes and labels are told before anything is compiled."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import jax
+import numpy as np
+
+from jaxann.core.checks import fail
+from jaxann.core.errors import InputError
+from jaxann.core.products import Layer
+from jaxann.core.typing import Array, Key
+from jaxann.train.epoch import Data
+from jaxann.train.inputs import check_labels
+from jaxann.train.objective import apply_in, example_values
+from jaxann.train.plan import Ingredients, Plan
+
+__all__ = ["check_shapes", "for_model"]
+
+
+def for_model(parts: Ingredients, key: Key, data: Data, held_out: Data | None) -> tuple[Data, Data | None]:
+    """Whole numbers as floating point, unless the model takes them as they are (tokens)."""
+    if np.dtype(data[0].dtype).kind not in "iub":
+        return data, held_out
+    try:
+        spec = jax.ShapeDtypeStruct((1, *data[0].shape[1:]), data[0].dtype)
+        jax.eval_shape(lambda k: parts.model.init(k, spec), key)
+        return data, held_out
+    except InputError:
+        real = [None if part is None else (part[0].astype(np.float32), *part[1:]) for part in (data, held_out)]
+        return real[0] or data, real[1]
+
+
+def check_shapes(function: str, plan: Plan, parts: Ingredients, key: Key, data: Data, held_out: Data | None) -> None:
+    """Refuse data that do not fit the model, the loss, or each other.
+
+    Raises:
+        InputError: shapes, dtypes or labels do not fit.
+    """
+    if held_out is not None and held_out[0].shape[1:] != data[0].shape[1:]:
+        expected = f"of shape (examples, {', '.join(map(str, data[0].shape[1:]))}) as in training"
+        fail(function, "validation x", expected, f" shape {held_out[0].shape}")
+
+    for name, part in (("train", data), ("validation", held_out)):
+        if part is not None:
+            x, y = (jax.ShapeDtypeStruct((plan.batch_size, *a.shape[1:]), a.dtype) for a in part[:2])
+            predictions = _forward.eval_shape(parts.model, parts.loss, key, x, y, plan.compute_dtype)
+            check_labels(function, name, part[1], predictions)
+            if parts.loss.args or parts.loss.keywords:  # numbers bound to the loss: checked as they are, untraced
+                jax.eval_shape(functools.partial(example_values, parts.loss), predictions, y)
+
+
+@functools.partial(jax.jit, static_argnames=("compute_dtype",))
+def _forward(model: Layer, loss: Any, key: Key, x: Array, y: Array, compute_dtype: str | None) -> Array:
+    """The predictions of a fresh model, its loss computed on the way; only ever traced, and only once for a setting."""
+    params, state = model.init(key, x)
+    predictions, _ = apply_in(model, params, state, x, compute_dtype=compute_dtype)
+    example_values(loss, predictions, y)
+    return predictions
