@@ -6,7 +6,7 @@
     result = ja.fit(model, ja.losses.softmax_cross_entropy, ja.optimizers.adam(1e-3), (x, y), key=jax.random.key(0),
                     epochs=20)
 
-Rooms: `models layers activations initializers losses metrics optimizers schedules train data io plot ops core`.
+Rooms: `models layers activations initializers losses metrics optimizers schedules train tune data io plot ops core`.
 """
 
 from jaxann import (
@@ -24,6 +24,7 @@ from jaxann import (
     plot,
     schedules,
     train,
+    tune,
 )
 from jaxann.core.errors import CheckpointError, DivergedError, DivergedWarning, InputError, MissingDependencyError
 from jaxann.core.setup import setup
@@ -57,4 +58,5 @@ __all__ = [
     "schedules",
     "setup",
     "train",
+    "tune",
 ]

@@ -3,6 +3,7 @@
 from jaxann.layers.base import as_layer, custom, elementwise, residual, sequential
 from jaxann.layers.dense import dense, flatten
 from jaxann.layers.dropout import dropout
+from jaxann.layers.ensemble import packed_dense, separate_dense, spread
 from jaxann.layers.norm import batch_norm
 
 __all__ = [
@@ -13,6 +14,9 @@ __all__ = [
     "dropout",
     "elementwise",
     "flatten",
+    "packed_dense",
     "residual",
+    "separate_dense",
     "sequential",
+    "spread",
 ]

@@ -5,9 +5,11 @@ from jaxann.losses.classification import (
     softmax_cross_entropy,
     softmax_cross_entropy_dense,
 )
+from jaxann.losses.members import each_member
 from jaxann.losses.regression import squared_error
 
 __all__ = [
+    "each_member",
     "sigmoid_cross_entropy",
     "softmax_cross_entropy",
     "softmax_cross_entropy_dense",

@@ -2,6 +2,7 @@
 
 from jaxann.metrics import streaming
 from jaxann.metrics.classification import accuracy
+from jaxann.metrics.members import of_mean, of_mean_sigmoid, of_mean_softmax
 from jaxann.metrics.regression import r2, rmse
 
-__all__ = ["accuracy", "r2", "rmse", "streaming"]
+__all__ = ["accuracy", "of_mean", "of_mean_sigmoid", "of_mean_softmax", "r2", "rmse", "streaming"]

@@ -1,5 +1,6 @@
 """Whole models, made of layers."""
 
 from jaxann.models.mlp import mlp
+from jaxann.models.tabm import tabm
 
-__all__ = ["mlp"]
+__all__ = ["mlp", "tabm"]

@@ -13,6 +13,7 @@ import math
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import lax
 
 from jaxann.core.typing import Array, Key, Scalar
 
@@ -68,12 +69,18 @@ def shuffled_positions(key: Key, positions: Array, size: Scalar) -> Array:
         size: number of examples, at least 1; may be traced.
     """
     n = jnp.asarray(size, jnp.uint32)
-    i = positions.astype(jnp.uint32)
-    words = jax.random.bits(key, (_ROUNDS, 3), jnp.uint32)
-    for pivot, seed in zip(words[:, 0] % n, words[:, 1:], strict=True):
+    seeds = jax.random.bits(key, (2,), jnp.uint32)
+    words = word_at(jnp.arange(3 * _ROUNDS, dtype=jnp.uint32), seeds).reshape(3, _ROUNDS)
+    pivots, factors, offsets = words[0] % n, words[1] | np.uint32(1), words[2]
+
+    def one_round(turn, i):
+        pivot = pivots[turn]
         partner = jnp.where(i > pivot, pivot + n - i, pivot - i)
-        decider = jnp.maximum(i, partner) * _GOLDEN + seed[0]
-        decider = (decider ^ (decider >> np.uint32(16))) * np.uint32(0x7FEB352D)
-        decider = (decider ^ (decider >> np.uint32(15)) ^ seed[1]) * np.uint32(0x846CA68B)
-        i = jnp.where((decider >> np.uint32(31)) == 1, partner, i)
+        decider = jnp.maximum(i, partner) * factors[turn] + offsets[turn]
+        decider = (decider ^ (decider >> np.uint32(15))) * np.uint32(0x846CA68B)
+        return jnp.where((decider >> np.uint32(31)) == 1, partner, i)
+
+    # A loop, so that XLA holds the result in memory: fused into a gather it would be computed for every number read,
+    # and several rounds fused into one pass are computed several times over.
+    i = lax.fori_loop(0, _ROUNDS, one_round, positions.astype(jnp.uint32))
     return i.astype(jnp.int32)

@@ -10,6 +10,7 @@ devices unequally loaded, the carries are dealt out anew.
 from __future__ import annotations
 
 import functools
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import jax
@@ -73,6 +74,7 @@ class Crew:
         validation: Data | None,
         *,
         fold: Fold | None,
+        curves: bool,
         devices: list[jax.Device],
         lanes: int | None,
     ):
@@ -83,9 +85,12 @@ class Crew:
         self._lanes = lanes or default_lanes(devices[0], self._slots)
         self._mesh = Mesh(np.array(devices), (_AXIS,))
         self._shared, self._split = NamedSharding(self._mesh, Split()), NamedSharding(self._mesh, Split(_AXIS))
-        self.columns = group.plan.columns(validation is not None)
+        # without curves nobody reads the metrics of the training batches, so they are not computed
+        self._running = group.plan if curves else replace(group.plan, metrics=())
+        self.columns = self._running.columns(curves and validation is not None)
         views = None if fold is None else (fold.train, fold.validation)
         self._data, self._held_out, self._views = jax.device_put((train, validation, views), self._shared)
+        self._watched = self._held_out if curves else None  # what is measured after every epoch
         which = np.zeros(size, np.int32) if fold is None else np.asarray(fold.which, np.int32)
 
         self._place = _deal(np.arange(size), self._devices, self._slots)  # place of each member
@@ -113,8 +118,8 @@ class Crew:
         store = self._store
         limit, slots, counts = jax.device_put((limit, slots, counts), self._split)
         carry, rows, going = _advance(
-            self.plan, self._recipe, self._mesh, self._lanes, store.carry, store, limit, slots, counts,
-            self._data, self._held_out, self._views
+            self._running, self._recipe, self._mesh, self._lanes, store.carry, store, limit, slots, counts,
+            self._data, self._watched, self._views
         )  # fmt: skip
         self._store = store._replace(carry=carry)
         epoch, going, rows = jax.device_get((carry.epoch, going, rows))
@@ -123,7 +128,10 @@ class Crew:
         return Moved(rows[self._place, :ran], self.epoch, self.going)
 
     def evaluate(self) -> np.ndarray:
-        """`(members, 1 + metrics)`: validation loss and metrics of each member's weights (the best, where kept)."""
+        """`(members, 1 + metrics)`: validation loss and metrics of each member's weights (the best, where kept).
+
+        NaN for a member that diverged.
+        """
         store, lanes = self._store, self._lanes
         found = _evaluate(self.plan, self._recipe, self._mesh, lanes, store, self._held_out, self._views)
         return np.asarray(found)[self._place]
@@ -181,10 +189,10 @@ def _take(split: Any, store: Any, source: Array) -> Any:
     return jax.lax.with_sharding_constraint(jax.tree.map(lambda a: a[source], store), split)
 
 
-def _sharded(mesh: Mesh, function: Any, shared: int, split: int, outputs: Any = Split(_AXIS)) -> Any:
+def _sharded(mesh: Mesh, function: Any, shared: int, split: int) -> Any:
     """`function(*split arguments, *shared arguments)` on each device's own part."""
     specs = (Split(_AXIS),) * split + (Split(),) * shared
-    return jax.shard_map(function, mesh=mesh, in_specs=specs, out_specs=outputs, check_vma=False)
+    return jax.shard_map(function, mesh=mesh, in_specs=specs, out_specs=Split(_AXIS), check_vma=False)
 
 
 @functools.partial(
@@ -220,6 +228,7 @@ def _advance(
 
     def member(one, until, data, held_out, views):
         parts = ingredients_of(recipe, one.leaves)
+        parts = parts._replace(metrics={name: parts.metrics[name] for name in plan.metrics})
         rows, held_rows = _fold_of(views, one.which)
         begun = one.carry.epoch
 
@@ -247,12 +256,12 @@ def _advance(
 
         def several(first, loop):
             carries, tables = loop
-            lane = first + jnp.arange(lanes)
+            lane = first + jnp.arange(lanes, dtype=jnp.int32)
             place = slots[jnp.minimum(lane, counts[0] - 1)]
             now = jax.tree.map(lambda a: a[place], store._replace(carry=carries))
-            limit = jnp.where(lane < counts[0], until[place], 0)
+            limit = jnp.where(lane < counts[0], until[place], jnp.int32(0))
             carry, table = jax.vmap(member, in_axes=(0, 0, None, None, None))(now, limit, data, held_out, views)
-            out = jnp.where(lane < counts[0], place, until.shape[0])  # spare lanes write nowhere
+            out = jnp.where(lane < counts[0], place, jnp.int32(until.shape[0]))  # spare lanes write nowhere
             return jax.tree.map(
                 lambda a, v: a.at[out].set(v, mode="drop"), (carries, tables), (carry, table)
             )  # fmt: skip
@@ -306,7 +315,8 @@ def _evaluate(
         data = held_out if rows is None else rows_of(held_out, rows)
         size, dtype = plan.evaluation_batch_size, plan.compute_dtype
         figures = measure(parts, params, state, data, batch_size=size, compute_dtype=dtype)
-        return jnp.stack([jnp.asarray(v, default_float()) for v in figures])
+        found = jnp.stack([jnp.asarray(v, default_float()) for v in figures])
+        return jnp.where(trained.guard.alive, found, jnp.nan)
 
     def on_device(store, held_out, views):
         return lax.map(lambda one: member(one, held_out, views), store, batch_size=None if lanes == 1 else lanes)

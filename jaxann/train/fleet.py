@@ -39,6 +39,15 @@ class Ended(NamedTuple):
 class Fleet:
     """A population in training.
 
+    Args:
+        groups: members that share a program.
+        keys: of all members.
+        train, validation: the data.
+        fold: the rows of each member, one table for all or one for each group; `which` has an entry for every member.
+        curves: whether the validation set is measured after every epoch; `evaluate` measures it in any case.
+        devices: those of this process by default.
+        lanes: members at once on a device.
+
     Attributes:
         numbers: int, the members it trains; arrays below have an entry for every number up to the highest.
         epoch: int `(members,)`, epochs done.
@@ -54,7 +63,8 @@ class Fleet:
         train: Data,
         validation: Data | None,
         *,
-        fold: Fold | None = None,
+        fold: Fold | Sequence[Fold] | None = None,
+        curves: bool = True,
         devices: Sequence[jax.Device] | None = None,
         lanes: int | None = None,
     ):
@@ -62,15 +72,25 @@ class Fleet:
         self.numbers = np.concatenate([group.members for group in groups])
         devices = list(jax.local_devices() if devices is None else devices)
         self._shares, self._crews = [], []
-        for group in self.groups:
+        folds = [fold] * len(groups) if fold is None or isinstance(fold, Fold) else fold
+        for group, own in zip(self.groups, folds, strict=True):
             mine = share(len(group.members))
             numbers = group.members[mine]
             part = group._replace(members=numbers, leaves=jax.tree.map(lambda a, m=mine: a[m], group.leaves))
-            own = None if fold is None else fold._replace(which=fold.which[numbers])
+            own = None if own is None else own._replace(which=own.which[numbers])
             self._shares.append(mine)
             self._crews.append(
-                Crew(part, keys[numbers], train, validation, fold=own, devices=devices, lanes=lanes)
-            )  # fmt: skip
+                Crew(
+                    part,
+                    keys[numbers],
+                    train,
+                    validation,
+                    fold=own,
+                    curves=curves,
+                    devices=devices,
+                    lanes=lanes,
+                )
+            )
         self.columns = self._crews[0].columns
         highest = 1 + max(int(group.members.max()) for group in groups)
         self.epoch, self.going, self.wanted = np.zeros(highest, int), np.ones(highest, bool), np.zeros(highest, int)
@@ -111,20 +131,23 @@ class Fleet:
             self.interrupted = True
 
     def _record(self, numbers: np.ndarray, before: np.ndarray, after: np.ndarray, rows: np.ndarray) -> None:
-        longest = int(after.max())
+        self._grow(int(after.max()))
+        for member, start, end, new in zip(numbers, before, after, rows, strict=True):
+            self.history[member, start:end] = new[: end - start]
+
+    def _grow(self, longest: int) -> None:
+        """Make room for so many epochs."""
         if longest > self.history.shape[1]:
             grown = np.full((len(self.history), max(longest, 2 * self.history.shape[1]), len(self.columns)), np.nan)
             grown[:, : self.history.shape[1]] = self.history
             self.history = grown
-        for member, start, end, new in zip(numbers, before, after, rows, strict=True):
-            self.history[member, start:end] = new[: end - start]
 
     def _exchange(self) -> None:
         """Let every process know what the others' members did."""
         if jax.process_count() == 1:
             return
         longest = int(gathered(np.array([self.epoch.max()]), jax.process_count()).max())
-        self._record(np.array([], int), np.zeros(1, int), np.array([longest]), np.empty((0, 0, 0)))
+        self._grow(longest)
         for group, mine in zip(self.groups, self._shares, strict=True):
             numbers, size = group.members[mine], len(group.members)
             table = (self.epoch[numbers], self.going[numbers], self.history[numbers, :longest])
@@ -141,7 +164,10 @@ class Fleet:
         return self.history[:, : int(self.epoch.max(initial=0)), self.columns.index(name)]
 
     def evaluate(self) -> np.ndarray:
-        """`(members, 1 + metrics)`: validation loss and metrics of each member's weights (the best, where kept)."""
+        """`(members, 1 + metrics)`: validation loss and metrics of each member's weights (the best, where kept).
+
+        NaN for a member that diverged.
+        """
         figures = None
         for group, crew in zip(self.groups, self._crews, strict=True):
             found = gathered(crew.evaluate(), len(group.members))
@@ -155,6 +181,10 @@ class Fleet:
         pairs = zip(self.groups, self._crews, strict=True)
         return [Ended(**gathered(crew.results(), len(group.members))) for group, crew in pairs]
 
+    def release(self) -> None:
+        """Give the devices' memory back; only the history and where the members stand are left."""
+        self._crews = []
+
     def replace(self, source: np.ndarray, leaves: Sequence[Any]) -> None:
         """Each member goes on from the carry of member `source[i]` of its own group, with new hyper-parameters.
 
@@ -162,6 +192,7 @@ class Fleet:
             source: int `(members,)`.
             leaves: for each group, its stacked leaves, as `Group.leaves`.
         """
+        self.groups = [g._replace(leaves=new) for g, new in zip(self.groups, leaves, strict=True)]
         for group, crew, new in zip(self.groups, self._crews, leaves, strict=True):
             place = {member: i for i, member in enumerate(group.members)}
             crew.replace(np.array([place[s] for s in source[group.members]]), new)

@@ -19,15 +19,15 @@ from jaxann.core.checks import check_choice, check_integer, fail
 from jaxann.core.errors import DivergedWarning
 from jaxann.core.products import Layer
 from jaxann.core.typing import Key, Params, Scalar, State
-from jaxann.train.predict_members import predict_members
 from jaxann.train.fleet import Ended, Fleet
 from jaxann.train.memory import pieces, predict_memory, summary
 from jaxann.train.population_data import check_keys, joined, prepared
+from jaxann.train.predict_members import predict_members
 from jaxann.train.progress import population_bar
 from jaxann.train.recipes import Group, as_columns, group_members, setting_of
 from jaxann.train.run import Result, Status
 
-__all__ = ["Population", "fit_population"]
+__all__ = ["Population", "assembled", "fit_population", "warn_diverged"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -232,42 +232,50 @@ def fit_population(
             fleet = Fleet([part], keys, data, held_out, fold=fold, devices=devices, lanes=lanes)
             fleet.interrupted = bool(kept) and kept[-1][0].interrupted
             fleet.train(part.members, part.epochs, bar.watch)
-            kept.append((fleet, part, fleet.ended()[0]))
-    population = _assemble(build, columns, keys, groups, kept)
-    warn_diverged("fit_population", population.status)
+            kept.append((fleet, fleet.ended()))
+            fleet.release()
+    population = assembled(build, columns, keys, groups, kept)
+    warn_diverged("fit_population", population.status == Status.DIVERGED)
     return population
 
 
-def _assemble(
-    build: Callable, columns: dict[str, list], keys: Key, groups: list[Group], kept: list[tuple[Fleet, Group, Ended]]
+def assembled(
+    build: Callable,
+    columns: dict[str, list],
+    keys: Key,
+    groups: Sequence[Group],
+    kept: Sequence[tuple[Fleet, list[Ended]]],
 ) -> Population:
-    """One population of the pieces it was trained in."""
+    """One population of the fleets it was trained in; a group may be cut among several."""
     members = keys.shape[0]
     whole = {name: np.zeros(members, int) for name in ("best_epoch", "epochs_run", "status", "diverged_step")}
-    longest = max(int(fleet.epoch.max(initial=0)) for fleet, _, _ in kept)
+    longest = max(int(fleet.epoch.max(initial=0)) for fleet, _ in kept)
     names = kept[0][0].columns
     history = np.full((members, longest, len(names)), np.nan)
-    for fleet, part, ended in kept:
-        for name, column in whole.items():
-            column[part.members] = getattr(ended, name)
-        if fleet.interrupted:
-            broken = fleet.going[part.members] & (ended.epochs_run < part.epochs)
-            whole["status"][part.members[broken]] = Status.INTERRUPTED
+    parts: list[tuple[Group, Ended]] = []
+    for fleet, ends in kept:
         ran = int(fleet.epoch.max(initial=0))
-        history[part.members, :ran] = fleet.history[part.members, :ran]
+        for part, ended in zip(fleet.groups, ends, strict=True):
+            for name, column in whole.items():
+                column[part.members] = getattr(ended, name)
+            if fleet.interrupted:
+                broken = fleet.going[part.members] & (ended.epochs_run < part.epochs)
+                whole["status"][part.members[broken]] = Status.INTERRUPTED
+            history[part.members, :ran] = fleet.history[part.members, :ran]
+            parts.append((part, ended))
     weights = []
     for group in groups:
-        parts = [(e.params, e.state) for _, part, e in kept if part.members[0] in group.members]
-        stacked = jax.tree.map(lambda *a: jax.device_put(np.concatenate(a)), *parts)
+        mine = [(ended.params, ended.state) for part, ended in parts if part.members[0] in group.members]
+        stacked = jax.tree.map(lambda *a: jax.device_put(np.concatenate(a)), *mine)
         weights.append((group, *stacked))
     table = {name: history[:, :, i] for i, name in enumerate(names)}
     return Population(build, columns, keys, table, **whole, groups=tuple(weights))
 
 
-def warn_diverged(function: str, status: np.ndarray) -> None:
+def warn_diverged(function: str, diverged: np.ndarray) -> None:
     """One warning for all members that met a loss or gradient that is not finite."""
-    bad = np.flatnonzero(status == Status.DIVERGED)
+    bad = np.flatnonzero(diverged)
     if len(bad):
         shown = ", ".join(map(str, bad[:10])) + (", ..." if len(bad) > 10 else "")
-        message = f"{function}: {len(bad)} of {len(status)} members met a loss or gradient that is not finite"
+        message = f"{function}: {len(bad)} of {len(diverged)} members met a loss or gradient that is not finite"
         warnings.warn(f"{message} and keep their last good weights: {shown}.", DivergedWarning, stacklevel=3)

@@ -43,11 +43,11 @@ def joined(
     """
     if not isinstance(train, list):
         if dataset is not None:
-            fail(function, "train", "a list of data sets where `dataset` is given", train)
+            fail(function, "train", "a list of data sets where `dataset` is given", f" a {type(train).__name__}")
         data = as_data(function, "train", train)
         return data, None if validation is None else as_data(function, "validation", validation), None
     if not train:
-        fail(function, "train", "at least one data set", train)
+        fail(function, "train", "at least one data set", " an empty list")
     if dataset is None or np.shape(dataset) != (members,) or np.asarray(dataset).dtype.kind not in "iu":
         fail(function, "dataset", f"{members} whole numbers, the data set of each member", dataset)
     which = np.asarray(dataset)
@@ -56,7 +56,8 @@ def joined(
             function, "dataset", f"numbers in 0..{len(train) - 1}", f" {which[(which < 0) | (which >= len(train))][0]}"
         )
     if validation is not None and (not isinstance(validation, list) or len(validation) != len(train)):
-        fail(function, "validation", f"a list of {len(train)} data sets, as `train`", validation)
+        got = f" {len(validation)} of them" if isinstance(validation, list) else f" a {type(validation).__name__}"
+        fail(function, "validation", f"a list of {len(train)} data sets, as `train`", got)
     data, rows = _joined(function, "train", train)
     held_out, held_rows = (None, None) if validation is None else _joined(function, "validation", validation)
     return data, held_out, Fold(rows, held_rows, which.astype(np.int32))

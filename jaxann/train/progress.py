@@ -47,6 +47,9 @@ class PopulationProgress(Progress):
     def say(self, text: str) -> None:
         """Tell the person a line above the bar."""
 
+    def expect(self, epochs: int) -> None:
+        """Take note that so many epochs are left in the plan, done ones included."""
+
     def watch(self, fleet: Any) -> None:
         """Take note of where a fleet stands."""
 
@@ -85,7 +88,7 @@ class _PopulationBar(PopulationProgress):
             auto_refresh=False,
         )
         self._task = self._bar.add_task("population", total=epochs, figures=f"{members} members, compiling")
-        self._monitor, self._best = monitor, np.fmin if mode == "min" else np.fmax
+        self._monitor, self._better = monitor, np.fmin if mode == "min" else np.fmax
         self._members, self._done = members, 0
         self._fleets: dict[int, tuple[int, int, float]] = {}
 
@@ -100,14 +103,18 @@ class _PopulationBar(PopulationProgress):
     def say(self, text: str) -> None:
         self._bar.console.print(text, highlight=False)
 
+    def expect(self, epochs: int) -> None:
+        self._bar.update(self._task, total=epochs)
+
     def watch(self, fleet: Any) -> None:
-        name = self._monitor if self._monitor in fleet.columns else "loss"
+        known = self._monitor in fleet.columns
+        name, better = (self._monitor, self._better) if known else ("loss", np.fmin)
         table = fleet.column(name)
-        best = float(self._best.reduce(table, axis=None)) if table.size else float("nan")
+        best = float(better.reduce(table, axis=None)) if table.size else float("nan")
         stopped = int((~fleet.going[fleet.numbers]).sum())
         self._fleets[id(fleet)] = (fleet.epochs_settled(), stopped, best)
         done, out, bests = zip(*self._fleets.values(), strict=True)
-        text = f"{self._members - sum(out)} alive  best {name} {float(self._best.reduce(bests)):.4f}"
+        text = f"{self._members - sum(out)} alive  best {name} {float(better.reduce(bests)):.4f}"
         self._bar.update(self._task, completed=sum(done), figures=text, refresh=True)
 
 

@@ -64,7 +64,8 @@ def as_columns(function: str, hypers: Any, members: int | None) -> dict[str, lis
         fail(function, "hypers", "a dict from name to one value for each member", hypers)
     columns = {}
     for name, values in hypers.items():
-        if isinstance(values, str | bytes | Mapping) or np.ndim(values) == 0 and not isinstance(values, Sequence):
+        listed = isinstance(values, Sequence) or getattr(values, "ndim", 0) > 0
+        if isinstance(values, str | bytes) or not listed:
             fail(function, f"hypers[{name!r}]", "a sequence or array with one value for each member", values)
         array = np.asarray(values) if isinstance(values, jax.Array | np.ndarray) else None
         column = list(values) if array is None else [v.item() if np.ndim(v) == 0 else v for v in array]

@@ -1,0 +1,63 @@
+"""The loss of an ensemble inside one network: every member answers for its own prediction."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from jaxann.core.checks import fail
+from jaxann.core.typing import Array
+
+__all__ = ["each_member"]
+
+
+def each_member(loss: Callable[[Array, Array], Array]) -> Callable[[Array, Array], Array]:
+    """A loss of predictions with an axis of members: values[:, k] = loss(predictions[:, k], targets), for each member.
+
+    The trainer averages what follows the batch axis, so it minimizes the mean of the members' own losses. (The loss of
+    the members' mean prediction is another thing: it trains them to be good together and not each by itself.)
+
+        fit(tabm((64, 10)), each_member(softmax_cross_entropy), ...)
+
+    Args:
+        loss: `(predictions, targets) -> values`, one or more an example; numbers may be bound to it with
+            `functools.partial`.
+
+    Returns:
+        A loss `(predictions, targets) -> values`: predictions `(batch, members, ...)`, targets `(batch, ...)` as one
+        member has them, values `(batch, members)`, the mean over whatever more a member has for an example. It is a
+        pytree: two of equal parts share one compiled program, and a number bound to the loss may change without
+        compiling.
+
+    Raises:
+        InputError: loss is no function; or, when called, predictions have no axis of members, or a member's
+            predictions do not fit the targets (as `loss` says it).
+    """
+    if isinstance(loss, str) or not callable(loss):
+        fail("each_member", "loss", "a function (predictions, targets) -> values", loss)
+    return jax.tree_util.Partial(_values, _partial(loss))
+
+
+def _partial(function: Any) -> Any:
+    """A function as a pytree: numbers bound by functools.partial become leaves."""
+    inner = getattr(function, "func", None)
+    if inner is not None and hasattr(function, "keywords"):
+        return jax.tree_util.Partial(inner, *function.args, **function.keywords)
+    return jax.tree_util.Partial(function)
+
+
+def _values(loss: Callable[[Array, Array], Array], predictions: Array, targets: Array) -> Array:
+    if predictions.ndim < 2:
+        fail("each_member", "predictions", "of shape (batch, members, ...)", f" shape {predictions.shape}")
+
+    def own(predictions: Array) -> Array:
+        values = loss(predictions, targets)
+        if values.ndim == 0 or values.shape[0] != targets.shape[0]:
+            expected = f"one for each example ({targets.shape[0]},)"
+            fail("each_member", "values of the loss", expected, f" shape {values.shape}")
+        return jnp.mean(values.reshape(values.shape[0], -1), -1) if values.ndim > 1 else values
+
+    return jax.vmap(own, in_axes=1, out_axes=1)(predictions)

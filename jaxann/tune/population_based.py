@@ -1,0 +1,138 @@
+"""Population-based training: members copy the weights of better ones and vary their settings while they train."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from jaxann.core.checks import check_integer, check_range, fail
+from jaxann.core.keys import fold_name
+from jaxann.core.typing import Key
+from jaxann.train.population import Population, assembled
+from jaxann.train.recipes import as_columns, setting_of
+from jaxann.tune.dimensions import Choice, Integer
+from jaxann.tune.samplers import random
+from jaxann.tune.seeds import generator
+from jaxann.tune.space import Space, read_space
+from jaxann.tune.trials import Trials, search_settings
+
+__all__ = ["Evolution", "population_based"]
+
+
+class Evolution(NamedTuple):
+    """What `population_based` returns; a round is `interval` epochs."""
+
+    population: Population  # as the members ended; `hypers` are the last settings
+    settings: list[dict[str, Any]]  # the columns of settings in force in each round
+    parents: np.ndarray  # int (rounds, members), whose weights each member began the round with
+    scores: np.ndarray  # (rounds, members), what was monitored at the end of each round
+
+
+def population_based(
+    build: Callable[[dict[str, Any]], tuple],
+    space: Mapping[str, Any],
+    data: Any,
+    *,
+    key: Key,
+    epochs: int,
+    validation: Any,
+    members: int = 16,
+    interval: int = 5,
+    share: float = 0.25,
+    resample: float = 0.25,
+    **settings: Any,
+) -> Evolution:
+    """Population-based training. After every `interval` epochs the worst members copy some of the best, and vary.
+
+    A member among the worst `share` takes weights, layer state and optimizer memory of one drawn from the best
+    `share`, and its settings, each drawn anew from the space with probability `resample` and else multiplied by 0.8
+    or 1.2 (a choice keeps its option). So the settings become schedules that no fixed setting has. A member that
+    diverged counts as worst, and its copy trains on. Weights are copied on the devices.
+
+    Args:
+        build, data, key, epochs: as in `halving`; the settings of the space must not change shapes.
+        space: name to dimension; a conditional dimension is varied while it is active.
+        validation: `(x, y)`, what members are compared on.
+        members: how many.
+        interval: epochs between comparisons.
+        share: of the members, in (0, 0.5].
+        resample: probability of a fresh draw, in [0, 1].
+        settings: further settings of `halving`, `prepare` and `seeds` excepted.
+
+    Returns:
+        Evolution.
+
+    Source: Jaderberg et al. 2017.
+
+    Raises:
+        InputError: an argument is wrong, or settings differ in structure.
+    """
+    check_integer("population_based", "members", members, 2)
+    check_integer("population_based", "interval", interval)
+    check_range("population_based", "share", share, 0, 0.5, open_low=True)
+    check_range("population_based", "resample", resample, 0, 1)
+    if jax.process_count() > 1:
+        fail("population_based", "jax.process_count()", "1: weights are copied within a process", jax.process_count())
+    known = read_space("population_based", space)
+    for name in ("prepare", "seeds"):
+        if name in settings:
+            fail("population_based", name, "left out: each member is one run", settings[name])
+    common = search_settings("population_based", settings) | {"curves": True}
+    columns = random(space, members, key=fold_name(key, "settings"))
+    trials = Trials("population_based", build, columns, data, validation=validation, folds=None, key=key,
+                    epochs=epochs, own_keys=True, **common)  # fmt: skip
+    if len(trials.fleet.groups) > 1:
+        found = f" {len(trials.fleet.groups)} structures"
+        fail("population_based", "space", "of settings that share one structure, so that weights can be copied", found)
+    drawn = generator(fold_name(key, "evolution"))
+    now = [setting_of(columns, i) for i in range(members)]
+    told, parents, scores = [], [], []
+    parent = np.arange(members)
+    with trials.bar:
+        trials.bar.say(trials.say)
+        for until in [*range(interval, epochs, interval), epochs]:
+            trials.train(np.arange(members), until)
+            score = trials.score(trials.figures())
+            told.append(known.columns(now))
+            parents.append(parent)
+            scores.append(score if common["mode"] == "min" else -score)
+            if until == epochs or trials.fleet.interrupted:
+                break
+            parent = _parents(score, share, drawn)
+            now = [now[i] if parent[i] == i else _vary(known, now[parent[i]], resample, drawn) for i in range(members)]
+            trials.replace(parent, known.columns(now))
+    fleet = trials.fleet
+    last = as_columns("population_based", told[-1], members)
+    population = assembled(build, last, trials.keys, fleet.groups, [(fleet, fleet.ended())])
+    return Evolution(population, told, np.stack(parents), np.stack(scores))
+
+
+def _parents(score: np.ndarray, share: float, drawn: np.random.Generator) -> np.ndarray:
+    """Whose weights each member goes on with: its own, or for the worst those of one of the best."""
+    members = len(score)
+    count = max(1, int(share * members))
+    order = np.argsort(score, kind="stable")
+    parent = np.arange(members)
+    parent[order[-count:]] = drawn.choice(order[:count], count)
+    return parent
+
+
+def _vary(known: Space, setting: Mapping[str, Any], resample: float, drawn: np.random.Generator) -> dict[str, Any]:
+    """A setting near another one."""
+    varied: dict[str, Any] = {}
+    for name in known.order:
+        dimension = known.dimensions[name]
+        if not known.active(name, varied):
+            varied[name] = known.otherwise[name]
+        elif drawn.random() < resample or not dimension.holds(setting[name]):
+            varied[name] = dimension.from_unit(drawn.random(1))[0]
+        elif isinstance(dimension, Choice):
+            varied[name] = setting[name]
+        else:
+            moved = setting[name] * drawn.choice([0.8, 1.2])
+            moved = int(round(moved)) if isinstance(dimension, Integer) else float(moved)
+            varied[name] = min(max(moved, dimension.low), dimension.high)
+    return {name: varied[name] for name in known.dimensions}

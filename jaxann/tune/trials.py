@@ -1,0 +1,297 @@
+"""Trials: every setting on every fold, as one population in training. What every search is made of.
+
+Setting s on fold (or seed) r is member s * repeats + r. All settings share the keys of a fold, so that two settings
+differ in nothing but themselves. Folds whose sizes differ by a row or two are padded to one length with rows of no
+weight and share a program; the shuffle, the steps and the means are those of the rows that count.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import jax
+import numpy as np
+
+from jaxann.core.checks import check_choice, check_integer, check_key, fail
+from jaxann.core.keys import fold_name
+from jaxann.core.typing import Key
+from jaxann.train.crew import Fold
+from jaxann.train.fleet import Fleet
+from jaxann.train.inputs import as_data
+from jaxann.train.memory import available, predict_memory, summary
+from jaxann.train.plan import step_count, streaming_form
+from jaxann.train.population import warn_diverged
+from jaxann.train.population_data import folded, prepared
+from jaxann.train.progress import population_bar
+from jaxann.train.recipes import Group, as_columns, group_members
+from jaxann.tune.folds import check_folds, k_fold, stratified_k_fold
+from jaxann.tune.table import Table
+
+__all__ = ["Trials", "fold_rows", "search_settings"]
+
+_COMMON = {
+    "prepare": None,
+    "seeds": 1,
+    "batch_size": 128,
+    "metrics": None,
+    "monitor": "validation_loss",
+    "mode": "min",
+    "shuffle": True,
+    "evaluation_batch_size": 2048,
+    "compute_dtype": None,
+    "on_nonfinite": "stop",
+    "devices": None,
+    "lanes": None,
+    "progress": False,
+}
+
+
+def search_settings(function: str, given: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings that every search takes, defaults filled in.
+
+    Raises:
+        InputError: a name that is none of them; the closest is pointed at.
+    """
+    for name in given:
+        check_choice(function, "each keyword", name, _COMMON)
+    fixed = {"curves": False, "patience": None, "min_delta": 0.0, "restore_best": False}
+    return _COMMON | dict(given) | fixed
+
+
+Pairs = Sequence[tuple[np.ndarray, np.ndarray]]
+
+
+def fold_rows(function: str, folds: Any, targets: Any, key: Key) -> Pairs:
+    """`(train rows, validation rows)` of each fold: drawn for a number, checked when given.
+
+    A number deals the rows out at random, class by class where the targets are whole numbers on one axis.
+    """
+    rows = targets.shape[0]
+    if isinstance(folds, int) and not isinstance(folds, bool):
+        check_integer(function, "folds", folds, 2)
+        classes = targets.ndim == 1 and np.dtype(targets.dtype).kind in "iub"
+        drawn = fold_name(key, "folds")
+        return stratified_k_fold(np.asarray(targets), folds, key=drawn) if classes else k_fold(rows, folds, key=drawn)
+    return check_folds(function, folds, rows)
+
+
+class Trials:
+    """Settings times folds in training.
+
+    Attributes:
+        hypers: columns, one entry a setting.
+        settings, repeats: how many settings, and how many members each has.
+        fleet: the members.
+        key: the search's.
+    """
+
+    def __init__(
+        self,
+        function: str,
+        build: Callable,
+        hypers: Mapping[str, Any],
+        data: Any,
+        *,
+        validation: Any,
+        folds: Any,
+        prepare: Callable | None,
+        key: Key,
+        seeds: int,
+        epochs: int,
+        curves: bool,
+        on_nonfinite: str,
+        devices: Sequence[jax.Device] | None,
+        lanes: int | None,
+        progress: bool,
+        own_keys: bool = False,
+        **settings: Any,
+    ):
+        check_key(function, key)
+        check_integer(function, "epochs", epochs, 1)
+        check_integer(function, "seeds", seeds)
+        check_choice(function, "on_nonfinite", on_nonfinite, ("stop", "skip"))
+        self.function, self.key = function, key
+        self.monitor, self.mode = settings["monitor"], settings["mode"]
+        self.metrics = tuple(settings["metrics"] or {})
+        if self.monitor.removeprefix("validation_") not in ("loss", *self.metrics):
+            names = ", ".join(f"validation_{name}" for name in ("loss", *self.metrics))
+            fail(function, "monitor", f"one of {names}", self.monitor)
+        pairs, whole, held_out = _data_of(function, data, validation, folds, prepare, key)
+        self.pairs = pairs
+        self.hypers = as_columns(function, hypers, None)
+        self.settings = len(next(iter(self.hypers.values()))) if self.hypers else 1
+        if self.settings == 0:
+            fail(function, "hypers", "at least one setting", " none")
+        self.repeats = seeds * (1 if pairs is None else len(pairs))
+        members = self.settings * self.repeats
+        columns = {name: [v for v in column for _ in range(self.repeats)] for name, column in self.hypers.items()}
+        roots = jax.random.split(fold_name(key, "members"), members if own_keys else self.repeats)
+        keys = self.keys = roots if own_keys else roots[np.tile(np.arange(self.repeats), self.settings)]
+        most = whole[0].shape[0] if pairs is None else max(len(rows) for rows, _ in pairs)
+        settings |= {"epochs": epochs, "examples": [most] * members, "most_bad": 1 if on_nonfinite == "stop" else 10}
+        self._grouped = functools.partial(group_members, function, build, members=members, **settings)
+        groups = self._grouped(columns)
+        whole, held_out = prepared(function, groups, keys, whole, held_out)
+        curves = curves or any(g.plan.stops_early or _has_plateau(g) for g in groups)
+        fold = None
+        if pairs is not None:
+            groups, fold = _by_size(groups, pairs, np.tile(np.arange(self.repeats) % len(pairs), self.settings), whole)
+        self.epochs = np.zeros(members, int)
+        for group in groups:
+            self.epochs[group.members] = group.epochs
+        devices = list(jax.local_devices() if devices is None else devices)
+        needs = [predict_memory(group, (whole, held_out, fold), devices, lanes) for group in groups]
+        needed, free = sum(need.total for need in needs), available(devices)
+        if needed > free:
+            hint = "Search fewer settings at a time, or smaller models."
+            fail(function, "hypers", f"settings that fit into {free:,} bytes", f" {needed:,} bytes", hint=hint)
+        total = int(self.epochs.sum())
+        self.bar = population_bar(progress, members=members, epochs=total, monitor=self.monitor, mode=self.mode)
+        self.say = summary(members, groups, needs, [1] * len(groups), devices)
+        self.fleet = Fleet(groups, keys, whole, held_out, fold=fold, curves=curves, devices=devices, lanes=lanes)
+
+    def members(self, settings: np.ndarray) -> np.ndarray:
+        """The members of some settings."""
+        return (np.asarray(settings)[:, None] * self.repeats + np.arange(self.repeats)).reshape(-1)
+
+    def train(self, settings: np.ndarray, until: int | None = None) -> None:
+        """Train some settings up to an epoch, or to the end of their own."""
+        members = self.members(settings)
+        wanted = self.epochs[members] if until is None else np.minimum(until, self.epochs[members])
+        self.fleet.train(members, wanted, self.bar.watch)
+
+    def figures(self) -> dict[str, np.ndarray]:
+        """Validation loss and metrics now, by name, `(settings, repeats)`; NaN for members that diverged."""
+        found = self.fleet.evaluate()
+        shape = (self.settings, self.repeats)
+        return {name: found[:, i].reshape(shape) for i, name in enumerate(("loss", *self.metrics))}
+
+    def score(self, figures: Mapping[str, np.ndarray]) -> np.ndarray:
+        """`(settings,)` to be minimized: the mean of what is monitored; a setting with a diverged member is inf."""
+        mean = figures[self.monitor.removeprefix("validation_")].mean(1)
+        return np.where(np.isnan(mean), np.inf, mean if self.mode == "min" else -mean)
+
+    def replace(self, source: np.ndarray, hypers: Mapping[str, Any]) -> None:
+        """Each member goes on from the weights of member `source[i]`, with the settings of new columns.
+
+        For trials of one group with one member a setting.
+        """
+        self.hypers = as_columns(self.function, hypers, self.settings)
+        groups = self._grouped(self.hypers)
+        (old,) = self.fleet.groups
+        if len(groups) != 1 or groups[0].plan != old.plan:
+            fail(self.function, "build", "a function whose structure stays when numbers change", " another structure")
+        self.fleet.replace(source, [groups[0].leaves])
+
+    def release(self, settings: np.ndarray) -> None:
+        """Let some settings train no further."""
+        members = self.members(settings)
+        self.epochs[members] = self.fleet.epoch[members]
+        self.bar.expect(int(self.epochs.sum()))
+
+    def table(self, figures: Mapping[str, np.ndarray], rounds: np.ndarray | None = None) -> Table:
+        """The figures as a table; says which members diverged.
+
+        Args:
+            figures: by name, `(settings, repeats)`.
+            rounds: int `(settings,)`, how far each came where scores are comparable only among equals.
+        """
+        warn_diverged(self.function, ~self.fleet.going & np.isnan(figures["loss"]).reshape(-1))
+        columns = {name: _column(values) for name, values in self.hypers.items()}
+        epochs = self.fleet.epoch.reshape(self.settings, self.repeats)
+        monitor = self.monitor.removeprefix("validation_")
+        scores = dict(figures)
+        return Table(hypers=columns, scores=scores, monitor=monitor, mode=self.mode, epochs=epochs, rounds=rounds)
+
+
+def _column(values: list) -> Any:
+    numeric = all(isinstance(v, int | float) and not isinstance(v, bool) for v in values)
+    return np.asarray(values) if numeric else values
+
+
+def _has_plateau(group: Group) -> bool:
+    from jaxann.train.plan import plateaus
+    from jaxann.train.recipes import ingredients_of
+
+    first = ingredients_of(group.recipe, jax.tree.map(lambda a: a[0], group.leaves))
+    return bool(plateaus(first.optimizer))
+
+
+def _data_of(function: str, data: Any, validation: Any, folds: Any, prepare: Callable | None, key: Key):
+    """`(folds or None, training data, validation data)`; with folds both are the whole data, cut by rows."""
+    if (validation is None) == (folds is None):
+        got = " neither" if folds is None else " both"
+        fail(function, "validation or folds", "given, one of the two", got)
+    whole = as_data(function, "data", data)
+    if folds is None:
+        held_out = as_data(function, "validation", validation)
+        if prepare is not None:
+            change = _fitted(function, prepare, whole[0], whole[1])
+            whole, held_out = (change(whole[0]), *whole[1:]), (change(held_out[0]), *held_out[1:])
+        return None, whole, held_out
+    pairs = fold_rows(function, folds, whole[1], key)
+    if prepare is None:
+        return pairs, whole, whole
+    parts, moved, start = [], [], 0
+    host = [None if a is None else np.asarray(a) for a in whole]
+    for train, held in pairs:
+        change = _fitted(function, prepare, host[0][train], host[1][train])
+        rows = np.concatenate([train, held])
+        parts.append([change(host[0][rows]), *(None if a is None else a[rows] for a in host[1:])])
+        places = start + np.arange(len(rows), dtype=np.int32)
+        moved.append((places[: len(train)], places[len(train) :]))
+        start += len(rows)
+    whole = tuple(None if column[0] is None else np.concatenate(column) for column in zip(*parts, strict=True))
+    return moved, whole, whole
+
+
+def _fitted(function: str, prepare: Callable, x: np.ndarray, y: np.ndarray) -> Callable:
+    """The change of x that `prepare` learns from these rows, its result checked like data."""
+    change = prepare(np.asarray(x), np.asarray(y))
+    if not callable(change):
+        expected = "a function (x, y) -> (x -> x), which learns from training rows alone"
+        fail(function, "prepare", expected, change, hint="lambda x, y: StandardScaler().fit(x).transform")
+
+    def apply(rows: Any) -> Any:
+        changed = change(np.asarray(rows))
+        (checked, *_) = as_data(function, "prepared x", (changed, np.zeros(len(rows), np.int32)))
+        return np.asarray(checked)
+
+    return apply
+
+
+def _by_size(groups: Sequence[Group], pairs: Pairs, which: np.ndarray, data: Any) -> tuple[list[Group], list[Fold]]:
+    """Groups split where folds cannot share a program: other numbers of steps, or metrics that see whole arrays."""
+    found, tables = [], []
+    for group in groups:
+        first = jax.tree.map(lambda a: a[0], group.leaves)
+        exact = _sees_whole(group, first, data[1])
+        classes: dict[Any, list[int]] = {}
+        for number, (train, held) in enumerate(pairs):
+            steps = step_count(len(train), group.plan.batch_size)
+            classes.setdefault((len(train), len(held)) if exact else (steps, steps == 1), []).append(number)
+        for numbers in classes.values():
+            chosen = np.flatnonzero(np.isin(which[group.members], numbers))
+            longest = max(len(pairs[n][0]) for n in numbers)
+            found.append(
+                group._replace(
+                    plan=replace(group.plan, batch_size=min(group.plan.batch_size, longest)),
+                    leaves=jax.tree.map(lambda a, c=chosen: a[c], group.leaves),
+                    members=group.members[chosen],
+                    epochs=group.epochs[chosen],
+                )
+            )
+            place = np.full(len(pairs), -1)
+            place[numbers] = np.arange(len(numbers))
+            tables.append(folded([pairs[n] for n in numbers], place[which]))
+    return found, tables
+
+
+def _sees_whole(group: Group, leaves: Any, targets: Any) -> bool:
+    from jaxann.train.recipes import ingredients_of
+
+    metrics = ingredients_of(group.recipe, leaves).metrics
+    return any(streaming_form(metric, targets) is None for metric in metrics.values())

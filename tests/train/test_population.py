@@ -1,0 +1,245 @@
+"""Populations: every member is its own single run, whatever it is trained beside."""
+
+from __future__ import annotations
+
+import functools
+import threading
+import warnings
+from typing import Any
+
+import jax
+import numpy as np
+import pytest
+
+import jaxann as ja
+from jaxann.train import fleet as fleets
+from jaxann.train.recipes import as_columns, group_members
+from tests.contract import assert_input_error
+from tests.train.problems import compiles, digits, equal_bits, loss
+
+RATES = [1e-3, 3e-3, 1e-2, 3e-2, 1e-4]
+DECAYS = [0.0, 1e-4, 1e-2, 1e-1, 1.0]
+
+
+def build(hyper: dict[str, Any]) -> tuple:
+    optimizer = ja.optimizers.adamw(hyper["learning_rate"], weight_decay=hyper["weight_decay"])
+    return ja.models.mlp((16, 10), dropout=0.1), loss, optimizer
+
+
+def population(made=build, hypers=None, **changes: Any) -> ja.train.Population:
+    train, validation = digits()
+    setting: dict[str, Any] = {
+        "validation": validation,
+        "keys": jax.random.split(jax.random.key(7), 5),
+        "epochs": 6,
+        "batch_size": 64,
+        "metrics": {"accuracy": ja.metrics.accuracy},
+    } | changes
+    train = setting.pop("train", train)
+    hypers = {"learning_rate": RATES, "weight_decay": DECAYS} if hypers is None else hypers
+    return ja.train.fit_population(made, hypers, train, **setting)
+
+
+def single(many: ja.train.Population, member: int, **changes: Any) -> ja.train.Result:
+    train, validation = digits()
+    setting: dict[str, Any] = {
+        "validation": validation,
+        "key": many.keys[member],
+        "epochs": 6,
+        "batch_size": 64,
+        "metrics": {"accuracy": ja.metrics.accuracy},
+    } | changes
+    return ja.fit(*many.build(many.setting(member))[:3], setting.pop("train", train), **setting)
+
+
+def same(one: ja.train.Result, other: ja.train.Result, tolerance: float = 1e-5) -> None:
+    assert one.epochs_run == other.epochs_run and one.best_epoch == other.best_epoch and one.status == other.status
+    assert list(one.history) == list(other.history)
+    for name, values in one.history.items():
+        np.testing.assert_allclose(values, other.history[name], rtol=tolerance, atol=tolerance, err_msg=name)
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b, rtol=100 * tolerance, atol=100 * tolerance),
+        (one.params, one.state),
+        (other.params, other.state),
+    )
+
+
+@pytest.mark.parametrize("lanes", [None, 2, 5])
+def test_every_member_equals_its_single_run(lanes: int | None):
+    """Stopping early and keeping the best epoch included; one at a time, two at a time, all at once."""
+    many = population(lanes=lanes, patience=2, epochs=30)
+    assert len(set(many.epochs_run.tolist())) > 1, "the members should stop at different epochs"
+    for member in range(5):
+        same(many.member(member), single(many, member, patience=2, epochs=30))
+
+
+def test_every_member_equals_its_single_run_in_float64(x64: None):
+    train, validation = (tuple(np.asarray(a, np.float64) if a.ndim > 1 else a for a in d) for d in digits())
+    many = population(train=train, validation=validation, lanes=2)
+    for member in range(5):
+        same(many.member(member), single(many, member, train=train, validation=validation), 1e-12)
+
+
+def test_shapes_and_figures():
+    many = population()
+    assert len(many) == 5 and many.params["dense0"]["weight"].shape == (5, 64, 16)
+    assert many.history["validation_accuracy"].shape == (5, 6) and many.status.tolist() == [0] * 5
+    assert many.scores("loss").tolist() == [
+        many.history["loss"][i, e] for i, e in enumerate(many.best_epoch)
+    ]  # validation loss is what best_epoch goes by
+    (x, _), _ = digits()
+    out = many.predict(x[:13])
+    assert out.shape == (5, 13, 10)
+    one = ja.predict(many.model(3), many.member(3).params, many.member(3).state, x[:13])
+    np.testing.assert_allclose(out[3], one, rtol=1e-6, atol=1e-6)
+    assert many.setting(-1) == {"learning_rate": 1e-4, "weight_decay": 1.0}
+
+
+def test_other_numbers_compile_nothing():
+    population()
+    before = compiles()
+    population(hypers={"learning_rate": [2e-3] * 5, "weight_decay": [0.5] * 5}, epochs=9)
+    assert compiles() == before
+
+
+def test_a_diverging_member_leaves_the_others_bits_alone():
+    good = population()
+    rates = [*RATES[:2], 1e30, *RATES[3:]]
+    with pytest.warns(ja.DivergedWarning, match="1 of 5 members .*: 2"):
+        bad = population(hypers={"learning_rate": rates, "weight_decay": DECAYS})
+    assert bad.status.tolist() == [0, 0, ja.train.Status.DIVERGED, 0, 0]
+    for member in (0, 1, 3, 4):
+        assert equal_bits(good.member(member)[:3], bad.member(member)[:3])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        vmapped = population(hypers={"learning_rate": rates, "weight_decay": DECAYS}, lanes=5)
+        fine = population(lanes=5)
+    for member in (0, 1, 3, 4):
+        assert equal_bits(fine.member(member)[:3], vmapped.member(member)[:3])
+
+
+def test_shapes_make_groups_and_numbers_do_not():
+    def made(hyper):
+        model = ja.models.mlp((hyper["width"], 10), activation=hyper["activation"])
+        return model, loss, ja.optimizers.adam(hyper["rate"]), {"batch_size": hyper["batch"], "epochs": hyper["epochs"]}
+
+    hypers = {
+        "width": [8, 16, 8, 8, 16],
+        "activation": ["relu", "relu", "relu", "tanh", "relu"],
+        "rate": np.linspace(1e-3, 1e-2, 5),
+        "batch": [64, 32, 64, 64, 32],
+        "epochs": [2, 3, 4, 5, 6],
+    }
+    many = population(made, hypers)
+    assert [group.members.tolist() for group, _, _ in many.groups] == [[0, 2], [1, 4], [3]]
+    assert many.epochs_run.tolist() == [2, 3, 4, 5, 6]
+    for member in range(5):
+        same(
+            many.member(member),
+            single(many, member, batch_size=hypers["batch"][member], epochs=hypers["epochs"][member]),
+        )
+    assert_input_error(lambda: many.params, "params", given="3 structures")
+    assert many.predict(digits()[0][0][:3]).shape == (5, 3, 10)
+
+
+def test_a_function_made_in_build_is_traced_once():
+    """A lambda around a hyper-parameter is a new function for each member; still they share a program."""
+
+    def made(hyper):
+        smoothed = lambda p, t: loss(p, t, label_smoothing=hyper["smoothing"])  # noqa: E731
+        return ja.models.mlp((16, 10)), smoothed, ja.optimizers.adam(hyper["rate"])
+
+    hypers = {"smoothing": [0.0, 0.1, 0.2, 0.3, 0.4], "rate": RATES}
+    many = population(made, hypers)
+    assert len(many.groups) == 1
+    same(many.member(3), single(many, 3))
+    assert many.predict(digits()[0][0][:3]).shape == (5, 3, 10)
+
+    def branches(hyper):
+        smoothed = functools.partial(lambda p, t, s: loss(p, t, label_smoothing=s), s=float(hyper["smoothing"]))
+        return ja.models.mlp((16, 10)), smoothed, ja.optimizers.adam(hyper["rate"])
+
+    with pytest.warns(UserWarning, match="5 members are of 5 structures"):
+        columns = as_columns("test", hypers, 5)
+        settings = dict.fromkeys(("metrics", "patience", "compute_dtype"))
+        settings |= {"batch_size": 64, "min_delta": 0.0, "monitor": "loss", "mode": "min", "restore_best": False}
+        settings |= {"shuffle": True, "evaluation_batch_size": 64, "most_bad": 1}
+        groups = group_members("test", branches, columns, 5, epochs=1, examples=[64] * 5, **settings)
+    assert len(groups) == 5
+
+
+def test_pieces_change_no_bit():
+    whole, cut = population(), population(memory=1)
+    for member in range(5):
+        assert equal_bits(whole.member(member)[:3], cut.member(member)[:3])
+
+
+def test_members_with_data_of_their_own():
+    (x, y), (x_val, y_val) = digits()
+    sets = [(x[:200], y[:200]), (x[200:400], y[200:400])]
+    held = [(x_val[:50], y_val[:50]), (x_val[50:], y_val[50:])]
+    many = population(train=sets, validation=held, dataset=[0, 1, 1, 0, 1])
+    for member, own in enumerate([0, 1, 1, 0, 1]):
+        same(many.member(member), single(many, member, train=sets[own], validation=held[own]))
+
+
+def test_ctrl_c_returns_what_there_is(monkeypatch: pytest.MonkeyPatch):
+    seen = []
+
+    def interrupt(self, *arguments):
+        seen.append(1)
+        if len(seen) == 3:
+            raise KeyboardInterrupt
+        return original(self, *arguments)
+
+    original = fleets.Crew.advance
+    monkeypatch.setattr(fleets.Crew, "advance", interrupt)
+    many = population(epochs=5000)
+    assert (many.status == ja.train.Status.INTERRUPTED).all()
+    assert (many.epochs_run >= 1).all() and (many.epochs_run < 5000).all()
+    assert np.isfinite(many.params["dense0"]["weight"]).all()
+
+
+def test_members_without_settings_differ_by_their_keys():
+    def made(hyper):
+        assert hyper == {}
+        return ja.models.mlp((10,)), loss, ja.optimizers.sgd(0.1)
+
+    many = population(made, {})
+    assert len({float(v) for v in many.scores("loss")}) == 5
+
+
+@pytest.mark.parametrize(
+    ("argument", "change"),
+    [
+        ("keys", {"keys": jax.random.key(0)}),
+        ("keys", {"keys": 3}),
+        ("keys", {"keys": jax.random.split(jax.random.key(0), (2, 2))}),
+        ("hypers['learning_rate']", {"hypers": {"learning_rate": [1e-3], "weight_decay": DECAYS}}),
+        ("hypers['learning_rate']", {"hypers": {"learning_rate": 1e-3, "weight_decay": DECAYS}}),
+        ("hypers['learning_rate']", {"hypers": {"learning_rate": [*RATES[:4], np.nan], "weight_decay": DECAYS}}),
+        ("hypers", {"hypers": [1, 2]}),
+        ("learning_rate", {"hypers": {"learning_rate": [*RATES[:4], -1.0], "weight_decay": DECAYS}}),
+        ("epochs", {"epochs": -1}),
+        ("batch_size", {"batch_size": 0}),
+        ("on_nonfinite", {"on_nonfinite": "raise"}),
+        ("validation", {"validation": None, "patience": 3}),
+        ("validation x", {"validation": (np.zeros((3, 5), np.float32), np.zeros(3, np.int32))}),
+        ("train y", {"train": (digits()[0][0], digits()[0][1] + 1)}),
+        ("dataset", {"train": [digits()[0]], "validation": [digits()[1]]}),
+        ("train", {"dataset": [0] * 5}),
+        ("dataset", {"train": [digits()[0]], "validation": [digits()[1]], "dataset": [0, 0, 0, 0, 1]}),
+        ("build", {"made": lambda hyper: 3}),
+        ("build", {"made": 3}),
+        ("setting", {"made": lambda hyper: (*build(hyper), {"batchsize": 3})}),
+    ],
+)
+def test_refusals(argument: str, change: dict[str, Any]):
+    assert_input_error(lambda: population(**change), argument)
+
+
+def test_progress_shows_members_and_memory(capsys: pytest.CaptureFixture):
+    population(progress=True)
+    shown = capsys.readouterr().out
+    assert "5 members, 1 program, 2 cpu devices" in shown and "MiB predicted" in shown
+    assert "5 alive" in shown and "best validation_loss" in shown and threading.active_count() < 20

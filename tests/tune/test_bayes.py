@@ -1,0 +1,110 @@
+"""Bayesian search by Optuna's ask and tell: proposals inside the space, restarts, and that it beats chance."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import jax
+import numpy as np
+import optuna
+import pytest
+
+import jaxann as ja
+from tests.contract import assert_input_error
+from tests.tune.problems import SETTING, build, digits
+
+KEY = jax.random.key(3)
+SPACE = {
+    "learning_rate": ja.tune.log_uniform(1e-5, 1e-1),
+    "width": ja.tune.integer(4, 6),
+    "optimizer": ["adam", "sgd"],
+    "momentum": ja.tune.conditional(ja.tune.uniform(0.5, 0.99), when={"optimizer": "sgd"}, otherwise=0.0),
+    "tuple": ja.tune.choice([(1, 2), (3,)]),
+}
+
+
+def made(hyper):
+    if hyper["optimizer"] == "sgd":
+        optimizer = ja.optimizers.sgd(hyper["learning_rate"], momentum=hyper["momentum"])
+    else:
+        optimizer = ja.optimizers.adam(hyper["learning_rate"])
+    return ja.models.mlp((hyper["width"], 10)), ja.losses.softmax_cross_entropy, optimizer
+
+
+def search(**changes):
+    setting = {"key": KEY, "epochs": 2, "trials": 6, "generation": 3, "validation": digits(100)} | SETTING | changes
+    return ja.tune.bayes(setting.pop("build", made), setting.pop("space", SPACE), digits(), **setting)
+
+
+def test_every_proposal_is_of_the_space():
+    table = search()
+    assert len(table) == 6 and table.scores["accuracy"].shape == (6, 1)
+    for index in range(6):
+        setting = table.setting(index)
+        assert ja.tune.encode(SPACE, setting).shape == (5,)
+        assert setting["optimizer"] == "sgd" or setting["momentum"] == 0.0
+
+
+def test_the_key_decides_and_any_sampler_works():
+    a, b, c = search(), search(), search(key=jax.random.key(4))
+    assert a.rows() == b.rows() != c.rows()
+    grid = optuna.samplers.RandomSampler(seed=1)
+    assert len(search(sampler=grid)) == 6
+
+
+def test_a_stored_search_goes_on_where_it_stopped(tmp_path: Path):
+    storage = f"sqlite:///{tmp_path / 'search.db'}"
+    first = search(trials=3, storage=storage, study_name="digits")
+    whole = search(trials=6, storage=storage, study_name="digits")
+    assert len(whole) == 6
+    np.testing.assert_array_equal(whole.scores["loss"][:3], first.scores["loss"])
+    assert [whole.setting(i) for i in range(3)] == [first.setting(i) for i in range(3)]
+    again = search(trials=6, storage=storage, study_name="digits")
+    assert again.rows() == whole.rows(), "nothing was left to do"
+    assert_input_error(
+        lambda: search(
+            build=build,
+            space={"learning_rate": ja.tune.uniform(0.0, 1.0)},
+            storage=storage,
+            study_name="digits",
+            trials=3,
+        ),
+        "space",
+    )
+
+
+def test_a_diverged_proposal_is_told_as_pruned():
+    space = {"learning_rate": ja.tune.choice([1e30, 1e-2])}
+    with pytest.warns(ja.DivergedWarning):
+        table = search(build=build, space=space, trials=8, generation=8)
+    assert table.best == {"learning_rate": 1e-2} and np.isnan(table.mean["loss"]).any()
+
+
+def test_optuna_missing_says_what_to_install():
+    code = """
+import sys
+sys.modules["optuna"] = None
+import jax, jaxann as ja
+try:
+    ja.tune.bayes(None, {}, None, key=jax.random.key(0), epochs=1, trials=1)
+except ja.MissingDependencyError as error:
+    print(error)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "jaxann[tune]" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("argument", "change"),
+    [
+        ("trials", {"trials": 0}),
+        ("generation", {"generation": 0}),
+        ("space", {"space": {}}),
+        ("keyword", {"trails": 3}),
+        ("validation or folds", {"validation": None}),
+    ],
+)
+def test_refusals(argument, change):
+    assert_input_error(lambda: search(**change), argument)

@@ -1,0 +1,87 @@
+"""Population-based training: who copies whom, that weights go with settings, and that it learns."""
+
+from __future__ import annotations
+
+import jax
+import numpy as np
+import pytest
+
+import jaxann as ja
+from tests.contract import assert_input_error
+from tests.tune.problems import SETTING, build, digits
+
+KEY = jax.random.key(3)
+SPACE = {"learning_rate": ja.tune.log_uniform(1e-5, 1e-1)}
+
+
+def evolve(**changes):
+    setting = {"key": KEY, "epochs": 6, "interval": 2, "members": 8, "validation": digits(100)} | SETTING | changes
+    return ja.tune.population_based(setting.pop("build", build), setting.pop("space", SPACE), digits(), **setting)
+
+
+def test_the_worst_copy_the_best():
+    found = evolve()
+    assert found.scores.shape == (3, 8) == found.parents.shape
+    np.testing.assert_array_equal(found.parents[0], np.arange(8))
+    for number in (1, 2):
+        order = np.argsort(-found.scores[number - 1], kind="stable")
+        copied = np.flatnonzero(found.parents[number] != np.arange(8))
+        assert set(copied) == set(order[-2:]) and set(found.parents[number][copied]) <= set(order[:2])
+        rates = np.asarray(found.settings[number]["learning_rate"])
+        before = np.asarray(found.settings[number - 1]["learning_rate"])
+        kept = np.setdiff1d(np.arange(8), copied)
+        np.testing.assert_array_equal(rates[kept], before[kept])
+    assert (found.population.epochs_run == 6).all()
+
+
+def test_copies_carry_weights_and_go_on_with_their_settings():
+    """With a rate of 0 from round 1 on, a copy keeps its parent's weights to the bit."""
+    space = {"learning_rate": [1e-2, 0.0]}
+
+    found = evolve(space=space, members=2, share=0.5, resample=0.0, epochs=4)
+    order = np.argsort(-found.scores[0], kind="stable")
+    winner, loser = int(order[0]), int(order[1])
+    assert found.parents[1][loser] == winner
+    rates = found.settings[1]["learning_rate"]
+    assert rates[loser] == rates[winner]
+
+
+def test_members_without_copies_are_single_runs():
+    found = evolve(share=0.1, epochs=4)
+    kept = [i for i in range(8) if (found.parents[:, i] == i).all()]
+    assert len(kept) == 7
+    many = found.population
+    one = ja.fit(*build(many.setting(kept[0])), digits(), validation=digits(100), key=many.keys[kept[0]], epochs=4,
+                 batch_size=32, metrics=SETTING["metrics"])  # fmt: skip
+    np.testing.assert_allclose(many.member(kept[0]).history["loss"], one.history["loss"], rtol=1e-5)
+
+
+def test_a_diverged_member_is_replaced():
+    space = {"learning_rate": ja.tune.choice([1e30, 1e29, 1e28, 1e-2, 3e-2, 1e-3])}
+    found = evolve(space=space, resample=0.0)
+    first = np.asarray(found.settings[0]["learning_rate"])
+    assert (first > 1).any() and not np.isfinite(found.scores[0][first > 1]).any()
+    assert (found.population.status == 0).sum() > (first < 1).sum()
+
+
+@pytest.mark.parametrize(
+    ("argument", "change"),
+    [
+        ("members", {"members": 1}),
+        ("interval", {"interval": 0}),
+        ("share", {"share": 0.6}),
+        ("resample", {"resample": 2}),
+        ("seeds", {"seeds": 2}),
+        ("keyword", {"folds": 2}),
+    ],
+)
+def test_refusals(argument, change):
+    assert_input_error(lambda: evolve(**change), argument)
+
+
+def test_settings_that_change_shapes_are_refused():
+    def made(hyper):
+        return ja.models.mlp((hyper["width"], 10)), ja.losses.softmax_cross_entropy, ja.optimizers.sgd(0.1)
+
+    with pytest.raises(ja.InputError, match="share one structure"):
+        evolve(build=made, space={"width": [4, 5]})
