@@ -34,6 +34,8 @@ FORBIDDEN = frozenset(
 )
 FORBIDDEN_CALLS = frozenset(("eval", "exec", "compile", "__import__"))
 FORBIDDEN_ATTRIBUTES = frozenset(("os.system", "os.popen", "os.execv", "tempfile.mktemp", "jax.config.update"))
+# The number of devices has to be set before JAX starts, and only when asked to.
+SETTINGS = {"jaxann/core/setup.py": {"jax.config.update"}}
 # Reading a data set over the network is what this one file is for.
 NETWORK = {"jaxann/data/download.py": {"urllib", "http"}}
 
@@ -172,7 +174,8 @@ def test_source_has_nothing_that_runs_code_from_data():
         for node in ast.walk(tree):
             if isinstance(node, ast.Call):
                 called = ast.unparse(node.func)
-                assert called not in FORBIDDEN_CALLS | FORBIDDEN_ATTRIBUTES, f"{_name(path)}: {called}"
+                forbidden = (FORBIDDEN_CALLS | FORBIDDEN_ATTRIBUTES) - SETTINGS.get(_name(path), set())
+                assert called not in forbidden, f"{_name(path)}: {called}"
                 assert not called.endswith((".extract", ".extractall")), f"{_name(path)} unpacks an archive"
                 assert not any(word.arg == "allow_pickle" for word in node.keywords), _name(path)
 

@@ -8,9 +8,10 @@ from typing import Any, Protocol, TypeAlias
 import chex
 import jax
 
-__all__ = ["Array", "Key", "Params", "Scalar", "Schedule", "Spec", "State", "Updates"]
+__all__ = ["Array", "Device", "Key", "Params", "Scalar", "Schedule", "Spec", "State", "Updates"]
 
 Array: TypeAlias = jax.Array  # numpy arrays are taken too wherever a jax function takes them
+Device: TypeAlias = Any  # jax.Device, which is no class to a type checker
 Key: TypeAlias = chex.PRNGKey  # a scalar typed key, jax.random.key(seed)
 Params: TypeAlias = Any  # nested dicts of arrays with str keys without a dot
 State: TypeAlias = Any  # the same, what a layer carries beside its parameters

@@ -20,7 +20,7 @@ from jax import lax
 from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as Split
 
-from jaxann.core.typing import Array, Key
+from jaxann.core.typing import Array, Device, Key
 from jaxann.train.epoch import Carry, Data, Rows, active, begin, rows_of, run_epoch
 from jaxann.train.measure import measure
 from jaxann.train.plan import Plan, default_float
@@ -58,7 +58,7 @@ class _Store(NamedTuple):
     which: Array
 
 
-def default_lanes(device: jax.Device, places: int) -> int:
+def default_lanes(device: Device, places: int) -> int:
     """Members to train at once on a device: one on a CPU core, all of its own on an accelerator."""
     return 1 if device.platform == "cpu" else places
 
@@ -75,7 +75,7 @@ class Crew:
         *,
         fold: Fold | None,
         curves: bool,
-        devices: list[jax.Device],
+        devices: list[Device],
         lanes: int | None,
     ):
         size = len(group.members)
@@ -98,7 +98,7 @@ class Crew:
         source[self._place] = np.arange(size)  # unused places hold a copy of member 0 and never run
         leaves, which = jax.tree.map(lambda a: a[source], (group.leaves, which))
         data = jax.random.key_data(keys)
-        key = jax.random.wrap_key_data(np.asarray(data)[source], impl=jax.random.key_impl(keys))
+        key = jax.random.wrap_key_data(data[source], impl=jax.random.key_impl(keys))
         leaves, key, which = jax.device_put((leaves, key, which), self._split)
         spec = jax.ShapeDtypeStruct((1, *train[0].shape[1:]), train[0].dtype)
         carry = _start(self.plan, self._recipe, self._mesh, spec, leaves, key)

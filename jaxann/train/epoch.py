@@ -34,8 +34,8 @@ _PADDING = 0.05  # share of an epoch's examples from which padding is worth a se
 class Rows(NamedTuple):
     """Which rows of the data a run uses."""
 
-    index: Array  # int32 (size,), positions in the data; places from `count` on are padding
-    count: Array | None  # int32 (), how many count; None for all of them
+    index: Any  # int32 (size,), positions in the data; places from `count` on are padding
+    count: Any  # int32 (), how many count; None for all of them
 
 
 class Carry(NamedTuple):
@@ -126,7 +126,7 @@ def run_epoch(
         if tail is not None:
             counted = None if rows is None or rows.count is None or mask is None else mask[full, :tail]
             loop, rest = step(loop, (jnp.int32(full), None if order is None else order[full, :tail], counted))
-            if whole is not None:
+            if whole is not None and rest is not None:
                 whole = jnp.concatenate([whole.reshape(-1, *whole.shape[2:]), rest])[None]
         trained, sums, metric_sums = loop
 

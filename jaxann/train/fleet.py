@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from jaxann.core.typing import Key
+from jaxann.core.typing import Device, Key
 from jaxann.train.crew import LONGEST_CHUNK, Crew, Fold
 from jaxann.train.epoch import Data
 from jaxann.train.processes import gathered, share
@@ -65,7 +65,7 @@ class Fleet:
         *,
         fold: Fold | Sequence[Fold] | None = None,
         curves: bool = True,
-        devices: Sequence[jax.Device] | None = None,
+        devices: Sequence[Device] | None = None,
         lanes: int | None = None,
     ):
         self.groups = list(groups)

@@ -20,6 +20,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxann.core.typing import Device
 from jaxann.train.crew import LONGEST_CHUNK, default_lanes
 from jaxann.train.epoch import begin
 from jaxann.train.objective import objective
@@ -50,7 +51,7 @@ def _is_key(leaf: Any) -> bool:
     return jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key)
 
 
-def predict_memory(group: Group, data: Any, devices: list[jax.Device], lanes: int | None = None) -> Prediction:
+def predict_memory(group: Group, data: Any, devices: list[Device], lanes: int | None = None) -> Prediction:
     """What training this group on these devices will take, from shapes alone; nothing is compiled.
 
     Args:
@@ -85,7 +86,7 @@ def predict_memory(group: Group, data: Any, devices: list[jax.Device], lanes: in
     return Prediction(copies + places * used * member + work, copies, member, work)
 
 
-def available(devices: list[jax.Device]) -> int:
+def available(devices: list[Device]) -> int:
     """Bytes free on these devices together (CPU devices share the machine's memory)."""
     if devices[0].platform == "cpu":
         try:
@@ -97,7 +98,7 @@ def available(devices: list[jax.Device]) -> int:
     return sum(stats.get("bytes_limit", 2**63) - stats.get("bytes_in_use", 0) for stats in known)
 
 
-def pieces(group: Group, prediction: Prediction, budget: int | None, devices: list[jax.Device]) -> list[Group]:
+def pieces(group: Group, prediction: Prediction, budget: int | None, devices: list[Device]) -> list[Group]:
     """The group cut into as many equal pieces as memory asks for, at least one member each."""
     limit = int(_SHARE * available(devices)) if budget is None else budget
     members = len(group.members)
@@ -115,7 +116,7 @@ def pieces(group: Group, prediction: Prediction, budget: int | None, devices: li
 
 
 def summary(
-    members: int, groups: list[Group], predicted: list[Prediction], cuts: list[int], devices: list[jax.Device]
+    members: int, groups: list[Group], predicted: list[Prediction], cuts: list[int], devices: list[Device]
 ) -> str:
     """What is about to run, in a line: members, programs, devices, memory, pieces."""
     need = max(p.data + p.work + (p.total - p.data - p.work) / cut for p, cut in zip(predicted, cuts, strict=True))

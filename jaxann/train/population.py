@@ -18,7 +18,7 @@ import numpy as np
 from jaxann.core.checks import check_choice, check_integer, fail
 from jaxann.core.errors import DivergedWarning
 from jaxann.core.products import Layer
-from jaxann.core.typing import Key, Params, Scalar, State
+from jaxann.core.typing import Device, Key, Params, Scalar, State
 from jaxann.train.fleet import Ended, Fleet
 from jaxann.train.memory import pieces, predict_memory, summary
 from jaxann.train.population_data import check_keys, joined, prepared
@@ -93,8 +93,10 @@ class Population:
         group, params, state = next(g for g in self.groups if number in g[0].members)
         place = int(np.flatnonzero(group.members == number)[0])
         ran = int(self.epochs_run[number])
+        params, state = jax.tree.map(lambda a: a[place], (params, state))
         return Result(
-            *jax.tree.map(lambda a: a[place], (params, state)),
+            params,
+            state,
             {name: np.ascontiguousarray(values[number, :ran]) for name, values in self.history.items()},
             int(self.best_epoch[number]),
             ran,
@@ -151,7 +153,7 @@ def fit_population(
     evaluation_batch_size: int = 2048,
     compute_dtype: str | None = None,
     on_nonfinite: str = "stop",
-    devices: Sequence[jax.Device] | None = None,
+    devices: Sequence[Device] | None = None,
     lanes: int | None = None,
     memory: int | None = None,
     progress: bool = False,

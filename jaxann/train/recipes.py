@@ -79,7 +79,7 @@ def as_columns(function: str, hypers: Any, members: int | None) -> dict[str, lis
     return columns
 
 
-def setting_of(columns: Mapping[str, Sequence], member: int) -> dict[str, Any]:
+def setting_of(columns: Mapping[str, Any], member: int) -> dict[str, Any]:
     """One member's settings."""
     return {name: column[member] for name, column in columns.items()}
 

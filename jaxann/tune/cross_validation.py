@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import jax
 import numpy as np
 
-from jaxann.core.typing import Key, Scalar
+from jaxann.core.typing import Device, Key, Scalar
 from jaxann.tune.table import Table
 from jaxann.tune.trials import Trials
 
@@ -36,7 +35,7 @@ def cross_validate(
     evaluation_batch_size: int = 2048,
     compute_dtype: str | None = None,
     on_nonfinite: str = "stop",
-    devices: Sequence[jax.Device] | None = None,
+    devices: Sequence[Device] | None = None,
     lanes: int | None = None,
     progress: bool = False,
 ) -> Table:

@@ -12,7 +12,8 @@ from jaxann.core.keys import fold_name
 from jaxann.core.typing import Key
 from jaxann.train.inputs import as_data
 from jaxann.tune.table import Table
-from jaxann.tune.trials import Trials, fold_rows, search_settings
+from jaxann.tune.trial_data import fold_rows
+from jaxann.tune.trials import Trials, search_settings
 
 __all__ = ["Nested", "nested_cross_validate"]
 

@@ -80,7 +80,7 @@ def population_based(
     for name in ("prepare", "seeds"):
         if name in settings:
             fail("population_based", name, "left out: each member is one run", settings[name])
-    common = search_settings("population_based", settings) | {"curves": True}
+    common: dict[str, Any] = search_settings("population_based", settings) | {"curves": True}
     columns = random(space, members, key=fold_name(key, "settings"))
     trials = Trials("population_based", build, columns, data, validation=validation, folds=None, key=key,
                     epochs=epochs, own_keys=True, **common)  # fmt: skip

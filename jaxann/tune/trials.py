@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 import jax
@@ -17,20 +16,17 @@ import numpy as np
 
 from jaxann.core.checks import check_choice, check_integer, check_key, fail
 from jaxann.core.keys import fold_name
-from jaxann.core.typing import Key
-from jaxann.train.crew import Fold
+from jaxann.core.typing import Device, Key
 from jaxann.train.fleet import Fleet
-from jaxann.train.inputs import as_data
 from jaxann.train.memory import available, predict_memory, summary
-from jaxann.train.plan import step_count, streaming_form
 from jaxann.train.population import warn_diverged
-from jaxann.train.population_data import folded, prepared
+from jaxann.train.population_data import prepared
 from jaxann.train.progress import population_bar
-from jaxann.train.recipes import Group, as_columns, group_members
-from jaxann.tune.folds import check_folds, k_fold, stratified_k_fold
+from jaxann.train.recipes import as_columns, group_members
 from jaxann.tune.table import Table
+from jaxann.tune.trial_data import by_size, data_of, has_plateau
 
-__all__ = ["Trials", "fold_rows", "search_settings"]
+__all__ = ["Trials", "search_settings"]
 
 _COMMON = {
     "prepare": None,
@@ -61,23 +57,6 @@ def search_settings(function: str, given: Mapping[str, Any]) -> dict[str, Any]:
     return _COMMON | dict(given) | fixed
 
 
-Pairs = Sequence[tuple[np.ndarray, np.ndarray]]
-
-
-def fold_rows(function: str, folds: Any, targets: Any, key: Key) -> Pairs:
-    """`(train rows, validation rows)` of each fold: drawn for a number, checked when given.
-
-    A number deals the rows out at random, class by class where the targets are whole numbers on one axis.
-    """
-    rows = targets.shape[0]
-    if isinstance(folds, int) and not isinstance(folds, bool):
-        check_integer(function, "folds", folds, 2)
-        classes = targets.ndim == 1 and np.dtype(targets.dtype).kind in "iub"
-        drawn = fold_name(key, "folds")
-        return stratified_k_fold(np.asarray(targets), folds, key=drawn) if classes else k_fold(rows, folds, key=drawn)
-    return check_folds(function, folds, rows)
-
-
 class Trials:
     """Settings times folds in training.
 
@@ -103,7 +82,7 @@ class Trials:
         epochs: int,
         curves: bool,
         on_nonfinite: str,
-        devices: Sequence[jax.Device] | None,
+        devices: Sequence[Device] | None,
         lanes: int | None,
         progress: bool,
         own_keys: bool = False,
@@ -119,7 +98,7 @@ class Trials:
         if self.monitor.removeprefix("validation_") not in ("loss", *self.metrics):
             names = ", ".join(f"validation_{name}" for name in ("loss", *self.metrics))
             fail(function, "monitor", f"one of {names}", self.monitor)
-        pairs, whole, held_out = _data_of(function, data, validation, folds, prepare, key)
+        pairs, whole, held_out = data_of(function, data, validation, folds, prepare, key)
         self.pairs = pairs
         self.hypers = as_columns(function, hypers, None)
         self.settings = len(next(iter(self.hypers.values()))) if self.hypers else 1
@@ -135,10 +114,10 @@ class Trials:
         self._grouped = functools.partial(group_members, function, build, members=members, **settings)
         groups = self._grouped(columns)
         whole, held_out = prepared(function, groups, keys, whole, held_out)
-        curves = curves or any(g.plan.stops_early or _has_plateau(g) for g in groups)
+        curves = curves or any(g.plan.stops_early or has_plateau(g) for g in groups)
         fold = None
         if pairs is not None:
-            groups, fold = _by_size(groups, pairs, np.tile(np.arange(self.repeats) % len(pairs), self.settings), whole)
+            groups, fold = by_size(groups, pairs, np.tile(np.arange(self.repeats) % len(pairs), self.settings), whole)
         self.epochs = np.zeros(members, int)
         for group in groups:
             self.epochs[group.members] = group.epochs
@@ -210,88 +189,3 @@ class Trials:
 def _column(values: list) -> Any:
     numeric = all(isinstance(v, int | float) and not isinstance(v, bool) for v in values)
     return np.asarray(values) if numeric else values
-
-
-def _has_plateau(group: Group) -> bool:
-    from jaxann.train.plan import plateaus
-    from jaxann.train.recipes import ingredients_of
-
-    first = ingredients_of(group.recipe, jax.tree.map(lambda a: a[0], group.leaves))
-    return bool(plateaus(first.optimizer))
-
-
-def _data_of(function: str, data: Any, validation: Any, folds: Any, prepare: Callable | None, key: Key):
-    """`(folds or None, training data, validation data)`; with folds both are the whole data, cut by rows."""
-    if (validation is None) == (folds is None):
-        got = " neither" if folds is None else " both"
-        fail(function, "validation or folds", "given, one of the two", got)
-    whole = as_data(function, "data", data)
-    if folds is None:
-        held_out = as_data(function, "validation", validation)
-        if prepare is not None:
-            change = _fitted(function, prepare, whole[0], whole[1])
-            whole, held_out = (change(whole[0]), *whole[1:]), (change(held_out[0]), *held_out[1:])
-        return None, whole, held_out
-    pairs = fold_rows(function, folds, whole[1], key)
-    if prepare is None:
-        return pairs, whole, whole
-    parts, moved, start = [], [], 0
-    host = [None if a is None else np.asarray(a) for a in whole]
-    for train, held in pairs:
-        change = _fitted(function, prepare, host[0][train], host[1][train])
-        rows = np.concatenate([train, held])
-        parts.append([change(host[0][rows]), *(None if a is None else a[rows] for a in host[1:])])
-        places = start + np.arange(len(rows), dtype=np.int32)
-        moved.append((places[: len(train)], places[len(train) :]))
-        start += len(rows)
-    whole = tuple(None if column[0] is None else np.concatenate(column) for column in zip(*parts, strict=True))
-    return moved, whole, whole
-
-
-def _fitted(function: str, prepare: Callable, x: np.ndarray, y: np.ndarray) -> Callable:
-    """The change of x that `prepare` learns from these rows, its result checked like data."""
-    change = prepare(np.asarray(x), np.asarray(y))
-    if not callable(change):
-        expected = "a function (x, y) -> (x -> x), which learns from training rows alone"
-        fail(function, "prepare", expected, change, hint="lambda x, y: StandardScaler().fit(x).transform")
-
-    def apply(rows: Any) -> Any:
-        changed = change(np.asarray(rows))
-        (checked, *_) = as_data(function, "prepared x", (changed, np.zeros(len(rows), np.int32)))
-        return np.asarray(checked)
-
-    return apply
-
-
-def _by_size(groups: Sequence[Group], pairs: Pairs, which: np.ndarray, data: Any) -> tuple[list[Group], list[Fold]]:
-    """Groups split where folds cannot share a program: other numbers of steps, or metrics that see whole arrays."""
-    found, tables = [], []
-    for group in groups:
-        first = jax.tree.map(lambda a: a[0], group.leaves)
-        exact = _sees_whole(group, first, data[1])
-        classes: dict[Any, list[int]] = {}
-        for number, (train, held) in enumerate(pairs):
-            steps = step_count(len(train), group.plan.batch_size)
-            classes.setdefault((len(train), len(held)) if exact else (steps, steps == 1), []).append(number)
-        for numbers in classes.values():
-            chosen = np.flatnonzero(np.isin(which[group.members], numbers))
-            longest = max(len(pairs[n][0]) for n in numbers)
-            found.append(
-                group._replace(
-                    plan=replace(group.plan, batch_size=min(group.plan.batch_size, longest)),
-                    leaves=jax.tree.map(lambda a, c=chosen: a[c], group.leaves),
-                    members=group.members[chosen],
-                    epochs=group.epochs[chosen],
-                )
-            )
-            place = np.full(len(pairs), -1)
-            place[numbers] = np.arange(len(numbers))
-            tables.append(folded([pairs[n] for n in numbers], place[which]))
-    return found, tables
-
-
-def _sees_whole(group: Group, leaves: Any, targets: Any) -> bool:
-    from jaxann.train.recipes import ingredients_of
-
-    metrics = ingredients_of(group.recipe, leaves).metrics
-    return any(streaming_form(metric, targets) is None for metric in metrics.values())

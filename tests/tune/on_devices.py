@@ -1,4 +1,4 @@
-"""A search in a process of its own: `python on_devices.py DEVICES [PORT PROCESS PROCESSES]` prints its table as JSON."""
+"""A search in a process of its own: `python -m tests.tune.on_devices DEVICES [PORT PROCESS PROCESSES]` prints it."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ if distributed:
     port, process, processes = distributed
     jax.distributed.initialize(f"localhost:{port}", processes, process)
 
-import jaxann as ja
-from tests.tune.problems import SETTING, build, digits
+import jaxann as ja  # noqa: E402
+from tests.tune.problems import SETTING, build, digits  # noqa: E402
 
 assert jax.local_device_count() == devices
 rates = [1e-4, 1e-3, 1e-2, 3e-2, 1e-1, 0.3, 3e-3]
