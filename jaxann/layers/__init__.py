@@ -3,7 +3,7 @@
 from jaxann.layers.base import as_layer, custom, elementwise, residual, sequential
 from jaxann.layers.dense import dense, flatten
 from jaxann.layers.dropout import dropout
-from jaxann.layers.ensemble import packed_dense, separate_dense, spread
+from jaxann.layers.ensemble import batch_ensemble_dense, packed_dense, spread
 from jaxann.layers.norm import batch_norm
 
 __all__ = [
@@ -14,9 +14,9 @@ __all__ = [
     "dropout",
     "elementwise",
     "flatten",
-    "packed_dense",
+    "batch_ensemble_dense",
     "residual",
-    "separate_dense",
+    "packed_dense",
     "sequential",
     "spread",
 ]

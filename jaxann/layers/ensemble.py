@@ -1,7 +1,7 @@
 """Layers of an ensemble inside one network: an axis of members before the features, `(..., members, features)`.
 
-`spread` copies the input to every member, `packed_dense` is one weight that all members share with a few numbers of
-their own, `separate_dense` has a weight for each member. In between, whatever works on the last axis alone
+`spread` copies the input to every member, `batch_ensemble_dense` is one weight that all members share with a few
+numbers of their own, `packed_dense` has a weight for each member. In between, whatever works on the last axis alone
 (`elementwise`, `dropout`) serves the members as it is.
 """
 
@@ -18,7 +18,7 @@ from jaxann.core.typing import Array, Params, Spec
 from jaxann.initializers import lecun_normal, zeros
 from jaxann.ops import dense as dense_map
 
-__all__ = ["packed_dense", "separate_dense", "spread"]
+__all__ = ["batch_ensemble_dense", "packed_dense", "spread"]
 
 _SCALES = {
     "ones": lambda key, shape, dtype: jnp.ones(shape, dtype),
@@ -51,7 +51,7 @@ def spread(members: int):
 
 
 @factory(Layer, static=("units", "members"))
-def packed_dense(
+def batch_ensemble_dense(
     units: int,
     members: int,
     *,
@@ -88,13 +88,13 @@ def packed_dense(
         InputError: units or members is no positive integer, a scale is unknown, or x does not have that many members
             and features.
     """
-    check_integer("packed_dense", "units", units)
-    check_integer("packed_dense", "members", members)
-    check_choice("packed_dense", "input_scale", input_scale, _SCALES)
-    check_choice("packed_dense", "output_scale", output_scale, _SCALES)
+    check_integer("batch_ensemble_dense", "units", units)
+    check_integer("batch_ensemble_dense", "members", members)
+    check_choice("batch_ensemble_dense", "input_scale", input_scale, _SCALES)
+    check_choice("batch_ensemble_dense", "output_scale", output_scale, _SCALES)
 
     def init(key, spec):
-        features = _features("packed_dense", members, spec)
+        features = _features("batch_ensemble_dense", members, spec)
         law = kernel_init or lecun_normal()
         params = {
             "weight": law(fold_name(key, "weight"), (features, units), spec.dtype),
@@ -107,7 +107,7 @@ def packed_dense(
         return params, {}
 
     def apply(params, state, x, *, key=None, train=False):
-        _check_input("packed_dense", params, members, params["weight"].shape[0], x)
+        _check_input("batch_ensemble_dense", params, members, params["weight"].shape[0], x)
         z = dense_map(x * _over(params["input"]["scale"], x), params["weight"])
         z = z * _over(params["output"]["scale"], z)
         return _biased(params, z), state
@@ -116,7 +116,7 @@ def packed_dense(
 
 
 @factory(Layer, static=("units", "members"))
-def separate_dense(
+def packed_dense(
     units: int,
     members: int,
     *,
@@ -140,11 +140,11 @@ def separate_dense(
     Raises:
         InputError: units or members is no positive integer, or x does not have that many members and features.
     """
-    check_integer("separate_dense", "units", units)
-    check_integer("separate_dense", "members", members)
+    check_integer("packed_dense", "units", units)
+    check_integer("packed_dense", "members", members)
 
     def init(key, spec):
-        features = _features("separate_dense", members, spec)
+        features = _features("packed_dense", members, spec)
 
         def draw(name: str, law: Initializer, shape: tuple[int, ...]):
             # A member at a time: in a draw of (members, in, units) the members would count as a receptive field.
@@ -157,7 +157,7 @@ def separate_dense(
         return params, {}
 
     def apply(params, state, x, *, key=None, train=False):
-        _check_input("separate_dense", params, members, params["weight"].shape[1], x)
+        _check_input("packed_dense", params, members, params["weight"].shape[1], x)
         z = jax.vmap(dense_map, in_axes=(-2, 0), out_axes=-2)(x, params["weight"])
         return _biased(params, z), state
 

@@ -9,8 +9,8 @@ from jaxann.core.factories import factory
 from jaxann.core.products import Initializer, Layer
 from jaxann.core.typing import Scalar
 from jaxann.initializers import for_activation, lecun_normal
+from jaxann.layers import batch_ensemble_dense, elementwise, packed_dense, sequential, spread
 from jaxann.layers import dropout as drop
-from jaxann.layers import elementwise, packed_dense, separate_dense, sequential, spread
 
 __all__ = ["tabm"]
 
@@ -25,7 +25,7 @@ def tabm(
     input_scale: str = "random_signs",
     kernel_init: Initializer | None = None,
 ):
-    """`members` perceptrons in one: hidden layers are `packed_dense`, the output `separate_dense`; linear output.
+    """`members` perceptrons in one: hidden layers are `batch_ensemble_dense`, the output `packed_dense`; linear output.
 
     Input `(batch, features)`, output `(batch, members, outputs)`. Each member is trained on its own loss and learns
     from every example; at test time the members' predictions are averaged, probabilities and not logits:
@@ -41,8 +41,8 @@ def tabm(
         members: size of the ensemble.
         activation: name or function, after each hidden layer.
         dropout: probability of dropping after each hidden activation, each member by itself; None for none.
-        input_scale: how the first layer's r begins, "random_signs" or "normal" (see `packed_dense`; the paper takes
-            "normal" where the features are embedded). All other scales begin at 1. With "ones" the members would
+        input_scale: how the first layer's r begins, "random_signs" or "normal" (see `batch_ensemble_dense`; the paper
+            takes "normal" where the features are embedded). All other scales begin at 1. With "ones" the members would
             differ by their output layers alone.
         kernel_init: law of the hidden weights, the customary one of the activation when None. The output layers have
             `lecun_normal()`. (The paper's code: U(-a, a), a = 1 / sqrt(in), for weights and biases; here biases are 0.)
@@ -67,9 +67,9 @@ def tabm(
     layers: dict[str, Layer] = {"members": spread(members)}
     for i, width in enumerate(widths[:-1]):
         begins = input_scale if i == 0 else "ones"
-        layers[f"dense{i}"] = packed_dense(width, members, input_scale=begins, kernel_init=hidden_init)
+        layers[f"dense{i}"] = batch_ensemble_dense(width, members, input_scale=begins, kernel_init=hidden_init)
         layers[f"act{i}"] = elementwise(activation)
         if dropout is not None:
             layers[f"drop{i}"] = drop(dropout)
-    layers[f"dense{len(widths) - 1}"] = separate_dense(widths[-1], members, kernel_init=lecun_normal())
+    layers[f"dense{len(widths) - 1}"] = packed_dense(widths[-1], members, kernel_init=lecun_normal())
     return sequential(layers).functions

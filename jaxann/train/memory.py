@@ -41,7 +41,7 @@ class Prediction(NamedTuple):
     work: int  # what the members at work need besides
 
 
-def size_of(tree: Any) -> int:
+def _size_of(tree: Any) -> int:
     """Bytes of all arrays of a tree (or of their shapes)."""
     leaves = [leaf for leaf in jax.tree.leaves(tree) if hasattr(leaf, "dtype")]
     return sum(math.prod(leaf.shape) * (16 if _is_key(leaf) else np.dtype(leaf.dtype).itemsize) for leaf in leaves)
@@ -77,12 +77,12 @@ def predict_memory(group: Group, data: Any, devices: list[Device], lanes: int | 
 
     trained = carry.trained
     steps = jax.make_jaxpr(forward)(one, trained.params, trained.state, *batch, key)
-    onward = sum(size_of([v.aval for v in equation.outvars]) for equation in steps.eqns)
+    onward = sum(_size_of([v.aval for v in equation.outvars]) for equation in steps.eqns)
     table = LONGEST_CHUNK * len(plan.columns(True)) * jnp.dtype(default_float()).itemsize
-    result = size_of((trained.params, trained.state))
-    work = lanes * used * (size_of(batch) + onward + 2 * size_of(trained.params) + size_of(carry) * (lanes > 1))
-    member = size_of(carry) + size_of(one) + 2 * table + result
-    copies = used * size_of(data)
+    result = _size_of((trained.params, trained.state))
+    work = lanes * used * (_size_of(batch) + onward + 2 * _size_of(trained.params) + _size_of(carry) * (lanes > 1))
+    member = _size_of(carry) + _size_of(one) + 2 * table + result
+    copies = used * _size_of(data)
     return Prediction(copies + places * used * member + work, copies, member, work)
 
 

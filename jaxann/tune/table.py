@@ -205,7 +205,7 @@ class Table:
         repeats = self.epochs.shape[1]
         several = f", mean ± standard deviation of {repeats} scores" if repeats > 1 else ""
         settings = "1 setting" if len(self) == 1 else f"{len(self)} settings, best first"
-        apart = "" if self.rounds is None else " among those that came as far"
+        apart = "" if self.rounds is None else ", longest trained first"
         heading = f"{settings}, by {self.monitor} ({self.mode}){apart}{several}"
         shown, mean, std = self.order[:_SHOWN], self.mean, self.std
 

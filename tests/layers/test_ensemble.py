@@ -9,7 +9,7 @@ import pytest
 
 from jaxann import initializers
 from jaxann.core.trees import flatten_named
-from jaxann.layers import dense, packed_dense, separate_dense, sequential, spread
+from jaxann.layers import batch_ensemble_dense, dense, packed_dense, sequential, spread
 from jaxann.optimizers import matrices
 from tests.contract import assert_input_error
 
@@ -32,9 +32,9 @@ def _slopes(layer, params, x):
 
 
 @pytest.mark.usefixtures("x64")
-def test_packed_dense_and_its_gradients_match_torch():
+def test_batch_ensemble_dense_and_its_gradients_match_torch():
     torch = pytest.importorskip("torch")
-    layer = packed_dense(4, 3)
+    layer = batch_ensemble_dense(4, 3)
     params, x = _drawn(layer, (6, 3, 5))
     t = {name: torch.tensor(np.asarray(v), requires_grad=True) for name, v in flatten_named(params).items()}
     inputs = torch.tensor(np.asarray(x), requires_grad=True)
@@ -48,9 +48,9 @@ def test_packed_dense_and_its_gradients_match_torch():
 
 
 @pytest.mark.usefixtures("x64")
-def test_separate_dense_and_its_gradients_match_torch():
+def test_packed_dense_and_its_gradients_match_torch():
     torch = pytest.importorskip("torch")
-    layer = separate_dense(4, 3)
+    layer = packed_dense(4, 3)
     params, x = _drawn(layer, (6, 3, 5))
     t = {name: torch.tensor(np.asarray(v), requires_grad=True) for name, v in params.items()}
     inputs = torch.tensor(np.asarray(x), requires_grad=True)
@@ -64,7 +64,7 @@ def test_separate_dense_and_its_gradients_match_torch():
 
 
 @pytest.mark.usefixtures("x64")
-@pytest.mark.parametrize("make", [packed_dense, separate_dense])
+@pytest.mark.parametrize("make", [batch_ensemble_dense, packed_dense])
 def test_one_member_with_unit_scales_is_dense(make):
     layer, plain = make(4, 1, bias_init=initializers.normal(1.0)), dense(4)
     x = jax.random.normal(jax.random.key(0), (2, 6, 5), jnp.float64)
@@ -73,13 +73,13 @@ def test_one_member_with_unit_scales_is_dense(make):
     expected = plain.apply({"weight": weight, "bias": params["bias"][0]}, {}, x)[0]
     np.testing.assert_allclose(layer.apply(params, {}, x[..., None, :])[0][..., 0, :], expected, rtol=1e-14)
     np.testing.assert_array_equal(
-        packed_dense(4, 1).init(KEY, x[..., None, :])[0]["weight"], plain.init(KEY, x)[0]["weight"]
+        batch_ensemble_dense(4, 1).init(KEY, x[..., None, :])[0]["weight"], plain.init(KEY, x)[0]["weight"]
     )
 
 
 @pytest.mark.usefixtures("x64")
-def test_a_member_of_packed_dense_is_dense_with_a_scaled_weight():
-    layer = packed_dense(4, 3)
+def test_a_member_of_batch_ensemble_dense_is_dense_with_a_scaled_weight():
+    layer = batch_ensemble_dense(4, 3)
     params, x = _drawn(layer, (2, 6, 3, 5))
     y = layer.apply(params, {}, x)[0]
     assert y.shape == (2, 6, 3, 4)
@@ -91,9 +91,9 @@ def test_a_member_of_packed_dense_is_dense_with_a_scaled_weight():
 
 def test_scales_begin_as_documented():
     x = jnp.zeros((1, 50, 400))
-    ones, _ = packed_dense(60, 50).init(KEY, x)
+    ones, _ = batch_ensemble_dense(60, 50).init(KEY, x)
     assert (ones["input"]["scale"] == 1).all() and (ones["output"]["scale"] == 1).all()
-    drawn, _ = packed_dense(60, 50, input_scale="random_signs", output_scale="normal").init(KEY, x)
+    drawn, _ = batch_ensemble_dense(60, 50, input_scale="random_signs", output_scale="normal").init(KEY, x)
     signs, normal = np.asarray(drawn["input"]["scale"]), np.asarray(drawn["output"]["scale"])
     assert signs.shape == (50, 400) and set(np.unique(signs)) == {-1.0, 1.0}
     assert abs(signs.mean()) < 4 / np.sqrt(signs.size)
@@ -101,12 +101,12 @@ def test_scales_begin_as_documented():
     np.testing.assert_array_equal(drawn["weight"], ones["weight"])
 
 
-def test_members_of_packed_dense_begin_with_one_bias_and_those_of_separate_dense_each_with_its_own():
+def test_members_of_batch_ensemble_dense_begin_with_one_bias_and_those_of_packed_dense_each_with_its_own():
     x = jnp.zeros((1, 3, 40))
     law = initializers.normal(1.0)
-    bias = np.asarray(packed_dense(6, 3, bias_init=law).init(KEY, x)[0]["bias"])
+    bias = np.asarray(batch_ensemble_dense(6, 3, bias_init=law).init(KEY, x)[0]["bias"])
     assert bias.shape == (3, 6) and (bias == bias[0]).all() and (bias[0] != 0).all()
-    own, _ = separate_dense(300, 3, bias_init=law).init(KEY, x)
+    own, _ = packed_dense(300, 3, bias_init=law).init(KEY, x)
     assert (np.asarray(own["bias"])[0] != np.asarray(own["bias"])[1]).all()
     weight = np.asarray(own["weight"])
     assert weight.shape == (3, 40, 300) and (weight[0] != weight[1]).all()
@@ -114,11 +114,11 @@ def test_members_of_packed_dense_begin_with_one_bias_and_those_of_separate_dense
 
 
 def test_weight_decay_leaves_scales_and_biases_alone():
-    for layer, expected in ((packed_dense(4, 3), {"weight"}), (separate_dense(4, 3), {"weight"})):
+    for layer, expected in ((batch_ensemble_dense(4, 3), {"weight"}), (packed_dense(4, 3), {"weight"})):
         params, _ = layer.init(KEY, jnp.zeros((1, 3, 5)))
         assert {name for name, leaf in flatten_named(params).items() if matrices(name, leaf)} == expected
-    assert "bias" not in packed_dense(4, 3, use_bias=False).init(KEY, jnp.zeros((1, 3, 5)))[0]
-    assert set(separate_dense(4, 3, use_bias=False).init(KEY, jnp.zeros((1, 3, 5)))[0]) == {"weight"}
+    assert "bias" not in batch_ensemble_dense(4, 3, use_bias=False).init(KEY, jnp.zeros((1, 3, 5)))[0]
+    assert set(packed_dense(4, 3, use_bias=False).init(KEY, jnp.zeros((1, 3, 5)))[0]) == {"weight"}
 
 
 def test_spread_gives_every_member_the_same():
@@ -129,7 +129,7 @@ def test_spread_gives_every_member_the_same():
     assert_input_error(lambda: spread(3).apply({}, {}, np.float32(1)), "x")
 
 
-@pytest.mark.parametrize("make", [packed_dense, separate_dense])
+@pytest.mark.parametrize("make", [batch_ensemble_dense, packed_dense])
 def test_ensemble_layers_check_members_features_and_dtype(make):
     layer = make(4, 3)
     params, _ = layer.init(KEY, jnp.zeros((1, 3, 5)))
