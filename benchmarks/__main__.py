@@ -1,13 +1,13 @@
-"""Command line: `python -m benchmarks mlp`, `memory`, `overhead` or `table`; `--help` explains the flags."""
+"""Command line: `python -m benchmarks mlp`, `population`, `memory`, `overhead`, `table`; see `--help`."""
 
 from __future__ import annotations
 
 import argparse
 import sys
 
-from benchmarks import memory, mlp, overhead, table
+from benchmarks import memory, mlp, overhead, population, table
 
-COMMANDS = {"mlp": mlp, "memory": memory, "overhead": overhead, "table": table}
+COMMANDS = {"mlp": mlp, "population": population, "memory": memory, "overhead": overhead, "table": table}
 
 
 def main() -> int:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 import zlib
 
 import jax
+import numpy as np
 
-from jaxann.core.typing import Key
+from jaxann.core.typing import Array, Key
 
-__all__ = ["fold_name"]
+__all__ = ["fold_name", "pick_keys", "split_name"]
 
 
 def fold_name(key: Key, name: str) -> Key:
@@ -17,3 +19,15 @@ def fold_name(key: Key, name: str) -> Key:
     The same key and name give the same key in every process and on every device; Python's own `hash` would not.
     """
     return jax.random.fold_in(key, zlib.crc32(name.encode()))
+
+
+@functools.partial(jax.jit, static_argnames=("name", "count"))
+def split_name(key: Key, name: str, count: int) -> Key:
+    """`(count,)` keys from a key and a name."""
+    return jax.random.split(fold_name(key, name), count)
+
+
+def pick_keys(keys: Key, index: Array | np.ndarray) -> Key:
+    """Some of many keys, by number; picked on the host, so that no program is compiled for it."""
+    data = np.asarray(jax.random.key_data(keys))[np.asarray(index)]
+    return jax.random.wrap_key_data(data, impl=jax.random.key_impl(keys))

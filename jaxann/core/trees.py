@@ -81,3 +81,9 @@ def global_norm(tree: Any) -> Array:
     """Euclidean norm of all leaves together, sqrt(sum of x^2), accumulated in float32 or better."""
     squares = [sum_of_squares(leaf) for leaf in jax.tree.leaves(tree)]
     return jnp.sqrt(sum(squares[1:], squares[0])) if squares else jnp.zeros(())
+
+
+def squared_norm(tree: Any) -> Array:
+    """Sum of x^2 over all leaves together, in float32 or better, as a scalar."""
+    squares = [sum_of_squares(leaf) for leaf in jax.tree.leaves(tree)]
+    return sum(squares[1:], squares[0]) if squares else jnp.zeros(())

@@ -20,6 +20,7 @@ from jax import lax
 from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as Split
 
+from jaxann.core.keys import pick_keys
 from jaxann.core.typing import Array, Device, Key
 from jaxann.train.epoch import Carry, Data, Rows, active, begin, rows_of, run_epoch
 from jaxann.train.measure import measure
@@ -97,9 +98,7 @@ class Crew:
         source = np.zeros(self._devices * self._slots, int)
         source[self._place] = np.arange(size)  # unused places hold a copy of member 0 and never run
         leaves, which = jax.tree.map(lambda a: a[source], (group.leaves, which))
-        data = jax.random.key_data(keys)
-        key = jax.random.wrap_key_data(data[source], impl=jax.random.key_impl(keys))
-        leaves, key, which = jax.device_put((leaves, key, which), self._split)
+        leaves, key, which = jax.device_put((leaves, pick_keys(keys, source), which), self._split)
         spec = jax.ShapeDtypeStruct((1, *train[0].shape[1:]), train[0].dtype)
         carry = _start(self.plan, self._recipe, self._mesh, spec, leaves, key)
         self._store = _Store(carry, leaves, key, which)
@@ -118,9 +117,19 @@ class Crew:
         store = self._store
         limit, slots, counts = jax.device_put((limit, slots, counts), self._split)
         carry, rows, going = _advance(
-            self._running, self._recipe, self._mesh, self._lanes, store.carry, store, limit, slots, counts,
-            self._data, self._watched, self._views
-        )  # fmt: skip
+            self._running,
+            self._recipe,
+            self._mesh,
+            self._lanes,
+            store.carry,
+            store._replace(carry=None),  # a buffer that is given up must not come in twice
+            limit,
+            slots,
+            counts,
+            self._data,
+            self._watched,
+            self._views,
+        )
         self._store = store._replace(carry=carry)
         epoch, going, rows = jax.device_get((carry.epoch, going, rows))
         before, self.epoch, self.going = self.epoch, epoch[self._place], going[self._place]
@@ -137,9 +146,25 @@ class Crew:
         return np.asarray(found)[self._place]
 
     def results(self) -> dict[str, Any]:
-        """Parameters, state and how each member ended, as numpy arrays in the order of the members."""
-        ended = _finish(self.plan, self._recipe, self._mesh, self._store)
-        return jax.tree.map(lambda a: np.asarray(a)[self._place], ended)
+        """Parameters, state and how each member ended, as numpy arrays in the order of the members.
+
+        It gives the carries up, so that their memory is free before the host's copies are made: the crew is done.
+        """
+        carry, leaves = self._store.carry, self._store.leaves
+        trained, stop = carry.trained, carry.stop
+        weights = (trained.params, trained.state) if stop.best_weights is None else stop.best_weights
+        bare = carry._replace(
+            trained=trained._replace(params=(), state=(), optimizer=()),
+            stop=stop._replace(best_weights=None),
+        )
+        ended = _finish(self.plan, self._recipe, self._mesh, bare, leaves)
+        arrays, structure = jax.tree.flatten(dict(zip(("params", "state"), weights, strict=True)) | ended)
+        self._store = self._store._replace(carry=None)
+        del carry, trained, stop, weights, bare
+        found = []
+        while arrays:
+            found.append(np.asarray(arrays.pop(0))[self._place])
+        return jax.tree.unflatten(structure, found)
 
     def replace(self, source: np.ndarray, leaves: Any) -> None:
         """Member i goes on from the carry of member `source[i]`, with new hyper-parameters; its key stays its own.
@@ -288,16 +313,21 @@ def _fold_of(views: Any, which: Array) -> tuple[Rows | None, Rows | None]:
 
 
 @functools.partial(jax.jit, static_argnames=("plan", "recipe", "mesh"))
-def _finish(plan: Plan, recipe: Any, mesh: Mesh, store: _Store) -> dict[str, Any]:
+def _finish(plan: Plan, recipe: Any, mesh: Mesh, carry: Carry, leaves: Any) -> dict[str, Any]:
+    """How each member ended; the carry comes without its weights."""
+
     def one(carry, leaves):
         result = finish(plan, ingredients_of(recipe, leaves), carry, {})._asdict()
-        kept = ("params", "state", "best_epoch", "epochs_run", "status", "diverged_step")
-        return {name: result[name] for name in kept}
+        return {name: result[name] for name in ("best_epoch", "epochs_run", "status", "diverged_step")}
 
-    return _sharded(mesh, lambda carry, leaves: jax.vmap(one)(carry, leaves), 0, 2)(store.carry, store.leaves)
+    return _sharded(mesh, lambda carry, leaves: jax.vmap(one)(carry, leaves), 0, 2)(carry, leaves)
 
 
-@functools.partial(jax.jit, static_argnames=("plan", "recipe", "mesh", "lanes"))
+@functools.partial(  # runs a few times only: less optimization, compiled sooner
+    jax.jit,
+    static_argnames=("plan", "recipe", "mesh", "lanes"),
+    compiler_options={"xla_backend_optimization_level": 1},
+)
 def _evaluate(
     plan: Plan,
     recipe: Any,

@@ -120,12 +120,12 @@ def run_epoch(
         whole = None if whole is None else whole[None]
     else:
         tail = _tail(plan, examples)
-        inputs = (jnp.arange(steps, dtype=jnp.int32), order, mask)
         full = steps if tail is None else steps - 1
+        inputs = (jnp.arange(steps, dtype=jnp.int32), order, mask if tail is None else None)
         loop, whole = lax.scan(step, first, jax.tree.map(lambda a: a[:full], inputs))
         if tail is not None:
-            counted = None if rows is None or rows.count is None or mask is None else mask[full, :tail]
-            loop, rest = step(loop, (jnp.int32(full), None if order is None else order[full, :tail], counted))
+            row = None if rows is None or rows.count is None or mask is None else mask[full, :tail]
+            loop, rest = step(loop, (jnp.int32(full), None if order is None else order[full, :tail], row))
             if whole is not None and rest is not None:
                 whole = jnp.concatenate([whole.reshape(-1, *whole.shape[2:]), rest])[None]
         trained, sums, metric_sums = loop

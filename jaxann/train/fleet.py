@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
+from jaxann.core.keys import pick_keys
 from jaxann.core.typing import Device, Key
 from jaxann.train.crew import LONGEST_CHUNK, Crew, Fold
 from jaxann.train.epoch import Data
@@ -82,7 +83,7 @@ class Fleet:
             self._crews.append(
                 Crew(
                     part,
-                    keys[numbers],
+                    pick_keys(keys, numbers),
                     train,
                     validation,
                     fold=own,

@@ -268,7 +268,7 @@ def assembled(
     weights = []
     for group in groups:
         mine = [(ended.params, ended.state) for part, ended in parts if part.members[0] in group.members]
-        stacked = jax.tree.map(lambda *a: jax.device_put(np.concatenate(a)), *mine)
+        stacked = jax.tree.map(lambda *a: jax.device_put(a[0] if len(a) == 1 else np.concatenate(a)), *mine)
         weights.append((group, *stacked))
     table = {name: history[:, :, i] for i, name in enumerate(names)}
     return Population(build, columns, keys, table, **whole, groups=tuple(weights))

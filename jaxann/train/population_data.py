@@ -9,6 +9,7 @@ import jax
 import numpy as np
 
 from jaxann.core.checks import fail
+from jaxann.core.keys import pick_keys
 from jaxann.core.typing import Key
 from jaxann.train.crew import Fold
 from jaxann.train.epoch import Data, Rows
@@ -102,9 +103,10 @@ def prepared(
         InputError: data do not fit a model or a loss.
     """
     firsts = [ingredients_of(g.recipe, jax.tree.map(lambda a: a[0], g.leaves)) for g in groups]
-    data, held_out = for_model(firsts[0], keys[0], data, held_out)
+    key = pick_keys(keys, np.array(0))
+    data, held_out = for_model(firsts[0], key, data, held_out)
     for group, parts in zip(groups, firsts, strict=True):
         if held_out is None and group.plan.stops_early and group.plan.monitor.startswith("validation"):
             fail(function, "validation", f"given to stop early on {group.plan.monitor!r}", None)
-        check_shapes(function, group.plan, parts, keys[0], data, held_out)
+        check_shapes(function, group.plan, parts, key, data, held_out)
     return data, held_out

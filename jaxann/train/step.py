@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from jaxann.core.products import Layer, Optimizer
-from jaxann.core.trees import sum_of_squares
+from jaxann.core.trees import squared_norm
 from jaxann.core.typing import Array, Key, Params, State
 from jaxann.optimizers import apply_updates
 from jaxann.train.objective import objective
@@ -89,8 +89,7 @@ def train_step(
     (value, (predictions, state)), grads = gradient(
         trained, model, loss, batch, key=key, mask=mask, compute_dtype=compute_dtype
     )  # fmt: skip
-    squares = [sum_of_squares(leaf) for leaf in jax.tree.leaves(grads)]
-    square = sum(squares[1:], squares[0]) if squares else jnp.zeros(())
+    square = squared_norm(grads)
     guard = trained.guard
     finite = jnp.isfinite(value) & jnp.isfinite(square)
     kept = guard.alive & finite

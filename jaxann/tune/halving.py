@@ -80,8 +80,12 @@ def halving(
         **search_settings("halving", settings),
     )
     check_integer("halving", "factor", factor, 2)
-    rounds = math.floor(math.log(trials.settings, factor) + 1e-9)
-    steps = rungs(epochs, factor=factor, least=max(1, epochs // factor**rounds) if least is None else least)
+    if least is None:  # as many rounds as it takes to leave one
+        left, rounds = trials.settings, 0
+        while left > 1:
+            left, rounds = math.ceil(left / factor), rounds + 1
+        least = max(1, epochs // factor**rounds)
+    steps = rungs(epochs, factor=factor, least=least)
     with trials.bar:
         trials.bar.say(trials.say)
         figures, reached = run_rungs(trials, np.arange(trials.settings), steps, factor)

@@ -12,4 +12,9 @@ __all__ = ["generator"]
 
 def generator(key: Key) -> np.random.Generator:
     """numpy's generator seeded by 128 bits of the key: equal keys, equal numbers, on every device."""
-    return np.random.default_rng(np.asarray(jax.random.bits(key, (4,), "uint32")).tolist())
+    return np.random.default_rng(np.asarray(_words(key)).tolist())
+
+
+@jax.jit
+def _words(key: Key) -> jax.Array:
+    return jax.random.bits(key, (4,), "uint32")

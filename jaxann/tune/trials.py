@@ -15,7 +15,7 @@ import jax
 import numpy as np
 
 from jaxann.core.checks import check_choice, check_integer, check_key, fail
-from jaxann.core.keys import fold_name
+from jaxann.core.keys import pick_keys, split_name
 from jaxann.core.typing import Device, Key
 from jaxann.train.fleet import Fleet
 from jaxann.train.memory import available, predict_memory, summary
@@ -107,8 +107,9 @@ class Trials:
         self.repeats = seeds * (1 if pairs is None else len(pairs))
         members = self.settings * self.repeats
         columns = {name: [v for v in column for _ in range(self.repeats)] for name, column in self.hypers.items()}
-        roots = jax.random.split(fold_name(key, "members"), members if own_keys else self.repeats)
-        keys = self.keys = roots if own_keys else roots[np.tile(np.arange(self.repeats), self.settings)]
+        roots = split_name(key, "members", members if own_keys else self.repeats)
+        keys = roots if own_keys else pick_keys(roots, np.tile(np.arange(self.repeats), self.settings))
+        self.keys = keys
         most = whole[0].shape[0] if pairs is None else max(len(rows) for rows, _ in pairs)
         settings |= {"epochs": epochs, "examples": [most] * members, "most_bad": 1 if on_nonfinite == "stop" else 10}
         self._grouped = functools.partial(group_members, function, build, members=members, **settings)
