@@ -163,7 +163,7 @@ class Crew:
         del carry, trained, stop, weights, bare
         found = []
         while arrays:
-            found.append(np.asarray(arrays.pop(0))[self._place])
+            found.append(_on_host(arrays.pop(0), self._place))
         return jax.tree.unflatten(structure, found)
 
     def replace(self, source: np.ndarray, leaves: Any) -> None:
@@ -207,6 +207,16 @@ class Crew:
 def _deal(members: np.ndarray, devices: int, slots: int) -> np.ndarray:
     """Places for members in turn, device by device, so that any run of them is spread evenly."""
     return members % devices * slots + members // devices
+
+
+def _on_host(array: Array, place: np.ndarray) -> np.ndarray:
+    """The rows at these places, read device by device: the whole array is never put together besides."""
+    rows = np.empty((len(place), *array.shape[1:]), array.dtype)
+    for shard in array.addressable_shards:
+        part, first = np.asarray(shard.data), shard.index[0].start or 0
+        for member in np.flatnonzero((place >= first) & (place < first + len(part))):
+            rows[member] = part[place[member] - first]
+    return rows
 
 
 @functools.partial(jax.jit, static_argnums=(0,), donate_argnums=(1,))

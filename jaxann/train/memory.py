@@ -80,7 +80,7 @@ def predict_memory(group: Group, data: Any, devices: list[Device], lanes: int | 
     onward = sum(_size_of([v.aval for v in equation.outvars]) for equation in steps.eqns)
     table = LONGEST_CHUNK * len(plan.columns(True)) * jnp.dtype(default_float()).itemsize
     work = lanes * used * (_size_of(batch) + onward + 2 * _size_of(trained.params) + _size_of(carry) * (lanes > 1))
-    member = _size_of(carry) + _size_of(one) + 2 * table
+    member = _size_of(carry) + _size_of(one) + 2 * table + _size_of((trained.params, trained.state))
     copies = used * _size_of(data)
     return Prediction(copies + places * used * member + work, copies, member, work)
 
