@@ -5,9 +5,16 @@ from __future__ import annotations
 import argparse
 import sys
 
-from benchmarks import memory, mlp, overhead, population, table
+from benchmarks import memory, mlp, overhead, population, table, tuning
 
-COMMANDS = {"mlp": mlp, "population": population, "memory": memory, "overhead": overhead, "table": table}
+COMMANDS = {
+    "mlp": mlp,
+    "population": population,
+    "memory": memory,
+    "overhead": overhead,
+    "table": table,
+    "tuning": tuning,
+}
 
 
 def main() -> int:

@@ -148,7 +148,9 @@ def run(arguments: argparse.Namespace) -> int:
     parts = {}
     for part in arguments.part:
         if part == "halving" and "JAXANN_DATA" not in os.environ:
-            console.print("halving: skipped, JAXANN_DATA does not name the folder of California housing", style="yellow")
+            console.print(
+                "halving: skipped, JAXANN_DATA does not name the folder of California housing", style="yellow"
+            )
             continue
         measure = {"halving": measure_halving, "bayes": measure_bayes}[part]
         parts[part] = measure(arguments, lambda line: console.print(line, highlight=False))

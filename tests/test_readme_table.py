@@ -1,4 +1,4 @@
-"""The README's table of figures is the one that the committed results give."""
+"""The README's tables of figures are those that the committed results give."""
 
 from __future__ import annotations
 
@@ -11,3 +11,10 @@ def test_the_readme_shows_the_committed_results():
     shown = table.README.read_text().partition(table.BEGIN)[2].partition(table.END)[0].strip()
     results = json.loads((table.RESULTS / "cpu-2-cores" / "mlp.json").read_text())
     assert shown == table.markdown(results)
+
+
+def test_the_readme_shows_the_committed_search():
+    begin, end = table.POPULATION_BEGIN, table.POPULATION_END
+    shown = table.README.read_text().partition(begin)[2].partition(end)[0].strip()
+    results = json.loads((table.RESULTS / "cpu-2-cores" / "population.json").read_text())
+    assert shown == table.population_markdown(results)

@@ -90,7 +90,8 @@ class Crew:
         self._running = group.plan if curves else replace(group.plan, metrics=())
         self.columns = self._running.columns(curves and validation is not None)
         views = None if fold is None else (fold.train, fold.validation)
-        self._data, self._held_out, self._views = jax.device_put((train, validation, views), self._shared)
+        self._data, self._views = jax.device_put((train, views), self._shared)
+        self._held_out = self._data if validation is train else jax.device_put(validation, self._shared)
         self._watched = self._held_out if curves else None  # what is measured after every epoch
         which = np.zeros(size, np.int32) if fold is None else np.asarray(fold.which, np.int32)
 

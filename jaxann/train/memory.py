@@ -97,30 +97,35 @@ def available(devices: list[Device]) -> int:
     return sum(stats.get("bytes_limit", 2**63) - stats.get("bytes_in_use", 0) for stats in known)
 
 
-def pieces(group: Group, prediction: Prediction, budget: int | None, devices: list[Device]) -> list[Group]:
-    """The group cut into as many equal pieces as memory asks for, at least one member each."""
+def pieces(group: Group, data: Any, budget: int | None, devices: list[Device], lanes: int | None = None) -> list[Group]:
+    """The group cut into as few equal pieces as fit into memory, at least one member each.
+
+    Args:
+        group, data, devices, lanes: as in `predict_memory`.
+        budget: bytes; a share of what is free when None.
+    """
     limit = int(_SHARE * available(devices)) if budget is None else budget
-    members = len(group.members)
-    room = max(limit - prediction.data - prediction.work, 0) // max(prediction.member, 1)
-    count = min(members, -(-members // max(int(room), 1)))
-    cuts = np.array_split(np.arange(members), count)
-    return [
-        group._replace(
-            leaves=jax.tree.map(lambda a, c=cut: a[c], group.leaves),
-            members=group.members[cut],
-            epochs=group.epochs[cut],
-        )
-        for cut in cuts
-    ]
+    count = 1
+    while True:
+        cuts = [_part(group, cut) for cut in np.array_split(np.arange(len(group.members)), count)]
+        if len(cuts) == len(group.members) or predict_memory(cuts[0], data, devices, lanes).total <= limit:
+            return cuts
+        count = min(len(group.members), count + max(1, count // 4))
 
 
-def summary(
-    members: int, groups: list[Group], predicted: list[Prediction], cuts: list[int], devices: list[Device]
-) -> str:
-    """What is about to run, in a line: members, programs, devices, memory, pieces."""
-    need = max(p.data + p.work + (p.total - p.data - p.work) / cut for p, cut in zip(predicted, cuts, strict=True))
+def _part(group: Group, places: np.ndarray) -> Group:
+    return group._replace(
+        leaves=jax.tree.map(lambda a: a[places], group.leaves),
+        members=group.members[places],
+        epochs=group.epochs[places],
+    )
+
+
+def summary(members: int, groups: list[Group], needs: list[Prediction], cuts: int, devices: list[Device]) -> str:
+    """What is about to run, in a line: members, programs, devices, memory of the largest piece, pieces."""
+    need = max(prediction.total for prediction in needs)
     text = f"{members} members, {len(groups)} program{'s' * (len(groups) > 1)}"
     text += (
         f", {len(devices)} {devices[0].platform} device{'s' * (len(devices) > 1)}, {need / 2**20:,.0f} MiB predicted"
     )
-    return text + (f" in {sum(cuts)} pieces" if sum(cuts) > len(groups) else "")
+    return text + (f" in {cuts} pieces" if cuts > len(groups) else "")

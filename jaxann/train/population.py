@@ -222,15 +222,14 @@ def fit_population(
     )
     data, held_out = prepared("fit_population", groups, keys, data, held_out)
     devices = list(jax.local_devices() if devices is None else devices)
-    predicted = [predict_memory(group, (data, held_out, fold), devices, lanes) for group in groups]
-    cut = []
-    for group, need in zip(groups, predicted, strict=True):
-        cut.append(pieces(group, need, memory, devices))
+    shared = (data, held_out, fold)
+    cut = [part for group in groups for part in pieces(group, shared, memory, devices, lanes)]
+    needs = [predict_memory(part, shared, devices, lanes) for part in cut]
     total = sum(int(group.epochs.sum()) for group in groups)
     kept = []
     with population_bar(progress, members=members, epochs=total, monitor=monitor, mode=mode) as bar:
-        bar.say(summary(members, groups, predicted, [len(parts) for parts in cut], devices))
-        for part in (part for parts in cut for part in parts):
+        bar.say(summary(members, groups, needs, len(cut), devices))
+        for part in cut:
             fleet = Fleet([part], keys, data, held_out, fold=fold, devices=devices, lanes=lanes)
             fleet.interrupted = bool(kept) and kept[-1][0].interrupted
             fleet.train(part.members, part.epochs, bar.watch)

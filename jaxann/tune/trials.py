@@ -8,6 +8,7 @@ weight and share a program; the shuffle, the steps and the means are those of th
 from __future__ import annotations
 
 import functools
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -115,7 +116,7 @@ class Trials:
         self._grouped = functools.partial(group_members, function, build, members=members, **settings)
         groups = self._grouped(columns)
         whole, held_out = prepared(function, groups, keys, whole, held_out)
-        curves = curves or any(g.plan.stops_early or has_plateau(g) for g in groups)
+        curves = curves or any(g.plan.stops_early or g.plan.restore_best or has_plateau(g) for g in groups)
         fold = None
         if pairs is not None:
             groups, fold = by_size(groups, pairs, np.tile(np.arange(self.repeats) % len(pairs), self.settings), whole)
@@ -123,14 +124,15 @@ class Trials:
         for group in groups:
             self.epochs[group.members] = group.epochs
         devices = list(jax.local_devices() if devices is None else devices)
-        needs = [predict_memory(group, (whole, held_out, fold), devices, lanes) for group in groups]
+        shared = (whole, None if held_out is whole else held_out, fold)
+        needs = [predict_memory(group, shared, devices, lanes) for group in groups]
         needed, free = sum(need.total for need in needs), available(devices)
         if needed > free:
             hint = "Search fewer settings at a time, or smaller models."
             fail(function, "hypers", f"settings that fit into {free:,} bytes", f" {needed:,} bytes", hint=hint)
         total = int(self.epochs.sum())
         self.bar = population_bar(progress, members=members, epochs=total, monitor=self.monitor, mode=self.mode)
-        self.say = summary(members, groups, needs, [1] * len(groups), devices)
+        self.say = summary(members, groups, needs, len(groups), devices)
         self.fleet = Fleet(groups, keys, whole, held_out, fold=fold, curves=curves, devices=devices, lanes=lanes)
 
     def members(self, settings: np.ndarray) -> np.ndarray:
@@ -179,6 +181,10 @@ class Trials:
             figures: by name, `(settings, repeats)`.
             rounds: int `(settings,)`, how far each came where scores are comparable only among equals.
         """
+        if self.fleet.interrupted:
+            least, most = int(self.fleet.epoch.min()), int(self.fleet.epoch.max())
+            message = f"{self.function}: interrupted when members had trained for {least} to {most} epochs"
+            warnings.warn(f"{message}; the scores are those of then.", UserWarning, stacklevel=3)
         warn_diverged(self.function, ~self.fleet.going & np.isnan(figures["loss"]).reshape(-1))
         columns = {name: _column(values) for name, values in self.hypers.items()}
         epochs = self.fleet.epoch.reshape(self.settings, self.repeats)
