@@ -98,7 +98,7 @@ def measure_halving(arguments: argparse.Namespace, tell: Any) -> dict:
 
 
 def measure_bayes(arguments: argparse.Namespace, tell: Any) -> dict:
-    """Bayesian and random search with equal trials, epochs, splits and keys; what counts is the best validation loss."""
+    """Bayesian and random search with equal trials, epochs, splits and keys; the best validation loss counts."""
     import jax
 
     import jaxann as ja

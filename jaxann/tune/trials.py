@@ -96,9 +96,7 @@ class Trials:
         self.function, self.key = function, key
         self.monitor, self.mode = settings["monitor"], settings["mode"]
         self.metrics = tuple(settings["metrics"] or {})
-        if self.monitor.removeprefix("validation_") not in ("loss", *self.metrics):
-            names = ", ".join(f"validation_{name}" for name in ("loss", *self.metrics))
-            fail(function, "monitor", f"one of {names}", self.monitor)
+        check_choice(function, "monitor", self.monitor, [f"validation_{name}" for name in ("loss", *self.metrics)])
         pairs, whole, held_out = data_of(function, data, validation, folds, prepare, key)
         self.pairs = pairs
         self.hypers = as_columns(function, hypers, None)

@@ -146,6 +146,7 @@ def test_nested_scores_are_of_rows_that_chose_nothing():
         ("folds", {"folds": 1}),
         ("seeds", {"seeds": 0}),
         ("monitor", {"monitor": "validation_auc"}),
+        ("monitor", {"monitor": "accuracy"}),
         ("hypers", {"hypers": {"learning_rate": []}}),
         ("prepare", {"prepare": lambda x, y: 3}),
         ("folds", {"folds": [([0, 1], [1, 2])]}),
