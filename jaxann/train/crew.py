@@ -3,8 +3,8 @@
 The members' axis is sharded over the devices, and nothing passes between devices while they train. On a device, members
 are taken `lanes` at a time: one after the other on a CPU core, where a product is fastest alone and where a branch not
 taken costs nothing, side by side (vmapped) on an accelerator. Which members run is data, not structure: a list of
-places for each device. So members that have stopped are left out without compiling anything, and when they leave the
-devices unequally loaded, the carries are dealt out anew.
+places for each device. So members that have stopped are left out without compiling anything (side by side: one program
+for each power of two of them), and when they leave the devices unequally loaded, the carries are dealt out anew.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from jaxann.train.plan import Plan, default_float
 from jaxann.train.recipes import Group, ingredients_of
 from jaxann.train.run import finish
 
-__all__ = ["LONGEST_CHUNK", "Crew", "Fold", "Moved", "default_lanes"]
+__all__ = ["LONGEST_CHUNK", "Crew", "Fold", "Moved", "lanes_of"]
 
 LONGEST_CHUNK = 256  # rows of each member's history buffer
 _AXIS = "members"
@@ -59,9 +59,11 @@ class _Store(NamedTuple):
     which: Array
 
 
-def default_lanes(device: Device, places: int) -> int:
-    """Members to train at once on a device: one on a CPU core, all of its own on an accelerator."""
-    return 1 if device.platform == "cpu" else places
+def lanes_of(lanes: int | str | None, device: Device) -> int | None:
+    """Members to train at once on a device, None for all of its own: by default one on a CPU core, else all."""
+    if lanes is None:
+        return 1 if device.platform == "cpu" else None
+    return None if lanes == "all" else int(lanes)
 
 
 class Crew:
@@ -77,13 +79,13 @@ class Crew:
         fold: Fold | None,
         curves: bool,
         devices: list[Device],
-        lanes: int | None,
+        lanes: int | str | None,
     ):
         size = len(group.members)
         devices = devices[: min(len(devices), size)]
         self.size, self.plan, self._recipe = size, group.plan, group.recipe
         self._devices, self._slots = len(devices), -(-size // len(devices))
-        self._lanes = lanes or default_lanes(devices[0], self._slots)
+        self._lanes = lanes_of(lanes, devices[0])
         self._mesh = Mesh(np.array(devices), (_AXIS,))
         self._shared, self._split = NamedSharding(self._mesh, Split()), NamedSharding(self._mesh, Split(_AXIS))
         # without curves nobody reads the metrics of the training batches, so they are not computed
@@ -116,17 +118,14 @@ class Crew:
         limit = np.zeros(self._devices * self._slots, np.int32)
         limit[self._place[members]] = until
         store = self._store
-        limit, slots, counts = jax.device_put((limit, slots, counts), self._split)
         carry, rows, going = _advance(
             self._running,
             self._recipe,
             self._mesh,
-            self._lanes,
+            self._lanes or min(self._slots, 1 << (int(counts.max()) - 1).bit_length()),
             store.carry,
             store._replace(carry=None),  # a buffer that is given up must not come in twice
-            limit,
-            slots,
-            counts,
+            *jax.device_put((limit, slots, counts), self._split),
             self._data,
             self._watched,
             self._views,
@@ -142,7 +141,7 @@ class Crew:
 
         NaN for a member that diverged.
         """
-        store, lanes = self._store, self._lanes
+        store, lanes = self._store, self._lanes or self._slots
         found = _evaluate(self.plan, self._recipe, self._mesh, lanes, store, self._held_out, self._views)
         return np.asarray(found)[self._place]
 

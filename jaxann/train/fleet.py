@@ -67,7 +67,7 @@ class Fleet:
         fold: Fold | Sequence[Fold] | None = None,
         curves: bool = True,
         devices: Sequence[Device] | None = None,
-        lanes: int | None = None,
+        lanes: int | str | None = None,
     ):
         self.groups = list(groups)
         self.numbers = np.concatenate([group.members for group in groups])

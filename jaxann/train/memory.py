@@ -21,7 +21,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxann.core.typing import Device
-from jaxann.train.crew import LONGEST_CHUNK, default_lanes
+from jaxann.train.crew import LONGEST_CHUNK, lanes_of
 from jaxann.train.epoch import begin
 from jaxann.train.objective import objective
 from jaxann.train.plan import default_float
@@ -51,7 +51,7 @@ def _is_key(leaf: Any) -> bool:
     return jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key)
 
 
-def predict_memory(group: Group, data: Any, devices: list[Device], lanes: int | None = None) -> Prediction:
+def predict_memory(group: Group, data: Any, devices: list[Device], lanes: int | str | None = None) -> Prediction:
     """What training this group on these devices will take, from shapes alone; nothing is compiled.
 
     Args:
@@ -63,7 +63,7 @@ def predict_memory(group: Group, data: Any, devices: list[Device], lanes: int | 
     members, plan = len(group.members), group.plan
     used = min(len(devices), members)
     places = -(-members // used)
-    lanes = min(lanes or default_lanes(devices[0], places), places)
+    lanes = min(lanes_of(lanes, devices[0]) or places, places)
     (x, y, _), *_ = data
     one = jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape[1:], a.dtype), group.leaves)
     key = jax.eval_shape(lambda: jax.random.key(0))
@@ -97,7 +97,9 @@ def available(devices: list[Device]) -> int:
     return sum(stats.get("bytes_limit", 2**63) - stats.get("bytes_in_use", 0) for stats in known)
 
 
-def pieces(group: Group, data: Any, budget: int | None, devices: list[Device], lanes: int | None = None) -> list[Group]:
+def pieces(
+    group: Group, data: Any, budget: int | None, devices: list[Device], lanes: int | str | None = None
+) -> list[Group]:
     """The group cut into as few equal pieces as fit into memory, at least one member each.
 
     Args:

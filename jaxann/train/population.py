@@ -21,7 +21,7 @@ from jaxann.core.products import Layer
 from jaxann.core.typing import Device, Key, Params, Scalar, State
 from jaxann.train.fleet import Ended, Fleet
 from jaxann.train.memory import pieces, predict_memory, summary
-from jaxann.train.population_data import check_keys, joined, prepared
+from jaxann.train.population_data import check_keys, check_lanes, joined, prepared
 from jaxann.train.predict_members import predict_members
 from jaxann.train.progress import population_bar
 from jaxann.train.recipes import Group, as_columns, group_members, setting_of
@@ -154,7 +154,7 @@ def fit_population(
     compute_dtype: str | None = None,
     on_nonfinite: str = "stop",
     devices: Sequence[Device] | None = None,
-    lanes: int | None = None,
+    lanes: int | str | None = None,
     memory: int | None = None,
     progress: bool = False,
 ) -> Population:
@@ -184,7 +184,8 @@ def fit_population(
         dataset: for a list of data sets, the number of each member's.
         on_nonfinite: "stop" the member at its last good weights, or "skip" the step and stop after 10 in a row.
         devices: all local ones by default.
-        lanes: members a device trains at once; 1 on a CPU device and all of its own on an accelerator by default.
+        lanes: members a device trains at once, or "all" of its own; 1 on a CPU device and "all" on an accelerator by
+            default.
         memory: bytes that may be used; 80 % of what is free by default. A population that needs more is trained in
             pieces, one after the other.
         progress: whether to print the predicted memory and draw a bar.
@@ -197,6 +198,7 @@ def fit_population(
     """
     check_integer("fit_population", "epochs", epochs, 0)
     check_choice("fit_population", "on_nonfinite", on_nonfinite, ("stop", "skip"))
+    check_lanes("fit_population", lanes)
     members = check_keys("fit_population", keys)
     columns = as_columns("fit_population", hypers, members)
     data, held_out, fold = joined("fit_population", train, validation, dataset, members)

@@ -17,7 +17,7 @@ from jaxann.train.inputs import as_data
 from jaxann.train.recipes import Group, ingredients_of
 from jaxann.train.shapes import check_shapes, for_model
 
-__all__ = ["check_keys", "folded", "joined", "prepared"]
+__all__ = ["check_keys", "check_lanes", "folded", "joined", "prepared"]
 
 
 def check_keys(function: str, keys: Any) -> int:
@@ -32,6 +32,16 @@ def check_keys(function: str, keys: Any) -> int:
         got = f" {'one key' if keys.shape == () else f'keys of shape {keys.shape}'}" if typed else keys
         fail(function, "keys", "typed keys, one for each member", got, hint="jax.random.split(jax.random.key(0), n)")
     return keys.shape[0]
+
+
+def check_lanes(function: str, lanes: Any) -> None:
+    """A positive integer, "all", or None.
+
+    Raises:
+        InputError: anything else.
+    """
+    if lanes is not None and lanes != "all" and (isinstance(lanes, bool) or not isinstance(lanes, int) or lanes < 1):
+        fail(function, "lanes", 'a positive integer, "all", or None', lanes)
 
 
 def joined(

@@ -36,7 +36,7 @@ def cross_validate(
     compute_dtype: str | None = None,
     on_nonfinite: str = "stop",
     devices: Sequence[Device] | None = None,
-    lanes: int | None = None,
+    lanes: int | str | None = None,
     progress: bool = False,
 ) -> Table:
     """Train every setting on every fold, all in one population, and score each on the rows its fold holds out.

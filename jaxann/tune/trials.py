@@ -21,7 +21,7 @@ from jaxann.core.typing import Device, Key
 from jaxann.train.fleet import Fleet
 from jaxann.train.memory import available, predict_memory, summary
 from jaxann.train.population import warn_diverged
-from jaxann.train.population_data import prepared
+from jaxann.train.population_data import check_lanes, prepared
 from jaxann.train.progress import population_bar
 from jaxann.train.recipes import as_columns, group_members
 from jaxann.tune.table import Table
@@ -84,7 +84,7 @@ class Trials:
         curves: bool,
         on_nonfinite: str,
         devices: Sequence[Device] | None,
-        lanes: int | None,
+        lanes: int | str | None,
         progress: bool,
         own_keys: bool = False,
         **settings: Any,
@@ -92,6 +92,7 @@ class Trials:
         check_key(function, key)
         check_integer(function, "epochs", epochs, 1)
         check_integer(function, "seeds", seeds)
+        check_lanes(function, lanes)
         check_choice(function, "on_nonfinite", on_nonfinite, ("stop", "skip"))
         self.function, self.key = function, key
         self.monitor, self.mode = settings["monitor"], settings["mode"]

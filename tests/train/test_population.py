@@ -64,8 +64,8 @@ def same(one: ja.train.Result, other: ja.train.Result, tolerance: float = 1e-5) 
     )
 
 
-@pytest.mark.parametrize("lanes", [None, 2, 5])
-def test_every_member_equals_its_single_run(lanes: int | None):
+@pytest.mark.parametrize("lanes", [None, 2, "all"])
+def test_every_member_equals_its_single_run(lanes):
     """Stopping early and keeping the best epoch included; one at a time, two at a time, all at once."""
     many = population(lanes=lanes, patience=2, epochs=30)
     assert len(set(many.epochs_run.tolist())) > 1, "the members should stop at different epochs"
@@ -221,6 +221,8 @@ def test_members_without_settings_differ_by_their_keys():
         ("hypers", {"hypers": [1, 2]}),
         ("learning_rate", {"hypers": {"learning_rate": [*RATES[:4], -1.0], "weight_decay": DECAYS}}),
         ("epochs", {"epochs": -1}),
+        ("lanes", {"lanes": 0}),
+        ("lanes", {"lanes": "most"}),
         ("batch_size", {"batch_size": 0}),
         ("on_nonfinite", {"on_nonfinite": "raise"}),
         ("validation", {"validation": None, "patience": 3}),
