@@ -21,6 +21,7 @@ def names(tmp_path_factory: pytest.TempPathFactory) -> dict:
     found: dict = {}
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(tmp_path_factory.mktemp("readme"))
+        patch.setattr(ja, "setup", lambda: None)  # JAX has started, on as many devices as the tests want
         for block in BLOCKS:
             exec(compile(block, "README.md", "exec"), found)
         found["files"] = sorted(path.name for path in Path.cwd().iterdir())
@@ -29,7 +30,7 @@ def names(tmp_path_factory: pytest.TempPathFactory) -> dict:
 
 def test_readme_blocks_run_as_printed(names, capsys):
     assert len(BLOCKS) >= 5
-    assert names["files"] == ["digits.safetensors", "report.png"]
+    assert names["files"] == ["digits.safetensors", "report.png", "run.jax", "search.png"]
     assert float(ja.metrics.accuracy(names["again"], names["y_test"])) > 0.9
 
 
@@ -37,6 +38,9 @@ def test_readme_states_the_shapes_it_gets(names):
     assert names["x"].shape == (1438, 64)
     assert names["results"].history["validation_loss"].shape == (3, 4, 10)
     assert "params.dense0.weight" in names["arrays"]
+    assert names["population"].best_epoch.shape == (8,) and len(names["table"]) == 20
+    assert names["doubt"].probabilities.shape == (359, 10) and names["doubt"].epistemic.shape == (359,)
+    assert names["slopes"]["learning_rate"] < 0
 
 
 def test_readme_prints_the_message_it_shows(names):

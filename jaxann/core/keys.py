@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import zlib
+from typing import Any
 
 import jax
 import numpy as np
@@ -29,5 +30,5 @@ def split_name(key: Key, name: str, count: int) -> Key:
 
 def pick_keys(keys: Key, index: Array | np.ndarray) -> Key:
     """Some of many keys, by number; picked on the host, so that no program is compiled for it."""
-    data = np.asarray(jax.random.key_data(keys))[np.asarray(index)]
+    data: Any = np.asarray(jax.random.key_data(keys))[np.asarray(index)]
     return jax.random.wrap_key_data(data, impl=jax.random.key_impl(keys))

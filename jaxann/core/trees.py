@@ -17,6 +17,7 @@ __all__ = [
     "flatten_named",
     "global_norm",
     "map_named",
+    "squared_norm",
     "sum_of_squares",
     "unflatten_named",
     "wide_dtype",
@@ -79,8 +80,7 @@ def sum_of_squares(leaf: Array) -> Array:
 
 def global_norm(tree: Any) -> Array:
     """Euclidean norm of all leaves together, sqrt(sum of x^2), accumulated in float32 or better."""
-    squares = [sum_of_squares(leaf) for leaf in jax.tree.leaves(tree)]
-    return jnp.sqrt(sum(squares[1:], squares[0])) if squares else jnp.zeros(())
+    return jnp.sqrt(squared_norm(tree))
 
 
 def squared_norm(tree: Any) -> Array:

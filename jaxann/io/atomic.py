@@ -108,7 +108,9 @@ def _open_temporary(folder: str) -> tuple[int, str]:
     while True:
         temporary = os.path.join(folder, f".jaxann-{secrets.token_hex(8)}.tmp")
         descriptor = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | _BINARY, 0o666)
-        _lock(descriptor)
+        if _lock(descriptor) is None:  # another writer, about to remove it, was faster
+            os.close(descriptor)
+            continue
         try:
             present = os.path.samestat(os.stat(temporary), os.fstat(descriptor))
         except FileNotFoundError:
@@ -122,12 +124,14 @@ def _open_temporary(folder: str) -> tuple[int, str]:
         os.close(descriptor)  # another writer took it for a leftover before it was locked
 
 
-def _lock(descriptor: int) -> bool:
-    """Whether the lock was free and is ours now; `False` too where the file system has no locks."""
+def _lock(descriptor: int) -> bool | None:
+    """True if the lock is ours now, None if somebody else holds it, False where the file system has no locks."""
     if fcntl is None:
         return False
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return None
     except OSError:
         return False
     return True

@@ -8,15 +8,15 @@ from jaxann.layers.norm import batch_norm
 
 __all__ = [
     "as_layer",
+    "batch_ensemble_dense",
     "batch_norm",
     "custom",
     "dense",
     "dropout",
     "elementwise",
     "flatten",
-    "batch_ensemble_dense",
-    "residual",
     "packed_dense",
+    "residual",
     "sequential",
     "spread",
 ]

@@ -50,7 +50,8 @@ def _account(plan: Plan, parts: Ingredients, key: Key, carry: Carry, data: Data,
     text = f"step {step} (epoch {epoch}, batch {number}) gave a loss or gradient that is not finite"
     text += f", at learning rate {rate:.3g}"
     if skipped == 1:  # the weights are still those of the bad step, so it can be run again
-        batch, mask, noise = batch_of(plan, key, jnp.int32(epoch), jnp.int32(number), data)
+        last = number == steps - 1
+        batch, mask, noise = batch_of(plan, key, jnp.int32(epoch), jnp.int32(number), data, last=last)
         (loss, _), grads = jax.jit(
             lambda trained, batch: gradient(
                 trained, parts.model, parts.loss, batch, key=noise, mask=mask, compute_dtype=plan.compute_dtype

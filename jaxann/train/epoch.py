@@ -55,11 +55,21 @@ def begin(plan: Plan, parts: Ingredients, key: Key, x: Any) -> Carry:
     return Carry(trained, schedules, stopping.start((params, state), plan.restore_best), jnp.int32(0))
 
 
-def batch_of(plan: Plan, key: Key, epoch: Array, number: Array, train: Data) -> tuple[Data, Array | None, Key]:
-    """Batch `number` of an epoch with its mask and noise key: what the scan feeds to that step."""
-    order, mask = _order(plan, key, epoch, train[0].shape[0])
-    row = None if mask is None else mask[number]
-    return _gather(train, None if order is None else order[number], row), row, _noise(key, epoch, number)
+def batch_of(
+    plan: Plan, key: Key, epoch: Array, number: Array, train: Data, *, last: bool
+) -> tuple[Data, Array | None, Key]:
+    """Batch `number` of an epoch with its mask and noise key: what that step is fed.
+
+    Args:
+        plan, key, epoch, number, train: the run, and which batch of it.
+        last: whether it is the last of its epoch, which may have a size of its own.
+    """
+    examples = train[0].shape[0]
+    order, mask = _order(plan, key, epoch, examples)
+    tail = _tail(plan, examples)
+    row = None if mask is None or tail is not None else mask[number]
+    index = None if order is None else order[number, : tail if last and tail is not None else plan.batch_size]
+    return _gather(train, index, row), row, _noise(key, epoch, number)
 
 
 def run_epoch(

@@ -280,5 +280,5 @@ def warn_diverged(function: str, diverged: np.ndarray) -> None:
     bad = np.flatnonzero(diverged)
     if len(bad):
         shown = ", ".join(map(str, bad[:10])) + (", ..." if len(bad) > 10 else "")
-        message = f"{function}: {len(bad)} of {len(diverged)} members met a loss or gradient that is not finite"
-        warnings.warn(f"{message} and keep their last good weights: {shown}.", DivergedWarning, stacklevel=3)
+        message = f"{function}: {len(bad)} of {len(diverged)} members stopped at a loss or gradient that is not finite"
+        warnings.warn(f"{message}, with their last good weights: {shown}.", DivergedWarning, stacklevel=3)

@@ -124,7 +124,7 @@ def test_settings_that_diverged_end_before_the_score():
         [lambda: 0, max, None, 3],
         ["v" * 100, "y", "z", "w"],
     ),
-    ids=lambda column: str(column)[:30],
+    ids=("equal", "outlier", "signs", "infinite", "close", "extreme", "objects", "long"),
 )
 def test_any_column_has_ticks_within_its_axis(column):
     axes = plot.parallel_coordinates(_table({"a": column}))

@@ -21,15 +21,10 @@ rates = [1e-4, 1e-3, 1e-2, 3e-2, 1e-1, 0.3, 3e-3]
 common = {"key": jax.random.key(3), "folds": ja.tune.k_fold(203, 3), **SETTING}
 table = ja.tune.cross_validate(build, {"learning_rate": rates}, digits(), epochs=6, patience=2, **common)
 halved = ja.tune.halving(build, {"learning_rate": rates}, digits(), epochs=4, factor=2, **common)
-many = ja.train.fit_population(
-    build, {"learning_rate": rates}, digits(), keys=jax.random.split(jax.random.key(1), 7), epochs=2, batch_size=32
-)
 found = {
     "table": {name: values.tolist() for name, values in table.scores.items()},
     "epochs": table.epochs.tolist(),
     "halved": {name: values.tolist() for name, values in halved.scores.items()},
     "rounds": halved.epochs.tolist(),
-    "losses": many.history["loss"].tolist(),
-    "weights": many.params["dense0"]["weight"].sum((1, 2)).tolist(),
 }
 print("FOUND", json.dumps(found), flush=True)
