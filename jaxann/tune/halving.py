@@ -13,7 +13,7 @@ from jaxann.core.typing import Key
 from jaxann.tune.table import Table
 from jaxann.tune.trials import Trials, search_settings
 
-__all__ = ["halving", "rungs"]
+__all__ = ["halving", "run_rungs", "rungs"]
 
 
 def rungs(epochs: int, *, factor: int = 3, least: int = 1) -> list[int]:
