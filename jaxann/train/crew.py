@@ -28,7 +28,7 @@ from jaxann.train.plan import Plan, default_float
 from jaxann.train.recipes import Group, ingredients_of
 from jaxann.train.run import finish
 
-__all__ = ["LONGEST_CHUNK", "Crew", "Fold", "Moved", "lanes_of"]
+__all__ = ["LONGEST_CHUNK", "Crew", "Fold", "Moved", "lanes_of", "on_all"]
 
 LONGEST_CHUNK = 256  # rows of each member's history buffer
 _AXIS = "members"
@@ -67,7 +67,7 @@ def lanes_of(lanes: int | str | None, device: Device) -> int | None:
 
 
 class Crew:
-    """The members of a group, spread over devices."""
+    """The members of a group, spread over devices, no more of them than members; `on_all` puts the data there."""
 
     def __init__(
         self,
@@ -82,7 +82,6 @@ class Crew:
         lanes: int | str | None,
     ):
         size = len(group.members)
-        devices = devices[: min(len(devices), size)]
         self.size, self.plan, self._recipe = size, group.plan, group.recipe
         self._devices, self._slots = len(devices), -(-size // len(devices))
         self._lanes = lanes_of(lanes, devices[0])
@@ -92,8 +91,7 @@ class Crew:
         self._running = group.plan if curves else replace(group.plan, metrics=())
         self.columns = self._running.columns(curves and validation is not None)
         views = None if fold is None else (fold.train, fold.validation)
-        self._data, self._views = jax.device_put((train, views), self._shared)
-        self._held_out = self._data if validation is train else jax.device_put(validation, self._shared)
+        self._data, self._held_out, self._views = train, validation, jax.device_put(views, self._shared)
         self._watched = self._held_out if curves else None  # what is measured after every epoch
         which = np.zeros(size, np.int32) if fold is None else np.asarray(fold.which, np.int32)
 
@@ -202,6 +200,13 @@ class Crew:
         source[place] = self._place
         self._store = _take(self._split, self._store, source)
         self._place = place
+
+
+def on_all(devices: list[Device], train: Data, validation: Data | None) -> tuple[Data, Data | None]:
+    """The data on each of these devices; once, where both are the same."""
+    shared = NamedSharding(Mesh(np.array(devices), (_AXIS,)), Split())
+    placed = jax.device_put(train, shared)
+    return placed, placed if validation is train else jax.device_put(validation, shared)
 
 
 def _deal(members: np.ndarray, devices: int, slots: int) -> np.ndarray:

@@ -15,8 +15,9 @@ import numpy as np
 
 from jaxann.core.keys import pick_keys
 from jaxann.core.typing import Device, Key
-from jaxann.train.crew import LONGEST_CHUNK, Crew, Fold
+from jaxann.train.crew import LONGEST_CHUNK, Crew, Fold, on_all
 from jaxann.train.epoch import Data
+from jaxann.train.interrupts import held_interrupts
 from jaxann.train.processes import gathered, share
 from jaxann.train.recipes import Group
 
@@ -73,22 +74,25 @@ class Fleet:
         self.numbers = np.concatenate([group.members for group in groups])
         devices = list(jax.local_devices() if devices is None else devices)
         self._shares, self._crews = [], []
+        placed: dict[int, tuple[Data, Data | None]] = {}  # one copy for all crews on the same devices
         folds = [fold] * len(groups) if fold is None or isinstance(fold, Fold) else fold
         for group, own in zip(self.groups, folds, strict=True):
             mine = share(len(group.members))
             numbers = group.members[mine]
             part = group._replace(members=numbers, leaves=jax.tree.map(lambda a, m=mine: a[m], group.leaves))
             own = None if own is None else own._replace(which=own.which[numbers])
+            used = devices[: min(len(devices), len(numbers))]
+            if len(used) not in placed:
+                placed[len(used)] = on_all(used, train, validation)
             self._shares.append(mine)
             self._crews.append(
                 Crew(
                     part,
                     pick_keys(keys, numbers),
-                    train,
-                    validation,
+                    *placed[len(used)],
                     fold=own,
                     curves=curves,
-                    devices=devices,
+                    devices=used,
                     lanes=lanes,
                 )
             )
@@ -114,8 +118,8 @@ class Fleet:
 
     def _train_crew(self, crew: Crew, numbers: np.ndarray, wanted: np.ndarray, watch: Watch | None) -> None:
         chunk = 1
-        try:
-            while True:
+        with held_interrupts() as interrupted:
+            while not interrupted():
                 left = np.flatnonzero(crew.going & (crew.epoch < wanted))
                 if not len(left):
                     return
@@ -128,8 +132,7 @@ class Fleet:
                     watch(self)
                 grown = chunk * CHUNK_SECONDS / max(seconds, 1e-6)  # the first chunk's time is mostly compilation
                 chunk = int(np.clip(grown, 1, LONGEST_CHUNK if chunk > 1 else 8))
-        except KeyboardInterrupt:
-            self.interrupted = True
+        self.interrupted = bool((crew.going & (crew.epoch < wanted)).any())
 
     def _record(self, numbers: np.ndarray, before: np.ndarray, after: np.ndarray, rows: np.ndarray) -> None:
         self._grow(int(after.max()))
@@ -147,7 +150,8 @@ class Fleet:
         """Let every process know what the others' members did."""
         if jax.process_count() == 1:
             return
-        longest = int(gathered(np.array([self.epoch.max()]), jax.process_count()).max())
+        heard = gathered(np.array([[self.epoch.max(), self.interrupted]]), jax.process_count())
+        longest, self.interrupted = int(heard[:, 0].max()), bool(heard[:, 1].any())
         self._grow(longest)
         for group, mine in zip(self.groups, self._shares, strict=True):
             numbers, size = group.members[mine], len(group.members)

@@ -25,6 +25,7 @@ from jaxann.train.crew import LONGEST_CHUNK, lanes_of
 from jaxann.train.epoch import begin
 from jaxann.train.objective import objective
 from jaxann.train.plan import default_float
+from jaxann.train.processes import gathered
 from jaxann.train.recipes import Group, ingredients_of
 
 __all__ = ["Prediction", "available", "pieces", "predict_memory", "summary"]
@@ -60,11 +61,11 @@ def predict_memory(group: Group, data: Any, devices: list[Device], lanes: int | 
         devices: those of this process.
         lanes: members at once on a device, as in `fit_population`.
     """
-    members, plan = len(group.members), group.plan
+    members, plan = -(-len(group.members) // jax.process_count()), group.plan
     used = min(len(devices), members)
     places = -(-members // used)
     lanes = min(lanes_of(lanes, devices[0]) or places, places)
-    (x, y, _), *_ = data
+    (x, y, _), held_out, *_ = data
     one = jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape[1:], a.dtype), group.leaves)
     key = jax.eval_shape(lambda: jax.random.key(0))
     spec = jax.ShapeDtypeStruct((1, *x.shape[1:]), x.dtype)
@@ -78,10 +79,16 @@ def predict_memory(group: Group, data: Any, devices: list[Device], lanes: int | 
     trained = carry.trained
     steps = jax.make_jaxpr(forward)(one, trained.params, trained.state, *batch, key)
     onward = sum(_size_of([v.aval for v in equation.outvars]) for equation in steps.eqns)
+    measured = 0
+    if held_out is not None:
+        rows = min(plan.evaluation_batch_size, held_out[0].shape[0])
+        widest = sorted((_size_of([v.aval for v in equation.outvars]) for equation in steps.eqns), reverse=True)[:2]
+        measured = rows * (sum(widest) // plan.batch_size + _size_of(batch) // plan.batch_size)
     table = LONGEST_CHUNK * len(plan.columns(True)) * jnp.dtype(default_float()).itemsize
-    work = lanes * used * (_size_of(batch) + onward + 2 * _size_of(trained.params) + _size_of(carry) * (lanes > 1))
+    step = _size_of(batch) + onward + 2 * _size_of(trained.params)
+    work = lanes * used * (max(step, measured) + _size_of(carry) * (lanes > 1))
     member = _size_of(carry) + _size_of(one) + 2 * table + _size_of((trained.params, trained.state))
-    copies = used * _size_of(data)
+    copies = used * _size_of(list({id(leaf): leaf for leaf in jax.tree.leaves(data)}.values()))
     return Prediction(copies + places * used * member + work, copies, member, work)
 
 
@@ -107,6 +114,7 @@ def pieces(
         budget: bytes; a share of what is free when None.
     """
     limit = int(_SHARE * available(devices)) if budget is None else budget
+    limit = int(gathered(np.array([limit]), jax.process_count()).min())  # all processes have to cut alike
     count = 1
     while True:
         cuts = [_part(group, cut) for cut in np.array_split(np.arange(len(group.members)), count)]

@@ -21,7 +21,7 @@ from jaxann.core.products import Layer
 from jaxann.core.typing import Device, Key, Params, Scalar, State
 from jaxann.train.fleet import Ended, Fleet
 from jaxann.train.memory import pieces, predict_memory, summary
-from jaxann.train.population_data import check_keys, check_lanes, joined, prepared
+from jaxann.train.population_data import check_keys, check_lanes, joined, prepared, some_devices
 from jaxann.train.predict_members import predict_members
 from jaxann.train.progress import population_bar
 from jaxann.train.recipes import Group, as_columns, group_members, setting_of
@@ -105,14 +105,20 @@ class Population:
         )
 
     def scores(self, name: str) -> np.ndarray:
-        """`(members,)`: a column of the history at each member's best epoch, or its last where none is restored.
+        """`(members,)`: a column of the history at the epoch of the returned weights.
+
+        That is the best epoch where best weights are restored (by default with `patience`), else the last.
 
         Raises:
             InputError: the history has no such column.
         """
         check_choice("Population.scores", "name", name, self.history)
         rows = np.arange(len(self))
-        kept = np.where(self.best_epoch >= 0, self.best_epoch, np.maximum(self.epochs_run - 1, 0))
+        restored = np.zeros(len(self), bool)
+        for group, _, _ in self.groups:
+            restored[group.members] = group.plan.restore_best
+        best = restored & (self.best_epoch >= 0)
+        kept = np.where(best, self.best_epoch, np.maximum(self.epochs_run - 1, 0))
         table = self.history[name]
         return table[rows, kept] if table.shape[1] else np.full(len(self), np.nan)
 
@@ -199,6 +205,8 @@ def fit_population(
     check_integer("fit_population", "epochs", epochs, 0)
     check_choice("fit_population", "on_nonfinite", on_nonfinite, ("stop", "skip"))
     check_lanes("fit_population", lanes)
+    if memory is not None:
+        check_integer("fit_population", "memory", memory)
     members = check_keys("fit_population", keys)
     columns = as_columns("fit_population", hypers, members)
     data, held_out, fold = joined("fit_population", train, validation, dataset, members)
@@ -223,7 +231,7 @@ def fit_population(
         most_bad=1 if on_nonfinite == "stop" else 10,
     )
     data, held_out = prepared("fit_population", groups, keys, data, held_out)
-    devices = list(jax.local_devices() if devices is None else devices)
+    devices = some_devices("fit_population", devices)
     shared = (data, held_out, fold)
     cut = [part for group in groups for part in pieces(group, shared, memory, devices, lanes)]
     needs = [predict_memory(part, shared, devices, lanes) for part in cut]
@@ -239,6 +247,10 @@ def fit_population(
             fleet.release()
     population = assembled(build, columns, keys, groups, kept)
     warn_diverged("fit_population", population.status == Status.DIVERGED)
+    skipped = np.flatnonzero((population.diverged_step >= 0) & (population.status != Status.DIVERGED))
+    if len(skipped):
+        message = f"fit_population: {len(skipped)} of {members} members skipped steps that were not finite, the first"
+        warnings.warn(f"{message} of them member {skipped[0]}.", DivergedWarning, stacklevel=2)
     return population
 
 

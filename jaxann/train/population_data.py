@@ -17,7 +17,7 @@ from jaxann.train.inputs import as_data
 from jaxann.train.recipes import Group, ingredients_of
 from jaxann.train.shapes import check_shapes, for_model
 
-__all__ = ["check_keys", "check_lanes", "folded", "joined", "prepared"]
+__all__ = ["check_keys", "check_lanes", "folded", "joined", "prepared", "some_devices"]
 
 
 def check_keys(function: str, keys: Any) -> int:
@@ -42,6 +42,18 @@ def check_lanes(function: str, lanes: Any) -> None:
     """
     if lanes is not None and lanes != "all" and (isinstance(lanes, bool) or not isinstance(lanes, int) or lanes < 1):
         fail(function, "lanes", 'a positive integer, "all", or None', lanes)
+
+
+def some_devices(function: str, devices: Any) -> list:
+    """The devices to train on, all local ones for None.
+
+    Raises:
+        InputError: there is none among them.
+    """
+    found = list(jax.local_devices() if devices is None else devices)
+    if not found:
+        fail(function, "devices", "at least one device", " none")
+    return found
 
 
 def joined(

@@ -20,7 +20,7 @@ from jaxann.train.measure import Sums, add_batch, figures, nothing
 from jaxann.train.objective import apply_in
 from jaxann.train.plan import make_plan, strong
 
-__all__ = ["evaluate", "padded_block", "predict", "rows_bucket"]
+__all__ = ["as_model_takes", "evaluate", "padded_block", "predict", "rows_bucket"]
 
 _SMALLEST = 8  # rows; batches are padded to the next power of two, so at most log2 programs are compiled
 
@@ -56,7 +56,7 @@ def predict(
     model = strong(as_layer(model, "predict", "model"))
     x = as_array("predict", "x", x, features=True)
     if np.dtype(x.dtype).kind in "iub":
-        x = _as_model_takes(model, params, state, x)
+        x = as_model_takes(model, params, state, x)
     rows = x.shape[0]
     if rows == 0:
         spec = jax.ShapeDtypeStruct((1, *x.shape[1:]), x.dtype)
@@ -70,7 +70,7 @@ def predict(
     return jax.device_put(np.concatenate(outputs))
 
 
-def _as_model_takes(model: Layer, params: Params, state: State, x: Any) -> Any:
+def as_model_takes(model: Layer, params: Params, state: State, x: Any) -> Any:
     """Whole numbers as they are where the model takes them (tokens), else as float32."""
     spec = jax.ShapeDtypeStruct((1, *x.shape[1:]), x.dtype)
     try:
@@ -139,7 +139,7 @@ def evaluate(
     parts = strong(parts)
     x, y, weights = as_data("evaluate", "data", data)
     if np.dtype(x.dtype).kind in "iub":
-        x = _as_model_takes(parts.model, params, state, x)
+        x = as_model_takes(parts.model, params, state, x)
     predictions = jax.eval_shape(
         lambda p, s, v: apply_in(parts.model, p, s, v, compute_dtype=compute_dtype)[0],
         params,

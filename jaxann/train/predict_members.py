@@ -14,7 +14,7 @@ from jaxann.core.checks import check_integer, fail
 from jaxann.core.typing import Array, Params, State
 from jaxann.train.inputs import as_array
 from jaxann.train.objective import apply_in
-from jaxann.train.predict import padded_block, rows_bucket
+from jaxann.train.predict import as_model_takes, padded_block, rows_bucket
 from jaxann.train.recipes import Group, ingredients_of
 
 __all__ = ["predict_members"]
@@ -41,8 +41,10 @@ def predict_members(groups: Sequence[tuple[Group, Params, State]], members: int,
     """
     check_integer("predict", "batch_size", batch_size)
     x = as_array("predict", "x", x, features=True)
-    if np.dtype(x.dtype).kind in "iub" and jax.tree.leaves(groups[0][1])[0].dtype != x.dtype:
-        x = x.astype(np.float32)
+    if np.dtype(x.dtype).kind in "iub":
+        group, *weights = groups[0]
+        own, params, state = jax.tree.map(lambda a: a[0], (group.leaves, *weights))
+        x = as_model_takes(ingredients_of(group.recipe, own).model, params, state, x)
     one_by_one = jax.default_backend() == "cpu"
     found: dict[int, np.ndarray] = {}
     for group, params, state in groups:

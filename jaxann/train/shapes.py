@@ -29,8 +29,10 @@ def for_model(parts: Ingredients, key: Key, data: Data, held_out: Data | None) -
         jax.eval_shape(lambda k: parts.model.init(k, spec), key)
         return data, held_out
     except InputError:
-        real = [None if part is None else (part[0].astype(np.float32), *part[1:]) for part in (data, held_out)]
-        return real[0] or data, real[1]
+        real = (data[0].astype(np.float32), *data[1:])
+        if held_out is None or held_out is data:
+            return real, None if held_out is None else real
+        return real, (held_out[0].astype(np.float32), *held_out[1:])
 
 
 def check_shapes(function: str, plan: Plan, parts: Ingredients, key: Key, data: Data, held_out: Data | None) -> None:

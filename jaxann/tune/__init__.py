@@ -4,7 +4,7 @@ from jaxann.tune.bayes import bayes
 from jaxann.tune.cross_validation import cross_validate
 from jaxann.tune.dimensions import choice, conditional, integer, log_uniform, uniform
 from jaxann.tune.folds import grouped_k_fold, k_fold, stratified_k_fold, time_series_split
-from jaxann.tune.halving import halving
+from jaxann.tune.halving import halving, rungs
 from jaxann.tune.hyperband import brackets, hyperband
 from jaxann.tune.hypergradient import hypergradient
 from jaxann.tune.nested import Nested, nested_cross_validate
@@ -36,6 +36,7 @@ __all__ = [
     "nested_cross_validate",
     "population_based",
     "random",
+    "rungs",
     "sobol",
     "stratified_k_fold",
     "time_series_split",

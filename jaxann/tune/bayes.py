@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
 import numpy as np
 
-from jaxann.core.checks import check_integer, fail
+from jaxann.core.checks import check_integer, check_key, fail
 from jaxann.core.errors import MissingDependencyError
 from jaxann.core.keys import fold_name
 from jaxann.core.typing import Key
@@ -59,6 +60,7 @@ def bayes(
     """
     optuna = _optuna()
     known = read_space("bayes", space)
+    check_key("bayes", key)
     check_integer("bayes", "trials", trials)
     check_integer("bayes", "generation", generation)
     common = search_settings("bayes", settings)
@@ -77,22 +79,16 @@ def bayes(
         while (left := trials - len(study.get_trials(deepcopy=False, states=ended))) > 0:
             asked = [study.ask() for _ in range(min(generation, left))]
             proposed = [_propose(known, trial) for trial in asked]
-            part = Trials(
-                "bayes",
-                build,
-                known.columns(proposed),
-                data,
-                validation=validation,
-                folds=folds,
-                key=key,
-                epochs=epochs,
-                **common,
-            )
-            with part.bar:
-                part.train(np.arange(part.settings))
-                table = part.table(part.figures())
-            if part.fleet.interrupted:
-                raise KeyboardInterrupt
+            try:
+                table = _tried(build, known.columns(proposed), data, validation, folds, key, epochs, common)
+            except BaseException:
+                for trial in asked:  # nothing stays behind as if it were running
+                    study.tell(trial, state=optuna.trial.TrialState.FAIL)
+                raise
+            if table is None:  # interrupted: what earlier generations found is returned
+                for trial in asked:
+                    study.tell(trial, state=optuna.trial.TrialState.FAIL)
+                break
             for number, trial in enumerate(asked):
                 trial.set_user_attr("setting", _stored(known, proposed[number]))
                 trial.set_user_attr("scores", {name: values[number].tolist() for name, values in table.scores.items()})
@@ -105,9 +101,22 @@ def bayes(
         done = [t for t in study.get_trials(deepcopy=False, states=ended) if "scores" in t.user_attrs]
     finally:
         optuna.logging.set_verbosity(loud)
+    if not done:
+        raise KeyboardInterrupt
+    if len(done) < trials:
+        message = f"bayes: {len(done)} of {trials} settings were tried before it was interrupted."
+        warnings.warn(message, UserWarning, stacklevel=2)
     restored = known.columns([_restored(known, t.user_attrs["setting"]) for t in done])
     scores = {name: np.array([t.user_attrs["scores"][name] for t in done]) for name in done[0].user_attrs["scores"]}
     return Table(restored, scores, monitor, common["mode"], np.array([t.user_attrs["epochs"] for t in done]))
+
+
+def _tried(build, columns, data, validation, folds, key, epochs, common) -> Table | None:
+    """One generation's table; None if it was interrupted."""
+    part = Trials("bayes", build, columns, data, validation=validation, folds=folds, key=key, epochs=epochs, **common)
+    with part.bar:
+        part.train(np.arange(part.settings))
+        return None if part.fleet.interrupted else part.table(part.figures())
 
 
 def _optuna() -> Any:

@@ -55,7 +55,8 @@ def halving(
         validation: `(x, y)`; or
         folds: as in `cross_validate`; settings are compared by their mean over folds. One of the two is given.
         factor: one in how many goes on.
-        least: epochs before the first comparison; by default so many rounds that one setting is left at the end.
+        least: epochs before the first comparison; by default such that one setting is left at the end, or 1 where
+            that would be less than an epoch.
         settings: further settings of `cross_validate`: `prepare`, `seeds`, `batch_size`, `metrics`, `monitor`, `mode`,
             `shuffle`, `evaluation_batch_size`, `compute_dtype`, `on_nonfinite`, `devices`, `lanes`, `progress`.
 
@@ -108,9 +109,10 @@ def run_rungs(
         trials.train(alive, until)
         now = trials.figures()
         last = last or {name: np.full_like(values, np.nan) for name, values in now.items()}
+        there = alive[trials.reached(alive, until)]  # after Ctrl-C perhaps not all
         for name, values in now.items():
-            last[name][alive] = values[alive]
-        reached[alive] = number
+            last[name][there] = values[there]
+        reached[there] = number
         if trials.fleet.interrupted or number == len(steps) - 1:
             break
         order = alive[np.argsort(trials.score(now)[alive], kind="stable")]

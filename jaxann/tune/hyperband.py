@@ -7,11 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from jaxann.core.checks import check_integer, fail
+from jaxann.core.checks import check_integer, check_key, fail
 from jaxann.core.keys import fold_name
 from jaxann.core.typing import Key
 from jaxann.tune.halving import run_rungs
 from jaxann.tune.samplers import random
+from jaxann.tune.space import read_space
 from jaxann.tune.table import Table
 from jaxann.tune.trials import Trials, search_settings
 
@@ -72,8 +73,9 @@ def hyperband(
     Raises:
         InputError: an argument is wrong, or shapes, labels or values of the data are.
     """
+    check_key("hyperband", key)
     plan = brackets(epochs, factor=factor)
-    if "bracket" in space:
+    if "bracket" in read_space("hyperband", space).dimensions:
         fail("hyperband", "space", "without a dimension named 'bracket', which is the table's", space)
     sizes = [size for size, _ in plan]
     drawn = random(space, sum(sizes), key=fold_name(key, "settings"))
@@ -104,5 +106,7 @@ def hyperband(
             for name, values in found.items():
                 figures[name][chosen] = values[chosen]
             rounds[chosen] = np.array(steps)[reached[chosen]]
+            if trials.fleet.interrupted:
+                break
     trials.hypers["bracket"] = [number for number, size in enumerate(sizes) for _ in range(size)]
     return trials.table(figures, rounds)

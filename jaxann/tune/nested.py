@@ -8,9 +8,11 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
+from jaxann.core.checks import check_key
 from jaxann.core.keys import fold_name
 from jaxann.core.typing import Key
 from jaxann.train.inputs import as_data
+from jaxann.train.population import warn_diverged
 from jaxann.tune.table import Table
 from jaxann.tune.trial_data import fold_rows
 from jaxann.tune.trials import Trials, search_settings
@@ -56,6 +58,7 @@ def nested_cross_validate(
     Raises:
         InputError: an argument is wrong, or shapes, labels or values of the data are.
     """
+    check_key("nested_cross_validate", key)
     common = search_settings("nested_cross_validate", settings)
     checked = as_data("nested_cross_validate", "data", data)
     targets = np.asarray(checked[1])
@@ -71,6 +74,8 @@ def nested_cross_validate(
         trials.bar.say(trials.say)
         trials.train(np.arange(trials.settings))
         figures = trials.figures()
+    if trials.fleet.interrupted:
+        raise KeyboardInterrupt  # half an inner search chooses nothing
     whole = trials.table(figures)
     each = len(inside) // len(outside)
     tables = []
@@ -85,11 +90,15 @@ def nested_cross_validate(
     final = Trials("nested_cross_validate", build, columns, data, validation=None, folds=outside,
                    key=fold_name(key, "final"), epochs=epochs, **common)  # fmt: skip
     own = np.arange(final.repeats) % len(outside)  # each outer fold trains its own setting only
-    diagonal = np.concatenate([o * final.repeats + np.flatnonzero(own == o) for o in range(len(outside))])
+    row = np.arange(len(outside)) if columns else np.zeros(len(outside), int)
+    diagonal = np.concatenate([row[o] * final.repeats + np.flatnonzero(own == o) for o in range(len(outside))])
     with final.bar:
         final.fleet.train(diagonal, final.epochs[diagonal], final.bar.watch)
         found = final.figures()
+    if final.fleet.interrupted:
+        raise KeyboardInterrupt
+    warn_diverged("nested_cross_validate", np.isnan(found["loss"].reshape(-1)[diagonal]))
     scores = {
-        name: np.array([values[o, own == o].mean() for o in range(len(outside))]) for name, values in found.items()
+        name: np.array([values[row[o], own == o].mean() for o in range(len(outside))]) for name, values in found.items()
     }
     return Nested(scores, chosen, tables)

@@ -8,16 +8,17 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from jaxann.core.checks import check_integer, check_range, fail
+from jaxann.core.checks import check_integer, check_key, check_range, fail
 from jaxann.core.keys import fold_name
 from jaxann.core.typing import Key
-from jaxann.train.population import Population, assembled
+from jaxann.train.population import Population, assembled, warn_diverged
 from jaxann.train.recipes import as_columns, setting_of
+from jaxann.train.run import Status
 from jaxann.tune.dimensions import Choice, Integer
 from jaxann.tune.samplers import random
 from jaxann.tune.seeds import generator
 from jaxann.tune.space import Space, read_space
-from jaxann.tune.trials import Trials, search_settings
+from jaxann.tune.trials import Trials, search_settings, warn_interrupted
 
 __all__ = ["Evolution", "population_based"]
 
@@ -76,6 +77,7 @@ def population_based(
     check_range("population_based", "resample", resample, 0, 1)
     if jax.process_count() > 1:
         fail("population_based", "jax.process_count()", "1: weights are copied within a process", jax.process_count())
+    check_key("population_based", key)
     known = read_space("population_based", space)
     for name in ("prepare", "seeds"):
         if name in settings:
@@ -84,9 +86,10 @@ def population_based(
     columns = random(space, members, key=fold_name(key, "settings"))
     trials = Trials("population_based", build, columns, data, validation=validation, folds=None, key=key,
                     epochs=epochs, own_keys=True, **common)  # fmt: skip
-    if len(trials.fleet.groups) > 1:
-        found = f" {len(trials.fleet.groups)} structures"
-        fail("population_based", "space", "of settings that share one structure, so that weights can be copied", found)
+    found = trials.structures(_extremes(known, setting_of(columns, 0)))
+    if len(trials.fleet.groups) > 1 or found > 1:
+        told = f" {max(found, len(trials.fleet.groups))} structures"
+        fail("population_based", "space", "of settings that share one structure, so that weights can be copied", told)
     drawn = generator(fold_name(key, "evolution"))
     now = [setting_of(columns, i) for i in range(members)]
     told, parents, scores = [], [], []
@@ -105,9 +108,23 @@ def population_based(
             now = [now[i] if parent[i] == i else _vary(known, now[parent[i]], resample, drawn) for i in range(members)]
             trials.replace(parent, known.columns(now))
     fleet = trials.fleet
+    warn_interrupted("population_based", fleet)
     last = as_columns("population_based", told[-1], members)
     population = assembled(build, last, trials.keys, fleet.groups, [(fleet, fleet.ended())])
+    warn_diverged("population_based", population.status == Status.DIVERGED)
+    population.best_epoch[:] = -1  # an epoch of the history of whoever the weights came from
     return Evolution(population, told, np.stack(parents), np.stack(scores))
+
+
+def _extremes(known: Space, setting: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Settings that between them have every option of every choice, and both ends of every range of integers."""
+    found = [dict(setting)]
+    for name, dimension in known.dimensions.items():
+        if isinstance(dimension, Choice):
+            found += [{**setting, name: option} for option in dimension.options]
+        elif isinstance(dimension, Integer):
+            found += [{**setting, name: end} for end in (dimension.low, dimension.high)]
+    return found
 
 
 def _parents(score: np.ndarray, share: float, drawn: np.random.Generator) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numbers
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
@@ -30,10 +31,13 @@ def fold_rows(function: str, folds: Any, targets: Any, key: Key) -> Pairs:
     A number deals the rows out at random, class by class where the targets are whole numbers on one axis.
     """
     rows = targets.shape[0]
-    if isinstance(folds, int):
+    if isinstance(folds, numbers.Integral):
         check_integer(function, "folds", folds, 2)
         classes = targets.ndim == 1 and np.dtype(targets.dtype).kind in "iub"
-        drawn = fold_name(key, "folds")
+        drawn, folds = fold_name(key, "folds"), int(folds)
+        if classes and (rarest := int(np.unique(np.asarray(targets), return_counts=True)[1].min())) < folds:
+            hint = f"If y is no class: folds=ja.tune.k_fold(len(y), {folds}, key=key)."
+            fail(function, "folds", f"at most the rows of the rarest class ({rarest})", folds, hint=hint)
         return stratified_k_fold(np.asarray(targets), folds, key=drawn) if classes else k_fold(rows, folds, key=drawn)
     return check_folds(function, folds, rows)
 
@@ -99,9 +103,9 @@ def by_size(groups: Sequence[Group], pairs: Pairs, which: np.ndarray, data: Any)
         for number, (train, held) in enumerate(pairs):
             steps = step_count(len(train), group.plan.batch_size)
             classes.setdefault((len(train), len(held)) if exact else (steps, steps == 1), []).append(number)
-        for numbers in classes.values():
-            chosen = np.flatnonzero(np.isin(which[group.members], numbers))
-            longest = max(len(pairs[n][0]) for n in numbers)
+        for alike in classes.values():
+            chosen = np.flatnonzero(np.isin(which[group.members], alike))
+            longest = max(len(pairs[n][0]) for n in alike)
             found.append(
                 group._replace(
                     plan=replace(group.plan, batch_size=min(group.plan.batch_size, longest)),
@@ -111,8 +115,8 @@ def by_size(groups: Sequence[Group], pairs: Pairs, which: np.ndarray, data: Any)
                 )
             )
             place = np.full(len(pairs), -1)
-            place[numbers] = np.arange(len(numbers))
-            tables.append(folded([pairs[n] for n in numbers], place[which]))
+            place[alike] = np.arange(len(alike))
+            tables.append(folded([pairs[n] for n in alike], place[which]))
     return found, tables
 
 

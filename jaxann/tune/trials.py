@@ -7,7 +7,6 @@ weight and share a program; the shuffle, the steps and the means are those of th
 
 from __future__ import annotations
 
-import functools
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -21,13 +20,13 @@ from jaxann.core.typing import Device, Key
 from jaxann.train.fleet import Fleet
 from jaxann.train.memory import available, predict_memory, summary
 from jaxann.train.population import warn_diverged
-from jaxann.train.population_data import check_lanes, prepared
+from jaxann.train.population_data import check_lanes, prepared, some_devices
 from jaxann.train.progress import population_bar
 from jaxann.train.recipes import as_columns, group_members
 from jaxann.tune.table import Table
 from jaxann.tune.trial_data import by_size, data_of, has_plateau
 
-__all__ = ["Trials", "search_settings"]
+__all__ = ["Trials", "search_settings", "warn_interrupted"]
 
 _COMMON = {
     "prepare": None,
@@ -112,8 +111,8 @@ class Trials:
         self.keys = keys
         most = whole[0].shape[0] if pairs is None else max(len(rows) for rows, _ in pairs)
         settings |= {"epochs": epochs, "examples": [most] * members, "most_bad": 1 if on_nonfinite == "stop" else 10}
-        self._grouped = functools.partial(group_members, function, build, members=members, **settings)
-        groups = self._grouped(columns)
+        self._settings = {"function": function, "build": build, **settings}
+        groups = group_members(columns=columns, members=members, **self._settings)
         whole, held_out = prepared(function, groups, keys, whole, held_out)
         curves = curves or any(g.plan.stops_early or g.plan.restore_best or has_plateau(g) for g in groups)
         fold = None
@@ -122,9 +121,8 @@ class Trials:
         self.epochs = np.zeros(members, int)
         for group in groups:
             self.epochs[group.members] = group.epochs
-        devices = list(jax.local_devices() if devices is None else devices)
-        shared = (whole, None if held_out is whole else held_out, fold)
-        needs = [predict_memory(group, shared, devices, lanes) for group in groups]
+        devices = some_devices(function, devices)
+        needs = [predict_memory(group, (whole, held_out, fold), devices, lanes) for group in groups]
         needed, free = sum(need.total for need in needs), available(devices)
         if needed > free:
             hint = "Search fewer settings at a time, or smaller models."
@@ -144,6 +142,13 @@ class Trials:
         wanted = self.epochs[members] if until is None else np.minimum(until, self.epochs[members])
         self.fleet.train(members, wanted, self.bar.watch)
 
+    def reached(self, settings: np.ndarray, until: int) -> np.ndarray:
+        """Which of these settings have trained up to an epoch, or have stopped for good."""
+        members = self.members(settings)
+        there = self.fleet.epoch[members] >= np.minimum(until, self.epochs[members])
+        done = np.logical_or(there, ~self.fleet.going[members])
+        return done.reshape(-1, self.repeats).all(1)
+
     def figures(self) -> dict[str, np.ndarray]:
         """Validation loss and metrics now, by name, `(settings, repeats)`; NaN for members that diverged."""
         found = self.fleet.evaluate()
@@ -161,11 +166,18 @@ class Trials:
         For trials of one group with one member a setting.
         """
         self.hypers = as_columns(self.function, hypers, self.settings)
-        groups = self._grouped(self.hypers)
+        groups = group_members(columns=self.hypers, members=self.settings, **self._settings)
         (old,) = self.fleet.groups
-        if len(groups) != 1 or groups[0].plan != old.plan:
+        same = len(groups) == 1 and (groups[0].plan, groups[0].recipe) == (old.plan, old.recipe)
+        if not same or jax.tree.structure(groups[0].leaves) != jax.tree.structure(old.leaves):
             fail(self.function, "build", "a function whose structure stays when numbers change", " another structure")
         self.fleet.replace(source, [groups[0].leaves])
+
+    def structures(self, settings: Sequence[Mapping[str, Any]]) -> int:
+        """How many programs these settings would need."""
+        columns = {name: [setting[name] for setting in settings] for name in self.hypers}
+        few = {"columns": columns, "members": len(settings), "examples": self._settings["examples"][:1] * len(settings)}
+        return len(group_members(**{**self._settings, **few}))
 
     def release(self, settings: np.ndarray) -> None:
         """Let some settings train no further."""
@@ -180,16 +192,21 @@ class Trials:
             figures: by name, `(settings, repeats)`.
             rounds: int `(settings,)`, how far each came where scores are comparable only among equals.
         """
-        if self.fleet.interrupted:
-            least, most = int(self.fleet.epoch.min()), int(self.fleet.epoch.max())
-            message = f"{self.function}: interrupted when members had trained for {least} to {most} epochs"
-            warnings.warn(f"{message}; the scores are those of then.", UserWarning, stacklevel=3)
+        warn_interrupted(self.function, self.fleet)
         warn_diverged(self.function, ~self.fleet.going & np.isnan(figures["loss"]).reshape(-1))
         columns = {name: _column(values) for name, values in self.hypers.items()}
         epochs = self.fleet.epoch.reshape(self.settings, self.repeats)
         monitor = self.monitor.removeprefix("validation_")
         scores = dict(figures)
         return Table(hypers=columns, scores=scores, monitor=monitor, mode=self.mode, epochs=epochs, rounds=rounds)
+
+
+def warn_interrupted(function: str, fleet: Fleet) -> None:
+    """Say so when Ctrl-C ended a search."""
+    if fleet.interrupted:
+        least, most = int(fleet.epoch.min()), int(fleet.epoch.max())
+        message = f"{function}: interrupted when members had trained for {least} to {most} epochs"
+        warnings.warn(f"{message}; the scores are those of then.", UserWarning, stacklevel=4)
 
 
 def _column(values: list) -> Any:

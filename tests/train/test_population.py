@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import functools
+import os
+import signal
 import threading
 import warnings
 from typing import Any
@@ -12,7 +14,6 @@ import numpy as np
 import pytest
 
 import jaxann as ja
-from jaxann.train import fleet as fleets
 from jaxann.train.recipes import as_columns, group_members
 from tests.contract import assert_input_error
 from tests.train.problems import compiles, digits, equal_bits, loss
@@ -84,9 +85,10 @@ def test_shapes_and_figures():
     many = population()
     assert len(many) == 5 and many.params["dense0"]["weight"].shape == (5, 64, 16)
     assert many.history["validation_accuracy"].shape == (5, 6) and many.status.tolist() == [0] * 5
-    assert many.scores("loss").tolist() == [
-        many.history["loss"][i, e] for i, e in enumerate(many.best_epoch)
-    ]  # validation loss is what best_epoch goes by
+    np.testing.assert_array_equal(many.scores("loss"), many.history["loss"][:, -1])  # the weights are the last ones
+    best = population(patience=1, epochs=30)
+    expected = [best.history["validation_loss"][i, e] for i, e in enumerate(best.best_epoch)]
+    np.testing.assert_array_equal(best.scores("validation_loss"), expected)
     (x, _), _ = digits()
     out = many.predict(x[:13])
     assert out.shape == (5, 13, 10)
@@ -183,21 +185,23 @@ def test_members_with_data_of_their_own():
         same(many.member(member), single(many, member, train=sets[own], validation=held[own]))
 
 
-def test_ctrl_c_returns_what_there_is(monkeypatch: pytest.MonkeyPatch):
-    seen = []
-
-    def interrupt(self, *arguments):
-        seen.append(1)
-        if len(seen) == 3:
-            raise KeyboardInterrupt
-        return original(self, *arguments)
-
-    original = fleets.Crew.advance
-    monkeypatch.setattr(fleets.Crew, "advance", interrupt)
-    many = population(epochs=5000)
-    assert (many.status == ja.train.Status.INTERRUPTED).all()
-    assert (many.epochs_run >= 1).all() and (many.epochs_run < 5000).all()
-    assert np.isfinite(many.params["dense0"]["weight"]).all()
+def test_ctrl_c_returns_what_there_is_and_it_agrees_with_itself():
+    """The signal comes from a thread, at any moment of a chunk."""
+    population()  # compiled
+    before = signal.getsignal(signal.SIGINT)
+    for after in (0.3, 0.75, 1.1):
+        timer = threading.Timer(after, os.kill, (os.getpid(), signal.SIGINT))
+        timer.start()
+        many = population(epochs=10**6)
+        timer.join()
+        assert (many.status == ja.train.Status.INTERRUPTED).all()
+        for member in range(5):
+            one = many.member(member)
+            assert 1 <= one.epochs_run == len(one.history["loss"]) and 0 <= one.best_epoch < one.epochs_run
+            assert np.isfinite(one.history["loss"]).all()
+        assert np.isfinite(many.params["dense0"]["weight"]).all()
+        assert many.scores("loss").shape == (5,)
+    assert signal.getsignal(signal.SIGINT) is before
 
 
 def test_members_without_settings_differ_by_their_keys():
@@ -209,9 +213,41 @@ def test_members_without_settings_differ_by_their_keys():
     assert len({float(v) for v in many.scores("loss")}) == 5
 
 
+def test_a_model_of_tokens_predicts():
+    def made(hyper):
+        table = ja.layers.custom(
+            lambda key, spec: ({"t": jax.random.normal(key, (5, 3))}, {}),
+            lambda params, state, x, *, key=None, train=False: (params["t"][x].mean(1), state),
+        )
+        return table, loss, ja.optimizers.sgd(0.1)
+
+    tokens = np.arange(40, dtype=np.int32).reshape(10, 4) % 5
+    many = ja.train.fit_population(
+        made, {}, (tokens, np.arange(10) % 3), keys=jax.random.split(jax.random.key(0), 2), epochs=2, batch_size=5
+    )
+    assert many.predict(tokens).shape == (2, 10, 3)
+
+
+def test_skipped_steps_are_told():
+    def made(hyper):
+        return ja.models.mlp((10,)), loss, ja.optimizers.sgd(ja.schedules.constant(hyper["rate"]))
+
+    with pytest.warns(ja.DivergedWarning, match="1 of 2 members skipped"):
+        x, y = digits()[0]
+        x = x.copy()
+        x[7] = 1e17  # finite, but not its loss after a step
+        many = ja.train.fit_population(
+            made, {"rate": [0.0, 1e25]}, (x, y), keys=jax.random.split(jax.random.key(0), 2), epochs=1,
+            batch_size=200, on_nonfinite="skip",
+        )  # fmt: skip
+    assert many.diverged_step[0] == -1 and many.diverged_step[1] >= 0
+
+
 @pytest.mark.parametrize(
     ("argument", "change"),
     [
+        ("devices", {"devices": []}),
+        ("memory", {"memory": "much"}),
         ("keys", {"keys": jax.random.key(0)}),
         ("keys", {"keys": 3}),
         ("keys", {"keys": jax.random.split(jax.random.key(0), (2, 2))}),

@@ -116,6 +116,16 @@ def test_plateau_schedules_see_the_validation_loss():
     assert table.scores["loss"][1, 0] == pytest.approx(one.history["validation_loss"][-1], rel=1e-4)
 
 
+def test_nested_without_settings():
+    def made(hyper):
+        return build({"learning_rate": 1e-2})
+
+    found = ja.tune.nested_cross_validate(
+        made, {}, digits(), key=KEY, epochs=1, outer=np.int64(2), inner=2, batch_size=32
+    )
+    assert found.chosen == [{}, {}] and np.isfinite(found.scores["loss"]).all()
+
+
 def test_nested_scores_are_of_rows_that_chose_nothing():
     x, y = digits()
     outer = ja.tune.k_fold(203, 3)
@@ -144,6 +154,7 @@ def test_nested_scores_are_of_rows_that_chose_nothing():
         ("key", {"key": 0}),
         ("epochs", {"epochs": 0}),
         ("folds", {"folds": 1}),
+        ("folds", {"data": (digits()[0], np.arange(203) // 2)}),
         ("seeds", {"seeds": 0}),
         ("monitor", {"monitor": "validation_auc"}),
         ("monitor", {"monitor": "accuracy"}),

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import threading
+
 import jax
 import numpy as np
 import pytest
@@ -57,6 +61,19 @@ def test_hyperband_runs_every_bracket():
     assert np.bincount(np.asarray(table.hypers["bracket"])).tolist() == sizes
     assert [int((table.epochs[:, 0] == e).sum()) for e in (1, 3, 9)] == [6, 2 + 3, 1 + 2 + 3]
     assert table.epochs[table.best_index, 0] == 9
+
+
+def test_ctrl_c_ranks_what_was_compared():
+    """Interrupted in the second round or later: nothing untrained stands in front."""
+    space = {"learning_rate": ja.tune.log_uniform(1e-5, 1e-1)}
+    setting = {"key": KEY, "epochs": 6561, "validation": digits(100), **SETTING}
+    timer = threading.Timer(6.0, os.kill, (os.getpid(), signal.SIGINT))
+    timer.start()
+    with pytest.warns(UserWarning, match="interrupted"):
+        table = ja.tune.hyperband(build, space, digits(), factor=9, **setting)
+    timer.join()
+    assert table.epochs[table.best_index, 0] > 0
+    assert not np.isfinite(table.mean["loss"][table.epochs[:, 0] == 0]).any()
 
 
 @pytest.mark.parametrize(

@@ -83,5 +83,6 @@ def test_settings_that_change_shapes_are_refused():
     def made(hyper):
         return ja.models.mlp((hyper["width"], 10)), ja.losses.softmax_cross_entropy, ja.optimizers.sgd(0.1)
 
-    with pytest.raises(ja.InputError, match="share one structure"):
-        evolve(build=made, space={"width": [4, 5]})
+    for seed in range(3):  # also where all members happen to begin alike
+        with pytest.raises(ja.InputError, match="share one structure"):
+            evolve(build=made, space={"width": [4, 5]}, members=2, key=jax.random.key(seed))
