@@ -6,6 +6,7 @@ import contextlib
 import signal
 import threading
 from collections.abc import Callable, Iterator
+from typing import Any
 
 __all__ = ["held_interrupts"]
 
@@ -17,18 +18,27 @@ def held_interrupts() -> Iterator[Callable[[], bool]]:
     Only in the main thread, and only in the place of Python's own handler: one that the caller has set stays.
     """
     main = threading.current_thread() is threading.main_thread()
-    if not main or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+    current = signal.getsignal(signal.SIGINT)
+    if isinstance(current, _Held):  # within another one: its flag
+        yield lambda: current.raised
+        return
+    if not main or current is not signal.default_int_handler:
         yield lambda: False
         return
-    seen: list[int] = []
-
-    def hold(number, frame):
-        if seen:
-            raise KeyboardInterrupt
-        seen.append(number)
-
-    signal.signal(signal.SIGINT, hold)
+    held = _Held()
+    signal.signal(signal.SIGINT, held)
     try:
-        yield lambda: bool(seen)
+        yield lambda: held.raised
     finally:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+class _Held:
+    """A handler that raises its flag the first time."""
+
+    raised = False
+
+    def __call__(self, number: int, frame: Any) -> None:
+        if self.raised:
+            raise KeyboardInterrupt
+        self.raised = True

@@ -114,7 +114,7 @@ def bayes(
 def _tried(build, columns, data, validation, folds, key, epochs, common) -> Table | None:
     """One generation's table; None if it was interrupted."""
     part = Trials("bayes", build, columns, data, validation=validation, folds=folds, key=key, epochs=epochs, **common)
-    with part.bar:
+    with part.watched():
         part.train(np.arange(part.settings))
         return None if part.fleet.interrupted else part.table(part.figures())
 

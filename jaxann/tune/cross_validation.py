@@ -98,8 +98,7 @@ def cross_validate(
         evaluation_batch_size=evaluation_batch_size,
         compute_dtype=compute_dtype,
     )
-    with trials.bar:
-        trials.bar.say(trials.say)
+    with trials.watched():
         trials.train(np.arange(trials.settings))
         figures = trials.figures()
     return trials.table(figures)

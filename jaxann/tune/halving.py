@@ -87,8 +87,7 @@ def halving(
             left, rounds = math.ceil(left / factor), rounds + 1
         least = max(1, epochs // factor**rounds)
     steps = rungs(epochs, factor=factor, least=least)
-    with trials.bar:
-        trials.bar.say(trials.say)
+    with trials.watched():
         figures, reached = run_rungs(trials, np.arange(trials.settings), steps, factor)
     return trials.table(figures, reached)
 

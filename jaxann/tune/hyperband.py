@@ -92,8 +92,7 @@ def hyperband(
     )
     figures: dict[str, np.ndarray] = {}
     rounds = np.zeros(trials.settings, int)
-    with trials.bar:
-        trials.bar.say(trials.say)
+    with trials.watched():
         ends = np.cumsum(sizes)
         for (size, least), end in zip(plan, ends, strict=True):
             steps = [least]

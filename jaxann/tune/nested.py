@@ -70,8 +70,7 @@ def nested_cross_validate(
         inside += [(rows[train], rows[held]) for train, held in pairs]
     trials = Trials("nested_cross_validate", build, hypers, data, validation=None, folds=inside, key=key,
                     epochs=epochs, **common)  # fmt: skip
-    with trials.bar:
-        trials.bar.say(trials.say)
+    with trials.watched():
         trials.train(np.arange(trials.settings))
         figures = trials.figures()
     if trials.fleet.interrupted:
@@ -92,7 +91,7 @@ def nested_cross_validate(
     own = np.arange(final.repeats) % len(outside)  # each outer fold trains its own setting only
     row = np.arange(len(outside)) if columns else np.zeros(len(outside), int)
     diagonal = np.concatenate([row[o] * final.repeats + np.flatnonzero(own == o) for o in range(len(outside))])
-    with final.bar:
+    with final.watched():
         final.fleet.train(diagonal, final.epochs[diagonal], final.bar.watch)
         found = final.figures()
     if final.fleet.interrupted:

@@ -94,8 +94,7 @@ def population_based(
     now = [setting_of(columns, i) for i in range(members)]
     told, parents, scores = [], [], []
     parent = np.arange(members)
-    with trials.bar:
-        trials.bar.say(trials.say)
+    with trials.watched():
         for until in [*range(interval, epochs, interval), epochs]:
             trials.train(np.arange(members), until)
             score = trials.score(trials.figures())

@@ -7,8 +7,9 @@ weight and share a program; the shuffle, the steps and the means are those of th
 
 from __future__ import annotations
 
+import contextlib
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -18,6 +19,7 @@ from jaxann.core.checks import check_choice, check_integer, check_key, fail
 from jaxann.core.keys import pick_keys, split_name
 from jaxann.core.typing import Device, Key
 from jaxann.train.fleet import Fleet
+from jaxann.train.interrupts import held_interrupts
 from jaxann.train.memory import available, predict_memory, summary
 from jaxann.train.population import warn_diverged
 from jaxann.train.population_data import check_lanes, prepared, some_devices
@@ -132,6 +134,13 @@ class Trials:
         self.say = summary(members, groups, needs, len(groups), devices)
         self.fleet = Fleet(groups, keys, whole, held_out, fold=fold, curves=curves, devices=devices, lanes=lanes)
 
+    @contextlib.contextmanager
+    def watched(self) -> Iterator[None]:
+        """Show the bar, and let Ctrl-C wait for a moment at which the search can be told as it stands."""
+        with held_interrupts(), self.bar:
+            self.bar.say(self.say)
+            yield
+
     def members(self, settings: np.ndarray) -> np.ndarray:
         """The members of some settings."""
         return (np.asarray(settings)[:, None] * self.repeats + np.arange(self.repeats)).reshape(-1)
@@ -147,7 +156,7 @@ class Trials:
         members = self.members(settings)
         there = self.fleet.epoch[members] >= np.minimum(until, self.epochs[members])
         done = np.logical_or(there, ~self.fleet.going[members])
-        return done.reshape(-1, self.repeats).all(1)
+        return np.all(np.reshape(done, (-1, self.repeats)), axis=1)
 
     def figures(self) -> dict[str, np.ndarray]:
         """Validation loss and metrics now, by name, `(settings, repeats)`; NaN for members that diverged."""

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import functools
+import os
+import signal
+import threading
 from typing import Any
 
 import jax
 import numpy as np
+import pytest
 from sklearn.datasets import load_digits
 
 import jaxann as ja
+from jaxann.train.crew import Crew
 
-__all__ = ["compiles", "digits", "equal_bits", "loss", "small_fit"]
+__all__ = ["compiles", "digits", "equal_bits", "loss", "press_ctrl_c", "small_fit"]
 
 loss = ja.losses.softmax_cross_entropy
 
@@ -24,6 +29,19 @@ jax.monitoring.register_event_duration_secs_listener(
 def compiles() -> int:
     """Programs this process has compiled so far."""
     return len(_COMPILED)
+
+
+def press_ctrl_c(monkeypatch: pytest.MonkeyPatch, call: int) -> None:
+    """Ctrl-C a twentieth of a second after a population's `call`-th chunk has begun, as a real signal."""
+    original, calls = Crew.advance, []
+
+    def advance(self, *arguments):
+        calls.append(1)
+        if len(calls) == call:
+            threading.Timer(0.05, os.kill, (os.getpid(), signal.SIGINT)).start()
+        return original(self, *arguments)
+
+    monkeypatch.setattr(Crew, "advance", advance)
 
 
 @functools.cache

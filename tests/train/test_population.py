@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import os
 import signal
 import threading
 import warnings
@@ -16,7 +15,7 @@ import pytest
 import jaxann as ja
 from jaxann.train.recipes import as_columns, group_members
 from tests.contract import assert_input_error
-from tests.train.problems import compiles, digits, equal_bits, loss
+from tests.train.problems import compiles, digits, equal_bits, loss, press_ctrl_c
 
 RATES = [1e-3, 3e-3, 1e-2, 3e-2, 1e-4]
 DECAYS = [0.0, 1e-4, 1e-2, 1e-1, 1.0]
@@ -185,15 +184,13 @@ def test_members_with_data_of_their_own():
         same(many.member(member), single(many, member, train=sets[own], validation=held[own]))
 
 
-def test_ctrl_c_returns_what_there_is_and_it_agrees_with_itself():
-    """The signal comes from a thread, at any moment of a chunk."""
+def test_ctrl_c_returns_what_there_is_and_it_agrees_with_itself(monkeypatch: pytest.MonkeyPatch):
     population()  # compiled
     before = signal.getsignal(signal.SIGINT)
-    for after in (0.3, 0.75, 1.1):
-        timer = threading.Timer(after, os.kill, (os.getpid(), signal.SIGINT))
-        timer.start()
-        many = population(epochs=10**6)
-        timer.join()
+    for call in (1, 3, 5):
+        with monkeypatch.context() as patch:
+            press_ctrl_c(patch, call)
+            many = population(epochs=10**6)
         assert (many.status == ja.train.Status.INTERRUPTED).all()
         for member in range(5):
             one = many.member(member)

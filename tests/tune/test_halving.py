@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import threading
-
 import jax
 import numpy as np
 import pytest
 
 import jaxann as ja
 from tests.contract import assert_input_error
+from tests.train.problems import press_ctrl_c
 from tests.tune.problems import SETTING, build, digits
 
 KEY = jax.random.key(3)
@@ -63,15 +60,14 @@ def test_hyperband_runs_every_bracket():
     assert table.epochs[table.best_index, 0] == 9
 
 
-def test_ctrl_c_ranks_what_was_compared():
-    """Interrupted in the second round or later: nothing untrained stands in front."""
+@pytest.mark.parametrize("call", [2, 4])
+def test_ctrl_c_ranks_what_was_compared(monkeypatch, call):
+    """Interrupted in the first bracket: nothing untrained stands in front."""
+    press_ctrl_c(monkeypatch, call)
     space = {"learning_rate": ja.tune.log_uniform(1e-5, 1e-1)}
     setting = {"key": KEY, "epochs": 6561, "validation": digits(100), **SETTING}
-    timer = threading.Timer(6.0, os.kill, (os.getpid(), signal.SIGINT))
-    timer.start()
     with pytest.warns(UserWarning, match="interrupted"):
-        table = ja.tune.hyperband(build, space, digits(), factor=9, **setting)
-    timer.join()
+        table = ja.tune.hyperband(build, space, digits(), factor=81, **setting)
     assert table.epochs[table.best_index, 0] > 0
     assert not np.isfinite(table.mean["loss"][table.epochs[:, 0] == 0]).any()
 
