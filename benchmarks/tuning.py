@@ -29,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--part", nargs="+", choices=("halving", "bayes"), default=["halving", "bayes"], help="which parts")
     add("--seeds", type=int, default=5, help="pairs of searches in `bayes`, rounds in `halving` (default 5)")
     add("--trials", type=int, default=32, help="trials of a search in `bayes` (default 32)")
-    add("--epochs", type=int, default=27, help="epochs of a run that trains to the end (default 27)")
+    add("--epochs", type=int, default=81, help="epochs of a run that trains to the end, in `halving` (default 81)")
     add("--write", action="store_true", help="write tuning.json into the results")
     add("--out", type=Path, default=RESULTS, help="folder for --write")
 
@@ -74,7 +74,7 @@ def measure_halving(arguments: argparse.Namespace, tell: Any) -> dict:
         for name in ("grid", "halving") if seed % 2 else ("halving", "grid"):
             begun = time.perf_counter()
             # the grid is halving that drops nobody: one comparison, after the last epoch
-            least = {"least": arguments.epochs} if name == "grid" else {}
+            least = {"least": arguments.epochs if name == "grid" else max(1, arguments.epochs // 9)}
             table = ja.tune.halving(build, settings, train, **least, **common)
             turn[name] = {
                 "seconds": time.perf_counter() - begun,

@@ -105,6 +105,7 @@ class Crew:
         self._store = _Store(carry, leaves, key, which)
         self.epoch = np.zeros(size, int)
         self.going = np.ones(size, bool)
+        self.chunk = 1  # epochs that the next chunk should have
 
     def advance(self, members: np.ndarray, until: np.ndarray) -> Moved:
         """Run these members up to the epochs of `until` (one for each), at most LONGEST_CHUNK of them.
@@ -134,14 +135,17 @@ class Crew:
         ran = int((self.epoch - before).max(initial=0))
         return Moved(rows[self._place, :ran], self.epoch, self.going)
 
-    def evaluate(self) -> np.ndarray:
-        """`(members, 1 + metrics)`: validation loss and metrics of each member's weights (the best, where kept).
+    def evaluate(self, members: np.ndarray) -> np.ndarray:
+        """`(members, 1 + metrics)`: validation loss and metrics of these members' weights (the best, where kept).
 
-        NaN for a member that diverged.
+        NaN for the other members, and for one that diverged.
         """
-        store, lanes = self._store, self._lanes or self._slots
-        found = _evaluate(self.plan, self._recipe, self._mesh, lanes, store, self._held_out, self._views)
-        return np.asarray(found)[self._place]
+        lanes = self._lanes or self._slots
+        tables = jax.device_put(self._tables(members), self._split)
+        found = _evaluate(self.plan, self._recipe, self._mesh, lanes, self._store, *tables, self._held_out, self._views)
+        figures = np.full((self.size, found.shape[1]), np.nan)
+        figures[members] = np.asarray(found)[self._place[members]]
+        return figures
 
     def results(self) -> dict[str, Any]:
         """Parameters, state and how each member ended, as numpy arrays in the order of the members.
@@ -349,6 +353,8 @@ def _evaluate(
     mesh: Mesh,
     lanes: int,
     store: _Store,
+    slots: Array,
+    counts: Array,
     validation: Data,
     views: Any,
 ) -> Array:
@@ -363,7 +369,15 @@ def _evaluate(
         found = jnp.stack([jnp.asarray(v, default_float()) for v in figures])
         return jnp.where(trained.guard.alive, found, jnp.nan)
 
-    def on_device(store, held_out, views):
-        return lax.map(lambda one: member(one, held_out, views), store, batch_size=None if lanes == 1 else lanes)
+    def on_device(store, slots, counts, held_out, views):
+        if lanes > 1:
+            return lax.map(lambda one: member(one, held_out, views), store, batch_size=lanes)
 
-    return _sharded(mesh, on_device, 2, 1)(store, validation, views)
+        def one(turn, table):
+            place = slots[turn]
+            return table.at[place].set(member(jax.tree.map(lambda a: a[place], store), held_out, views))
+
+        table = jnp.full((slots.shape[0], 1 + len(plan.metrics)), jnp.nan, default_float())
+        return lax.fori_loop(0, counts[0], one, table)
+
+    return _sharded(mesh, on_device, 2, 3)(store, slots, counts, validation, views)

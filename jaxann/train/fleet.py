@@ -117,7 +117,7 @@ class Fleet:
         self._exchange()
 
     def _train_crew(self, crew: Crew, numbers: np.ndarray, wanted: np.ndarray, watch: Watch | None) -> None:
-        chunk = 1
+        chunk = crew.chunk
         with held_interrupts() as interrupted:
             while not interrupted():
                 left = np.flatnonzero(crew.going & (crew.epoch < wanted))
@@ -131,7 +131,7 @@ class Fleet:
                 if watch is not None:
                     watch(self)
                 grown = chunk * CHUNK_SECONDS / max(seconds, 1e-6)  # the first chunk's time is mostly compilation
-                chunk = int(np.clip(grown, 1, LONGEST_CHUNK if chunk > 1 else 8))
+                chunk = crew.chunk = int(np.clip(grown, 1, LONGEST_CHUNK if chunk > 1 else 8))
         self.interrupted = bool((crew.going & (crew.epoch < wanted)).any())
 
     def _record(self, numbers: np.ndarray, before: np.ndarray, after: np.ndarray, rows: np.ndarray) -> None:
@@ -168,14 +168,16 @@ class Fleet:
         """One column of the history, `(members, epochs)`."""
         return self.history[:, : int(self.epoch.max(initial=0)), self.columns.index(name)]
 
-    def evaluate(self) -> np.ndarray:
+    def evaluate(self, members: np.ndarray | None = None) -> np.ndarray:
         """`(members, 1 + metrics)`: validation loss and metrics of each member's weights (the best, where kept).
 
-        NaN for a member that diverged.
+        NaN for members not asked for (all are, by default), and for one that diverged.
         """
         figures = None
-        for group, crew in zip(self.groups, self._crews, strict=True):
-            found = gathered(crew.evaluate(), len(group.members))
+        for group, mine, crew in zip(self.groups, self._shares, self._crews, strict=True):
+            numbers = group.members[mine]
+            asked = np.arange(len(numbers)) if members is None else np.flatnonzero(np.isin(numbers, members))
+            found = gathered(crew.evaluate(asked), len(group.members))
             figures = np.full((len(self.epoch), found.shape[1]), np.nan) if figures is None else figures
             figures[group.members] = found
         assert figures is not None

@@ -16,6 +16,7 @@ from jaxann.core.typing import Key
 from jaxann.tune.dimensions import Choice, Dimension, Integer, LogUniform, same
 from jaxann.tune.space import Space, read_space
 from jaxann.tune.table import Table
+from jaxann.tune.trial_data import check_split
 from jaxann.tune.trials import Trials, search_settings
 
 __all__ = ["bayes"]
@@ -63,6 +64,7 @@ def bayes(
     check_key("bayes", key)
     check_integer("bayes", "trials", trials)
     check_integer("bayes", "generation", generation)
+    check_split("bayes", validation, folds)
     common = search_settings("bayes", settings)
     if sampler is None:
         seed = int(jax.random.bits(fold_name(key, "sampler"), (), np.uint32))

@@ -69,6 +69,7 @@ def halving(
     Raises:
         InputError: an argument is wrong, or shapes, labels or values of the data are.
     """
+    rungs(epochs, factor=factor, least=1 if least is None else least)  # its checks, before anything is compiled
     trials = Trials(
         "halving",
         build,
@@ -80,7 +81,6 @@ def halving(
         epochs=epochs,
         **search_settings("halving", settings),
     )
-    check_integer("halving", "factor", factor, 2)
     if least is None:  # as many rounds as it takes to leave one
         left, rounds = trials.settings, 0
         while left > 1:
@@ -106,7 +106,7 @@ def run_rungs(
     alive = np.asarray(settings)
     for number, until in enumerate(steps):
         trials.train(alive, until)
-        now = trials.figures()
+        now = trials.figures(alive)
         last = last or {name: np.full_like(values, np.nan) for name, values in now.items()}
         there = alive[trials.reached(alive, until)]  # after Ctrl-C perhaps not all
         for name, values in now.items():

@@ -20,7 +20,7 @@ from jaxann.train.population_data import folded
 from jaxann.train.recipes import Group, ingredients_of
 from jaxann.tune.folds import check_folds, k_fold, stratified_k_fold
 
-__all__ = ["by_size", "data_of", "fold_rows", "has_plateau"]
+__all__ = ["by_size", "check_split", "data_of", "fold_rows", "has_plateau"]
 
 Pairs = Sequence[tuple[np.ndarray, np.ndarray]]
 
@@ -34,10 +34,11 @@ def fold_rows(function: str, folds: Any, targets: Any, key: Key) -> Pairs:
     if isinstance(folds, numbers.Integral):
         check_integer(function, "folds", folds, 2)
         classes = targets.ndim == 1 and np.dtype(targets.dtype).kind in "iub"
-        drawn, folds = fold_name(key, "folds"), int(folds)
+        folds = int(folds)
         if classes and (rarest := int(np.unique(np.asarray(targets), return_counts=True)[1].min())) < folds:
             hint = f"If y is no class: folds=ja.tune.k_fold(len(y), {folds}, key=key)."
             fail(function, "folds", f"at most the rows of the rarest class ({rarest})", folds, hint=hint)
+        drawn = fold_name(key, "folds")
         return stratified_k_fold(np.asarray(targets), folds, key=drawn) if classes else k_fold(rows, folds, key=drawn)
     return check_folds(function, folds, rows)
 
@@ -48,13 +49,21 @@ def has_plateau(group: Group) -> bool:
     return bool(plateaus(first.optimizer))
 
 
+def check_split(function: str, validation: Any, folds: Any) -> None:
+    """Either a validation set or folds.
+
+    Raises:
+        InputError: both or neither.
+    """
+    if (validation is None) == (folds is None):
+        fail(function, "validation or folds", "given, one of the two", " neither" if folds is None else " both")
+
+
 def data_of(
     function: str, data: Any, validation: Any, folds: Any, prepare: Callable | None, key: Key
 ) -> tuple[Pairs | None, Any, Any]:
     """`(folds or None, training data, validation data)`; with folds both are the whole data, cut by rows."""
-    if (validation is None) == (folds is None):
-        got = " neither" if folds is None else " both"
-        fail(function, "validation or folds", "given, one of the two", got)
+    check_split(function, validation, folds)
     whole = as_data(function, "data", data)
     if folds is None:
         held_out = as_data(function, "validation", validation)

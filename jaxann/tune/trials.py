@@ -99,12 +99,12 @@ class Trials:
         self.monitor, self.mode = settings["monitor"], settings["mode"]
         self.metrics = tuple(settings["metrics"] or {})
         check_choice(function, "monitor", self.monitor, [f"validation_{name}" for name in ("loss", *self.metrics)])
-        pairs, whole, held_out = data_of(function, data, validation, folds, prepare, key)
-        self.pairs = pairs
         self.hypers = as_columns(function, hypers, None)
         self.settings = len(next(iter(self.hypers.values()))) if self.hypers else 1
         if self.settings == 0:
             fail(function, "hypers", "at least one setting", " none")
+        pairs, whole, held_out = data_of(function, data, validation, folds, prepare, key)
+        self.pairs = pairs
         self.repeats = seeds * (1 if pairs is None else len(pairs))
         members = self.settings * self.repeats
         columns = {name: [v for v in column for _ in range(self.repeats)] for name, column in self.hypers.items()}
@@ -158,9 +158,12 @@ class Trials:
         done = np.logical_or(there, ~self.fleet.going[members])
         return np.all(np.reshape(done, (-1, self.repeats)), axis=1)
 
-    def figures(self) -> dict[str, np.ndarray]:
-        """Validation loss and metrics now, by name, `(settings, repeats)`; NaN for members that diverged."""
-        found = self.fleet.evaluate()
+    def figures(self, settings: np.ndarray | None = None) -> dict[str, np.ndarray]:
+        """Validation loss and metrics of some or all settings now, by name, `(settings, repeats)`.
+
+        NaN for the others, and for members that diverged.
+        """
+        found = self.fleet.evaluate(None if settings is None else self.members(settings))
         shape = (self.settings, self.repeats)
         return {name: found[:, i].reshape(shape) for i, name in enumerate(("loss", *self.metrics))}
 

@@ -18,6 +18,7 @@ from tests.contract import assert_input_error
 from tests.train.problems import compiles, digits, equal_bits, loss, press_ctrl_c
 
 RATES = [1e-3, 3e-3, 1e-2, 3e-2, 1e-4]
+KEYS = jax.random.split(jax.random.key(7), 5)
 DECAYS = [0.0, 1e-4, 1e-2, 1e-1, 1.0]
 
 
@@ -30,7 +31,7 @@ def population(made=build, hypers=None, **changes: Any) -> ja.train.Population:
     train, validation = digits()
     setting: dict[str, Any] = {
         "validation": validation,
-        "keys": jax.random.split(jax.random.key(7), 5),
+        "keys": KEYS,
         "epochs": 6,
         "batch_size": 64,
         "metrics": {"accuracy": ja.metrics.accuracy},

@@ -16,6 +16,7 @@ from tests.tune.problems import SETTING, build, digits
 
 RATES = {"learning_rate": [1e-3, 1e-2, 3e-2]}
 KEY = jax.random.key(3)
+PAIRS = ja.tune.k_fold(203, 5)
 
 
 def validate(**changes: Any) -> ja.tune.Table:
@@ -154,7 +155,7 @@ def test_nested_scores_are_of_rows_that_chose_nothing():
         ("key", {"key": 0}),
         ("epochs", {"epochs": 0}),
         ("folds", {"folds": 1}),
-        ("folds", {"data": (digits()[0], np.arange(203) // 2)}),
+        ("folds", {"data": (digits()[0], np.arange(203) // 2), "folds": 5}),
         ("seeds", {"seeds": 0}),
         ("monitor", {"monitor": "validation_auc"}),
         ("monitor", {"monitor": "accuracy"}),
@@ -165,4 +166,4 @@ def test_nested_scores_are_of_rows_that_chose_nothing():
     ],
 )
 def test_refusals(argument: str, change: dict[str, Any]):
-    assert_input_error(lambda: validate(**change), argument)
+    assert_input_error(lambda: validate(**({"folds": PAIRS} | change)), argument)
