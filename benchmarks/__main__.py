@@ -1,4 +1,4 @@
-"""Command line: `python -m benchmarks mlp`, `population`, `memory`, `overhead`, `table`; see `--help`."""
+"""Command line: `python -m benchmarks mlp`, `population`, `tuning`, `memory`, `overhead`, `table`; see `--help`."""
 
 from __future__ import annotations
 
