@@ -14,8 +14,8 @@ from jaxann.core import Layer
 from jaxann.core.trees import flatten_named
 from jaxann.layers import as_layer, custom, dense, dropout, elementwise, flatten, residual, sequential
 from jaxann.models import mlp
-from tests.catalogue import own_apply, own_init
 from tests.contract import assert_input_error
+from tests.rows.layers import own_apply, own_init
 
 
 @pytest.mark.usefixtures("x64")

@@ -1,0 +1,82 @@
+"""Layers and models."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from jaxann import layers, models
+from jaxann.core.factories import Product
+from tests.rows.kinds import LayerRow
+
+__all__ = ["HELPERS", "LAYERS"]
+
+HELPERS = {
+    "layers.as_layer": "takes in a foreign layer",
+}
+
+
+def own_init(key: jax.Array, spec: Any) -> tuple[Any, Any]:
+    """A layer of the tests' own: one slope."""
+    return {"slope": jnp.ones((spec.shape[-1],), spec.dtype)}, {}
+
+
+def own_apply(params: Any, state: Any, x: jax.Array, *, key: Any = None, train: bool = False) -> tuple[jax.Array, Any]:
+    """The slope times x."""
+    return x * jnp.broadcast_to(params["slope"], x.shape), state
+
+
+def _stack() -> Product:
+    table = {"second": layers.dense(3), "norm": layers.batch_norm(), "drop": layers.dropout(0.5)}
+    return layers.sequential(table | {"first": layers.dense(2)})
+
+
+LAYERS = [
+    LayerRow("layers.dense", lambda: layers.dense(3), "torch", ({"units": 0}, {"units": 2.5}, {"units": True})),
+    LayerRow("layers.flatten", layers.flatten, shape=(4, 2, 3), takes_integers=True),
+    LayerRow("layers.dropout", lambda: layers.dropout(0.5), "torch", ({"rate": 1.0}, {"rate": -0.1}), random=True),
+    LayerRow("layers.batch_norm", layers.batch_norm, "torch", ({"decay": 1.5}, {"eps": -1e-3})),
+    LayerRow("layers.sequential", _stack, bad=({"layers": [layers.dense(3)]},), random=True),
+    LayerRow(
+        "layers.residual",
+        lambda: layers.residual(layers.dense(3), layers.dense(3, use_bias=False)),
+        bad=({"body": 3}, {"skip": "dense"}),
+    ),
+    LayerRow("layers.elementwise", lambda: layers.elementwise("tanh"), bad=({"activation": "rleu"},)),
+    LayerRow(
+        "layers.spread",
+        lambda: layers.spread(3),
+        bad=({"members": 0}, {"members": 2.5}, {"members": True}),
+        takes_integers=True,
+    ),
+    LayerRow(
+        "layers.batch_ensemble_dense",
+        lambda: layers.batch_ensemble_dense(4, 3, input_scale="random_signs", output_scale="normal"),
+        "torch",
+        ({"units": 0}, {"members": 0}, {"input_scale": "one"}, {"output_scale": "signs"}),
+        shape=(4, 3, 5),
+    ),
+    LayerRow(
+        "layers.packed_dense",
+        lambda: layers.packed_dense(4, 3),
+        "torch",
+        ({"units": 0}, {"members": -1}),
+        shape=(4, 3, 5),
+    ),
+    LayerRow("layers.custom", lambda: layers.custom(own_init, own_apply), saved=False, takes_integers=True),
+    LayerRow(
+        "models.mlp",
+        lambda: models.mlp((6, 3), activation="tanh", dropout=0.3, batch_norm=True),
+        bad=({"widths": ()}, {"widths": (3, 0)}, {"activation": "than"}, {"dropout": 1.0}),
+        random=True,
+    ),
+    LayerRow(
+        "models.tabm",
+        lambda: models.tabm((6, 4, 3), members=4, activation="tanh", dropout=0.3),
+        "torch",
+        ({"widths": (3,)}, {"widths": (3, 0)}, {"members": 0}, {"activation": "than"}, {"input_scale": "uniform"}),
+        random=True,
+    ),
+]
