@@ -1,7 +1,7 @@
 """The kinds of product: what their factories return and how they are called.
 
 Layer        init(key, spec) -> (params, state);  apply(params, state, x, *, key, train, mask) -> (y, state)
-Optimizer    init(params) -> state;               update(grads, state, params) -> (updates, state)
+Optimizer    init(params) -> state;               update(grads, state, params, ...) -> (updates, state)
 Schedule     schedule(step) -> value
 Initializer  initializer(key, shape, dtype) -> array
 Metric       init() -> sums;  update(sums, predictions, targets, weights) -> sums;  compute(sums) -> value
@@ -19,15 +19,18 @@ from jaxann.core.checks import check_key
 from jaxann.core.factories import Product, product_class
 from jaxann.core.typing import Array, Key, Params, Spec, State, Updates
 
-__all__ = ["Initializer", "Layer", "Metric", "Optimizer", "Schedule"]
+__all__ = ["Initializer", "Layer", "Metric", "Optimizer", "Schedule", "accepts"]
 
 
-def _accepts(function: Callable, name: str) -> bool:
+def accepts(function: Callable, name: str) -> bool:
+    """Whether a function takes an argument of this name."""
     code = getattr(function, "__code__", None)
     if code is not None:
-        return name in code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
+        named = name in code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
+        return named or bool(code.co_flags & inspect.CO_VARKEYWORDS)
     try:  # a partial or compiled function, or an object that can be called
-        return name in inspect.signature(function).parameters
+        parameters = inspect.signature(function).parameters
+        return name in parameters or any(p.kind is p.VAR_KEYWORD for p in parameters.values())
     except (TypeError, ValueError):
         return False
 
@@ -77,7 +80,7 @@ class Layer(Product):
             `(y, state)`; the state keeps its structure, shapes and dtypes.
         """
         apply = self.functions[1]
-        if _accepts(apply, "mask"):
+        if accepts(apply, "mask"):
             return apply(params, state, x, key=key, train=train, mask=mask)
         return apply(params, state, x, key=key, train=train)
 
@@ -85,6 +88,9 @@ class Layer(Product):
 @product_class
 class Optimizer(Product):
     """An optimizer or a transformation of gradients. Its factory returns the pair `(init, update)`.
+
+    One that keeps better weights than those it steps with (an average of them) returns a third function,
+    `evaluation_params(state, params) -> params`.
 
     It unpacks like optax's pair (`init, update = optimizer`), so it works inside `optax.chain` and
     `flax.nnx.Optimizer`.
@@ -96,15 +102,41 @@ class Optimizer(Product):
         """The optimizer's memory for these parameters: a NamedTuple of arrays."""
         return self.functions[0](params)
 
-    def update(self, grads: Updates, state: Any, params: Params | None = None) -> tuple[Updates, Any]:
+    def update(
+        self,
+        grads: Updates,
+        state: Any,
+        params: Params | None = None,
+        *,
+        value: Array | None = None,
+        value_fn: Callable[[Params], Array] | None = None,
+        key: Key | None = None,
+    ) -> tuple[Updates, Any]:
         """Updates to be *added* to the parameters, and the new memory.
+
+        The trainer always gives the last three; most rules read none of them.
 
         Args:
             grads: gradients with the structure of `params`.
             state: from `init` or the previous `update`.
             params: the parameters the gradients were taken at.
+            value: the objective at `params`.
+            value_fn: the objective as a function of the parameters, on the same batch with the same noise: for rules
+                that search a line, look at a second gradient or at the curvature.
+            key: randomness for this step.
         """
-        return self.functions[1](grads, state, params)
+        update = self.functions[1]
+        given = {"value": value, "value_fn": value_fn, "key": key}
+        return update(grads, state, params, **{n: v for n, v in given.items() if accepts(update, n)})
+
+    @property
+    def averages(self) -> bool:
+        """Whether the weights to be evaluated are others than those it steps with."""
+        return len(self.functions) > 2
+
+    def evaluation_params(self, state: Any, params: Params) -> Params:
+        """The weights to be evaluated and kept: an average for rules that make one, else `params`."""
+        return self.functions[2](state, params) if self.averages else params
 
     def __iter__(self) -> Iterator[Callable]:
         return iter((self.init, self.update))

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
-from jaxann.core.checks import check_range, fail
+from jaxann.core.checks import check_range
 from jaxann.core.factories import factory
+from jaxann.core.patterns import Selection, chosen, selector
 from jaxann.core.products import Optimizer
-from jaxann.core.trees import map_named
 from jaxann.core.typing import Array, Params, Scalar
-from jaxann.optimizers.base import check_learning_rate, widened, zeros_like
+from jaxann.optimizers.base import (
+    check_learning_rate,
+    descended,
+    mix,
+    need,
+    unbiasing,
+    widened,
+    zeros_like,
+)
 from jaxann.schedules import value_at
 
 __all__ = ["AdamState", "adam", "adamw"]
@@ -43,21 +50,14 @@ def _direction(grads: Params, state: AdamState, b1: Scalar, b2: Scalar, eps: Sca
     """The step before the learning rate, m_hat / (sqrt(v_hat + eps_root) + eps), and the new memory."""
     grads = widened(grads)
     step = state.step + 1
-    mu = jax.tree.map(lambda m, g: _mix(b1, m, g), state.mu, grads)
-    nu = jax.tree.map(lambda v, g: _mix(b2, v, g * g), state.nu, grads)
+    mu = jax.tree.map(lambda m, g: mix(b1, m, g), state.mu, grads)
+    nu = jax.tree.map(lambda v, g: mix(b2, v, g * g), state.nu, grads)
 
     def one(m, v):
-        # The two corrections are scalars: one reciprocal each, not a division for every parameter.
-        unbias_m = 1 / (1 - jnp.asarray(b1, m.dtype) ** step.astype(m.dtype))
-        unbias_v = 1 / (1 - jnp.asarray(b2, v.dtype) ** step.astype(v.dtype))
-        return unbias_m * m / (jnp.sqrt(unbias_v * v + jnp.asarray(eps_root, v.dtype)) + jnp.asarray(eps, v.dtype))
+        m, v = unbiasing(b1, step, m.dtype) * m, unbiasing(b2, step, v.dtype) * v
+        return m / (jnp.sqrt(v + jnp.asarray(eps_root, v.dtype)) + jnp.asarray(eps, v.dtype))
 
     return jax.tree.map(one, mu, nu), AdamState(step, mu, nu)
-
-
-def _mix(share: Scalar, old: Array, new: Array) -> Array:
-    share = jnp.asarray(share, new.dtype)
-    return share * old + (1 - share) * new
 
 
 @factory(Optimizer)
@@ -80,11 +80,10 @@ def adam(learning_rate: Any, *, b1: Scalar = 0.9, b2: Scalar = 0.999, eps: Scala
     _check("adam", learning_rate, b1, b2, eps, eps_root)
 
     def update(grads, state, params):
-        if params is None:
-            fail("adam", "params", "given to the update: it has their dtypes", None)
+        need("adam", "params", params, "it has their dtypes")
         rate = value_at(learning_rate, state.step)
         direction, after = _direction(grads, state, b1, b2, eps, eps_root)
-        return jax.tree.map(lambda d, p: (-rate.astype(d.dtype) * d).astype(p.dtype), direction, params), after
+        return descended(rate, direction, params), after
 
     return _init, update
 
@@ -98,15 +97,15 @@ def adamw(
     eps: Scalar = 1e-8,
     eps_root: Scalar = 0.0,
     weight_decay: Scalar = 1e-4,
-    mask: Callable[[str, Array], bool] | None = None,
+    mask: Selection = None,
 ):
     """Adam's step plus decoupled decay: update = -learning_rate (m_hat / (sqrt(v_hat + eps_root) + eps) + decay w).
 
     Args:
         learning_rate, b1, b2, eps, eps_root: as in `adam`.
         weight_decay: decay, multiplied by the scheduled learning rate; optax has 1e-4, PyTorch 1e-2, Keras 4e-3.
-        mask: `(name, leaf) -> bool`, which leaves decay, by dotted name; None for all of them, as optax and PyTorch.
-            `optimizers.matrices` leaves out biases and the parameters of normalizations.
+        mask: which leaves decay: path patterns (`"*.weight"`), or `(name, leaf) -> bool`; None for all of them, as
+            optax and PyTorch. `optimizers.matrices` leaves out biases and the parameters of normalizations.
 
     Source: Loshchilov and Hutter 2019.
 
@@ -115,15 +114,13 @@ def adamw(
     """
     _check("adamw", learning_rate, b1, b2, eps, eps_root)
     check_range("adamw", "weight_decay", weight_decay, 0)
-    if mask is not None and not callable(mask):
-        fail("adamw", "mask", "a function (name, leaf) -> bool, or None", mask)
+    selector("adamw", "mask", mask)
 
     def update(grads, state, params):
-        if params is None:
-            fail("adamw", "params", "given to the update: they decay", None)
+        need("adamw", "params", params, "they decay")
         rate = value_at(learning_rate, state.step)
         direction, after = _direction(grads, state, b1, b2, eps, eps_root)
-        decayed = map_named(lambda name, p: True if mask is None else bool(mask(name, p)), params)
+        decayed = chosen("adamw", "mask", mask, params)
 
         def one(d, p, decays):
             if decays:

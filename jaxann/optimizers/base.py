@@ -1,7 +1,9 @@
 """What optimizers share: adding updates, chaining, and taking in a foreign pair.
 
 `init(params) -> state`, `update(grads, state, params) -> (updates, state)`; the updates carry their sign and are added.
-Memory is kept in float32 or better; updates have the dtype of the parameters.
+Memory is kept in float32 or better; updates have the dtype of the parameters. A rule that needs more than the gradient
+names it after these: `value` (the objective), `value_fn` (the objective of any parameters) and `key`. A rule whose
+weights are to be evaluated elsewhere than where it steps returns a third function, `evaluate(state, params) -> params`.
 """
 
 from __future__ import annotations
@@ -14,9 +16,9 @@ import jax.numpy as jnp
 
 from jaxann.core.checks import check_range, fail
 from jaxann.core.factories import factory
-from jaxann.core.products import Optimizer
+from jaxann.core.products import Optimizer, accepts
 from jaxann.core.trees import wide_dtype
-from jaxann.core.typing import Array, Params, Updates
+from jaxann.core.typing import Array, Params, Scalar, Updates
 from jaxann.schedules import value_at
 
 __all__ = [
@@ -25,7 +27,12 @@ __all__ = [
     "chain",
     "check_learning_rate",
     "custom",
+    "descended",
+    "evaluated_by",
     "learning_rate_at",
+    "mix",
+    "need",
+    "unbiasing",
     "widened",
     "zeros_like",
 ]
@@ -52,21 +59,49 @@ def check_learning_rate(function: str, learning_rate: Any) -> None:
         check_range(function, "learning_rate", learning_rate, 0)
 
 
+def need(function: str, argument: str, value: Any, reason: str) -> None:
+    """What the update has to be given is there."""
+    if value is None:
+        fail(function, argument, f"given to the update: {reason}", None)
+
+
+def mix(share: Scalar, old: Array, new: Array) -> Array:
+    """share old + (1 - share) new, in the dtype of `new`."""
+    share = jnp.asarray(share, new.dtype)
+    return share * old + (1 - share) * new
+
+
+def unbiasing(share: Scalar, step: Array, dtype: Any) -> Array:
+    """1 / (1 - share^step): what takes a mean that began at 0 to the size of what it is the mean of.
+
+    One reciprocal for the tree, not a division for every parameter.
+    """
+    return 1 / (1 - jnp.asarray(share, dtype) ** step.astype(dtype))
+
+
+def descended(rate: Array, direction: Params, params: Params) -> Updates:
+    """-rate direction, in the dtypes of the parameters."""
+    return jax.tree.map(lambda d, p: (-rate.astype(d.dtype) * d).astype(p.dtype), direction, params)
+
+
 @factory(Optimizer, static=("init", "update"))
 def custom(init: Callable, update: Callable):
     """An optimizer from two functions of your own or of another library, such as optax.
 
     Two products are equal, and share one compiled program, when they hold the same two functions. They run under
-    JAX's ordinary type promotion, which code of other libraries counts on, whatever the caller has set.
+    JAX's ordinary type promotion, which code of other libraries counts on, whatever the caller has set. An update that
+    takes `value`, `value_fn`, `grad` or `key` as keywords (as optax's L-BFGS does) is given them by the trainer.
     """
 
     def begin(params):
         with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
             return init(params)
 
-    def call(grads, state, params):
+    def call(grads, state, params, *, value=None, value_fn=None, key=None):
+        given = {"value": value, "value_fn": value_fn, "key": key, "grad": grads}
+        given = {n: v for n, v in given.items() if v is not None and accepts(update, n)}
         with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
-            return update(grads, state, params)
+            return update(grads, state, params, **given)
 
     return begin, call
 
@@ -96,14 +131,32 @@ def chain(*transforms: Optimizer):
     def init(params):
         return tuple(transform.init(params) for transform in transforms)
 
-    def update(grads, state, params):
+    def update(grads, state, params, **more):
         after = []
         for transform, own in zip(transforms, state, strict=True):
-            grads, own = transform.update(grads, own, params)
+            grads, own = transform.update(grads, own, params, **more)
             after.append(own)
         return grads, tuple(after)
 
-    return init, update
+    def evaluate(state, params):
+        for transform, own in zip(transforms, state, strict=True):
+            params = transform.evaluation_params(own, params)
+        return params
+
+    return (init, update, evaluate) if any(transform.averages for transform in transforms) else (init, update)
+
+
+def evaluated_by(optimizer: Optimizer, init: Callable, update: Callable, own: Callable[[Any], Any]) -> tuple:
+    """The functions of a rule around another one, with the inner one's evaluation point where it has one.
+
+    Args:
+        optimizer: the inner rule.
+        init, update: the outer rule's.
+        own: from the outer state to the inner one.
+    """
+    if not optimizer.averages:
+        return init, update
+    return init, update, lambda state, params: optimizer.evaluation_params(own(state), params)
 
 
 def learning_rate_at(optimizer: Optimizer, step: Array) -> Array:
@@ -114,5 +167,8 @@ def learning_rate_at(optimizer: Optimizer, step: Array) -> Array:
 
 def _learning_rate(optimizer: Optimizer) -> Any:
     arguments = optimizer.arguments
-    inner = (_learning_rate(transform) for transform in reversed(arguments.get("transforms", ())))
-    return arguments.get("learning_rate", next((rate for rate in inner if rate is not None), None))
+    if arguments.get("learning_rate") is not None:
+        return arguments["learning_rate"]
+    inside = jax.tree.leaves(list(arguments.values()), is_leaf=lambda node: isinstance(node, Optimizer))
+    inner = (_learning_rate(node) for node in reversed(inside) if isinstance(node, Optimizer))
+    return next((rate for rate in inner if rate is not None), None)

@@ -1,4 +1,4 @@
-"""Clipping of gradients, and which leaves are weight matrices."""
+"""Clipping of gradients."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ import jax
 import jax.numpy as jnp
 
 from jaxann.core.checks import check_range
-from jaxann.core.factories import factory, named_functions
+from jaxann.core.factories import factory
 from jaxann.core.products import Optimizer
 from jaxann.core.trees import global_norm
-from jaxann.core.typing import Array, Scalar
+from jaxann.core.typing import Scalar
 
-__all__ = ["ClipState", "clip_by_global_norm", "matrices"]
+__all__ = ["ClipState", "clip_by_global_norm"]
 
 
 class ClipState(NamedTuple):
@@ -43,11 +43,3 @@ def clip_by_global_norm(max_norm: Scalar):
         return jax.tree.map(lambda g: g * factor.astype(g.dtype), grads), state
 
     return init, update
-
-
-def matrices(name: str, leaf: Array) -> bool:
-    """Whether a leaf is a weight matrix or kernel: two axes or more, and no bias, scale or slope by name."""
-    return leaf.ndim >= 2 and name.rpartition(".")[2] not in ("bias", "scale", "alpha")
-
-
-named_functions(matrices)

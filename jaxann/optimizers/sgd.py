@@ -14,7 +14,7 @@ from jaxann.core.checks import check_range, fail
 from jaxann.core.factories import factory
 from jaxann.core.products import Optimizer
 from jaxann.core.typing import Array, Params, Scalar
-from jaxann.optimizers.base import check_learning_rate, widened, zeros_like
+from jaxann.optimizers.base import check_learning_rate, descended, need, widened, zeros_like
 from jaxann.schedules import value_at
 
 __all__ = ["SGDState", "sgd"]
@@ -52,8 +52,7 @@ def sgd(learning_rate: Any, *, momentum: Scalar | None = None, nesterov: bool = 
         return SGDState(jnp.zeros((), jnp.int32), None if momentum is None else zeros_like(params))
 
     def update(grads, state, params):
-        if params is None:
-            fail("sgd", "params", "given to the update: it has their dtypes", None)
+        need("sgd", "params", params, "it has their dtypes")
         rate = value_at(learning_rate, state.step)
         grads, velocity = widened(grads), None
         direction = grads
@@ -62,7 +61,6 @@ def sgd(learning_rate: Any, *, momentum: Scalar | None = None, nesterov: bool = 
             direction = velocity
             if nesterov:
                 direction = jax.tree.map(lambda v, g: g + jnp.asarray(momentum, g.dtype) * v, velocity, grads)
-        updates = jax.tree.map(lambda d, p: (-rate.astype(d.dtype) * d).astype(p.dtype), direction, params)
-        return updates, SGDState(state.step + 1, velocity)
+        return descended(rate, direction, params), SGDState(state.step + 1, velocity)
 
     return init, update

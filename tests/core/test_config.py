@@ -48,7 +48,7 @@ def test_config_keeps_the_order_of_layers_and_the_functions():
     assert list(_through_json(model).arguments["layers"]) == ["z", "a", "m"]
     config = to_config(optimizers.adamw(1e-3, mask=optimizers.matrices))
     assert config["factory"] == "optimizers.adamw" and config["arguments"]["mask"] == {
-        "function": "optimizers.matrices"
+        "function": "core.matrices"
     }
 
 

@@ -58,8 +58,11 @@ class LayerRow(Row):
 class OptimizerRow(Row):
     """`build(learning_rate)` gives the optimizer, whether it has a rate or not."""
 
-    descends: bool = True
-    exact: bool = True  # the same bits in every program: nothing is summed over leaves
+    descends: bool = True  # False for transformations of gradients, which another rule follows
+    exact: bool = True  # the same bits in every program: nothing is summed over a leaf or over leaves
+    rate: float = 0.1  # at which it finds the parabola's minimum ...
+    within: float = 1e-2  # ... so nearly
+    proportional: bool = True  # the first update is proportional to the rate
 
 
 @dataclass(frozen=True, eq=False)

@@ -42,7 +42,7 @@ OPTIMIZERS = [
         "optimizers.adamw",
         lambda rate: optimizers.adamw(rate, weight_decay=1e-3, mask=optimizers.matrices),
         "optax, torch",
-        (*_ADAM_BAD, {"weight_decay": -1.0}, {"mask": "matrices"}),
+        (*_ADAM_BAD, {"weight_decay": -1.0}, {"mask": 3}),
     ),
     OptimizerRow(
         "optimizers.clip_by_global_norm",
