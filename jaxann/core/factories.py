@@ -234,6 +234,18 @@ def batch_axes(product: P) -> P:
     return jax.tree.map(lambda leaf: 0 if np.ndim(leaf) else None, product)
 
 
+def remade(tree: Any, factory: str, **changes: Any) -> Any:
+    """A tree, such as a model, in which every product of one factory is made anew with some arguments changed.
+
+    remade(model, "layers.batch_norm", frozen=True)
+    """
+
+    def made(node: Any) -> bool:
+        return isinstance(node, Product) and node._factory.name == factory
+
+    return jax.tree.map(lambda node: node.replace(**changes) if made(node) else node, tree, is_leaf=made)
+
+
 def known_factories() -> Mapping[str, Factory]:
     """The table of factories by public name, such as `layers.dense`."""
     return _FACTORIES

@@ -5,13 +5,15 @@ Optimizer    init(params) -> state;               update(grads, state, params, .
 Schedule     schedule(step) -> value
 Initializer  initializer(key, shape, dtype) -> array
 Metric       init() -> sums;  update(sums, predictions, targets, weights) -> sums;  compute(sums) -> value
+Penalty      penalty(params) -> scalar
+Augment      augment(key, x, y, mask) -> (x, y)
 """
 
 from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 
@@ -19,7 +21,7 @@ from jaxann.core.checks import check_key
 from jaxann.core.factories import Product, product_class
 from jaxann.core.typing import Array, Key, Params, Spec, State, Updates
 
-__all__ = ["Initializer", "Layer", "Metric", "Optimizer", "Schedule", "accepts"]
+__all__ = ["Augment", "Initializer", "Layer", "Metric", "Mixed", "Optimizer", "Penalty", "Schedule", "accepts"]
 
 
 def accepts(function: Callable, name: str) -> bool:
@@ -189,3 +191,47 @@ class Metric(Product):
     def __call__(self, predictions: Array, targets: Array, weights: Array | None = None) -> Array:
         """The figure on whole arrays."""
         return self.compute(self.update(self.init(), predictions, targets, weights))
+
+
+@product_class
+class Penalty(Product):
+    """A term added to the training objective. Its factory returns `params -> scalar`."""
+
+    __slots__ = ()
+
+    def __call__(self, params: Params) -> Array:
+        """The term for these parameters, in float32 or better."""
+        return self.functions(params)
+
+
+class Mixed(NamedTuple):
+    """Targets of examples that are mixtures: `share` of the first, the rest of the second.
+
+    The trainer takes share loss(predictions, first) + (1 - share) loss(predictions, second).
+    """
+
+    first: Array  # the examples' own targets
+    second: Array
+    share: Array  # (batch,), in [0, 1]
+
+
+@product_class
+class Augment(Product):
+    """A random change of training examples inside the program. Its factory returns `(key, x, y, mask) -> (x, y)`.
+
+    The targets come back as they are, or as `Mixed` with them as the first.
+    """
+
+    __slots__ = ()
+
+    def __call__(self, key: Key, x: Array, y: Array, mask: Array | None = None) -> tuple[Array, Array | Mixed]:
+        """The changed examples and their targets.
+
+        Args:
+            key: randomness.
+            x: `(batch, ...)`.
+            y: `(batch, ...)`.
+            mask: `(batch,)`, 0 for padding.
+        """
+        check_key(self._factory.short_name, key)
+        return self.functions(key, x, y, mask)

@@ -2,92 +2,168 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 
-from jaxann.core.checks import check_floating, check_range, check_same_shape, fail
+from jaxann.core.checks import check_count, check_range, fail, is_concrete
 from jaxann.core.factories import named_functions
 from jaxann.core.typing import Array, Scalar
+from jaxann.losses.inputs import elementwise, hits, labelled, over_classes
+from jaxann.losses.reduce import weighed_by
 
 __all__ = ["sigmoid_cross_entropy", "softmax_cross_entropy", "softmax_cross_entropy_dense"]
 
 
+@elementwise
 def sigmoid_cross_entropy(predictions: Array, targets: Array, *, positive_weight: Scalar = 1.0) -> Array:
     """-w y log sigmoid(z) - (1 - y) log(1 - sigmoid(z)) = w y softplus(-z) + (1 - y) softplus(z); slope sigmoid(z) - y.
 
     Args:
         predictions: logits z of any shape.
         targets: y in [0, 1], same shape; integers or floating point.
-        positive_weight: w, what a positive example counts for.
+        positive_weight: w >= 0, what a positive example counts for; a number, or one for each label of a multi-label
+            example, `(labels,)`.
 
     Returns:
-        The same shape; sum it yourself over the labels of a multi-label example. (PyTorch's BCEWithLogitsLoss.)
+        The same shape; sum it yourself over the labels of a multi-label example.
+
+    Peers: as PyTorch's BCEWithLogitsLoss (pos_weight too) and optax's sigmoid_binary_cross_entropy; Keras's
+        BinaryCrossentropy(from_logits=True) takes the mean over the last axis.
+
+    Source: Cox 1958.
 
     Raises:
         InputError: shapes differ (also `(n,)` against `(n, 1)`), or the logits are not floating point.
     """
-    check_floating("sigmoid_cross_entropy", "predictions", predictions)
-    check_same_shape("sigmoid_cross_entropy", predictions, targets)
     check_range("sigmoid_cross_entropy", "positive_weight", positive_weight, 0)
-    y = targets.astype(predictions.dtype)
-    weight = jnp.asarray(positive_weight, predictions.dtype)
-    return weight * y * jax.nn.softplus(-predictions) + (1 - y) * jax.nn.softplus(predictions)
+    weight = _per_class("sigmoid_cross_entropy", "positive_weight", positive_weight, predictions)
+    return weight * targets * jax.nn.softplus(-predictions) + (1 - targets) * jax.nn.softplus(predictions)
 
 
-def softmax_cross_entropy(predictions: Array, targets: Array, *, label_smoothing: Scalar = 0.0) -> Array:
+def _label_weights(
+    targets: Array,
+    *,
+    ignore_index: Any = None,
+    class_weights: Any = None,
+    label_smoothing: Any = 0.0,
+) -> Array | None:
+    """What each label counts for in a mean: 0 where it is ignored, else the weight of its class."""
+    targets = jnp.asarray(targets)
+    ignored = None if ignore_index is None else _same_number(targets, ignore_index)
+    if class_weights is None:
+        return None if ignored is None else (~ignored).astype(jnp.result_type(float))
+    table = jnp.asarray(class_weights)
+    table = table if jnp.issubdtype(table.dtype, jnp.floating) else table.astype(jnp.result_type(float))
+    weights = _of_label(hits(_wide_labels(targets), table.shape[0]), table)
+    return weights if ignored is None else jnp.where(ignored, 0, weights)
+
+
+def _checkable_labels(targets: Any, *, ignore_index: Any = None, **others: Any) -> Any:
+    """The labels with those that are ignored put to 0, for a check of their range."""
+    if ignore_index is None:
+        return targets
+    return np.where(np.asarray(_same_number(jnp.asarray(targets), ignore_index)), 0, np.asarray(targets))
+
+
+@weighed_by(_label_weights, labels=_checkable_labels)
+@labelled("softmax_cross_entropy_dense")
+def softmax_cross_entropy(
+    predictions: Array,
+    targets: Array,
+    *,
+    ignore_index: Any = None,
+    class_weights: Any = None,
+    label_smoothing: Scalar = 0.0,
+) -> Array:
     """-log softmax(z)_y = log sum_k exp(z_k) - z_y; slope softmax(z) - onehot(y).
+
+    With class weights w and smoothing e: (1 - e) w_y (-log p_y) + (e / classes) sum_k w_k (-log p_k).
 
     Args:
         predictions: logits z, `(..., classes)`.
         targets: integer labels y, `(...)`, each in 0..classes-1.
+        ignore_index: a label whose places do not count, any integer (-100, 255): value and gradient are 0 there,
+            whatever the logits are.
+        class_weights: w >= 0, `(classes,)`.
         label_smoothing: e in [0, 1): the target is (1 - e) onehot(y) + e / classes.
 
     Returns:
-        `(...)`. A label outside 0..classes-1 gives NaN: optax wraps -1 to the last class without a word.
+        `(...)`. Any other label outside 0..classes-1 gives NaN. The trainer divides the sum of the values by the sum
+        of w_y over the places that count; `target_weights` gives it.
+
+    Peers: as PyTorch's CrossEntropyLoss, which ignores -100 by default and gives NaN for a batch without a label that
+        counts, here 0; as optax's softmax_cross_entropy_with_integer_labels, which wraps the label -1 to the last
+        class; Keras's SparseCategoricalCrossentropy(from_logits=True) has neither smoothing nor class weights.
+
+    Source: Bridle 1990; smoothing: Szegedy and others 2016.
 
     Raises:
-        InputError: shapes do not fit, labels are not integers, or the logits are not floating point.
+        InputError: shapes do not fit, labels are not integers, a number is out of range, or the logits are not
+            floating point.
     """
-    check_floating("softmax_cross_entropy", "predictions", predictions)
-    check_range("softmax_cross_entropy", "label_smoothing", label_smoothing, 0, 1, open_high=True)
-    if not jnp.issubdtype(targets.dtype, jnp.integer):
-        fail("softmax_cross_entropy", "targets", "integer labels", f" {targets.dtype}",
-             hint="For distributions use softmax_cross_entropy_dense.")  # fmt: skip
-    if predictions.ndim == 0 or predictions.shape[:-1] != targets.shape:
-        expected = f"of shape {predictions.shape[:-1]}, one label for each row of logits {predictions.shape}"
-        fail("softmax_cross_entropy", "targets", expected, f" shape {targets.shape}")
-    classes = predictions.shape[-1]
-    targets = targets.astype(jnp.int32) if targets.dtype.itemsize < 4 else targets  # int8 cannot count 300 classes
+    name, classes = "softmax_cross_entropy", predictions.shape[-1]
+    check_range(name, "label_smoothing", label_smoothing, 0, 1, open_high=True)
+    weights = None if class_weights is None else _class_weights(name, class_weights, predictions)
+    if ignore_index is not None:
+        check_count(name, "ignore_index", ignore_index, -(2**63))
+        ignored = _same_number(targets, ignore_index)
+        targets = jnp.where(ignored, 0, targets)
+        predictions = jnp.where(lax.expand_dims(ignored, [targets.ndim]), 0, predictions)
     shifted, log_sum = _shifted(predictions)
-    # A comparison with the class numbers, not a gather: it fuses with the sums around it, and so does its gradient.
-    hit = lax.expand_dims(targets, [targets.ndim]) == lax.broadcasted_iota(
-        targets.dtype, (1,) * targets.ndim + (classes,), targets.ndim
-    )
-    values = log_sum - jnp.sum(jnp.where(hit, shifted, 0), -1)
+    own = hits(targets, classes)
+    values = log_sum - jnp.sum(jnp.where(own, shifted, 0), -1)
+    if weights is not None:
+        values = _of_label(own, weights) * values
     if not (isinstance(label_smoothing, float | int) and label_smoothing == 0):
         smoothing = jnp.asarray(label_smoothing, predictions.dtype)
-        values = (1 - smoothing) * values + smoothing * (log_sum - jnp.mean(shifted, -1))
+        if weights is None:
+            even = log_sum - jnp.mean(shifted, -1)
+        else:
+            even = (
+                jnp.sum(_spread(weights, shifted) * (lax.expand_dims(log_sum, [log_sum.ndim]) - shifted), -1) / classes
+            )
+        values = (1 - smoothing) * values + smoothing * even
     known = (targets >= 0) & (targets < classes)
-    return jnp.where(known, values, jnp.nan)
+    values = jnp.where(known, values, jnp.nan)
+    return values if ignore_index is None else jnp.where(ignored, 0, values)
 
 
-def softmax_cross_entropy_dense(predictions: Array, targets: Array) -> Array:
-    """-sum_k y_k log softmax(z)_k; slope softmax(z) sum(y) - y.
+@over_classes
+def softmax_cross_entropy_dense(
+    predictions: Array, targets: Array, *, class_weights: Any = None, label_smoothing: Scalar = 0.0
+) -> Array:
+    """-sum_k w_k y_k log softmax(z)_k, w = 1 when not given; slope softmax(z) sum(y) - y without weights.
 
     Args:
         predictions: logits z, `(..., classes)`.
         targets: distributions y over the classes, same shape.
+        class_weights: w >= 0, `(classes,)`.
+        label_smoothing: e in [0, 1): the target is (1 - e) y + e / classes.
 
     Returns:
-        `(...)`. A class of weight 0 adds 0 whatever its logit.
+        `(...)`. A class of weight 0 adds 0 whatever its logit. (Class weights do not change what the mean is divided
+        by: the number of examples.)
+
+    Peers: as optax's softmax_cross_entropy and PyTorch's CrossEntropyLoss with probabilities as targets, class
+        weights and smoothing too; Keras's CategoricalCrossentropy(from_logits=True) has no class weights.
+
+    Source: Bridle 1990; smoothing: Szegedy and others 2016.
 
     Raises:
-        InputError: shapes differ, or the logits are not floating point.
+        InputError: shapes differ, a number is out of range, or the logits are not floating point.
     """
-    check_floating("softmax_cross_entropy_dense", "predictions", predictions)
-    check_same_shape("softmax_cross_entropy_dense", predictions, targets)
-    y = targets.astype(predictions.dtype)
+    name, classes = "softmax_cross_entropy_dense", predictions.shape[-1]
+    check_range(name, "label_smoothing", label_smoothing, 0, 1, open_high=True)
+    y = targets
+    if not (isinstance(label_smoothing, float | int) and label_smoothing == 0):
+        smoothing = jnp.asarray(label_smoothing, predictions.dtype)
+        y = (1 - smoothing) * y + smoothing / max(classes, 1)
+    if class_weights is not None:
+        y = y * _spread(_class_weights(name, class_weights, predictions), y)
     shifted, log_sum = _shifted(predictions)
     surprise = lax.expand_dims(log_sum, [log_sum.ndim]) - shifted
     return jnp.sum(jnp.where(y == 0, 0, y * jnp.where(y == 0, 0, surprise)), -1)
@@ -98,6 +174,48 @@ def _shifted(logits: Array) -> tuple[Array, Array]:
     greatest = lax.stop_gradient(jnp.max(logits, -1, keepdims=True))
     shifted = logits - greatest
     return shifted, jnp.log(jnp.sum(jnp.exp(shifted), -1))
+
+
+def _class_weights(function: str, weights: Any, predictions: Array) -> Array:
+    several = isinstance(weights, list | tuple)
+    for weight in weights if several else [weights]:
+        check_range(function, "class_weights", weight, 0)
+    shape = (len(weights),) if several else np.shape(weights)
+    if shape != predictions.shape[-1:]:
+        fail(function, "class_weights", f"one for each class, of shape {predictions.shape[-1:]}", f" shape {shape}")
+    return jnp.asarray(weights, predictions.dtype)
+
+
+def _per_class(function: str, argument: str, value: Any, predictions: Array) -> Array:
+    shape = np.shape(value)
+    if shape and (not predictions.ndim or shape != predictions.shape[-1:]):
+        fail(function, argument, f"a number, or of shape {predictions.shape[-1:]}", f" shape {shape}")
+    value = jnp.asarray(value, predictions.dtype)
+    return _spread(value, predictions) if shape else value
+
+
+def _spread(vector: Array, like: Array) -> Array:
+    return jnp.broadcast_to(lax.expand_dims(vector, tuple(range(like.ndim - 1))), like.shape)
+
+
+def _of_label(own: Array, table: Array) -> Array:
+    """The entry of a table of classes that is the label's."""
+    spread = jnp.broadcast_to(lax.expand_dims(table, tuple(range(own.ndim - 1))), own.shape)
+    return jnp.sum(jnp.where(own, spread, 0), -1)
+
+
+def _wide_labels(targets: Array) -> Array:
+    return targets.astype(jnp.int32) if targets.dtype.itemsize < 4 else targets
+
+
+def _same_number(targets: Array, number: Any) -> Array:
+    """Where labels of any integer type equal a number of any size."""
+    span = jnp.iinfo(targets.dtype)
+    if is_concrete(number) and not span.min <= int(number) <= span.max:
+        return jnp.zeros(targets.shape, bool)
+    signed = jnp.int64 if targets.dtype.itemsize == 8 else jnp.int32
+    same = targets.astype(signed) == jnp.asarray(number).astype(signed)
+    return same & (targets <= jnp.iinfo(signed).max) if span.max > jnp.iinfo(signed).max else same
 
 
 named_functions(sigmoid_cross_entropy, softmax_cross_entropy, softmax_cross_entropy_dense)

@@ -10,6 +10,8 @@ import jax.numpy as jnp
 
 from jaxann.core.checks import fail
 from jaxann.core.typing import Array
+from jaxann.losses.binding import as_partial
+from jaxann.losses.reduce import labels_to_check, target_weights, weighed_by
 
 __all__ = ["each_member"]
 
@@ -23,14 +25,14 @@ def each_member(loss: Callable[[Array, Array], Array]) -> Callable[[Array, Array
         fit(tabm((64, 10)), each_member(softmax_cross_entropy), ...)
 
     Args:
-        loss: `(predictions, targets) -> values`, one or more an example; numbers may be bound to it with
-            `functools.partial`.
+        loss: `(predictions, targets) -> values`, one or more an example; numbers, names and flags may be bound to it
+            with `functools.partial`.
 
     Returns:
         A loss `(predictions, targets) -> values`: predictions `(batch, members, ...)`, targets `(batch, ...)` as one
-        member has them, values `(batch, members)`, the mean over whatever more a member has for an example. It is a
-        pytree: two of equal parts share one compiled program, and a number bound to the loss may change without
-        compiling.
+        member has them, values `(batch, members)`, the mean over whatever more a member has for an example; its
+        `target_weights` are `(batch, 1)`, the same for every member. It is a pytree: two of equal parts share one
+        compiled program, and a number bound to the loss may change without compiling.
 
     Raises:
         InputError: loss is no function; or, when called, predictions have no axis of members, or a member's
@@ -38,17 +40,21 @@ def each_member(loss: Callable[[Array, Array], Array]) -> Callable[[Array, Array
     """
     if isinstance(loss, str) or not callable(loss):
         fail("each_member", "loss", "a function (predictions, targets) -> values", loss)
-    return jax.tree_util.Partial(_values, _partial(loss))
+    return jax.tree_util.Partial(_values, as_partial(loss))
 
 
-def _partial(function: Any) -> Any:
-    """A function as a pytree: numbers bound by functools.partial become leaves."""
-    inner = getattr(function, "func", None)
-    if inner is not None and hasattr(function, "keywords"):
-        return jax.tree_util.Partial(inner, *function.args, **function.keywords)
-    return jax.tree_util.Partial(function)
+def _member_weights(targets: Any, loss: Callable) -> Array | None:
+    weights = target_weights(loss, targets)
+    if weights is None or weights.ndim == 0:
+        return None
+    return jnp.mean(weights.reshape(weights.shape[0], -1), -1, keepdims=True)
 
 
+def _member_labels(targets: Any, loss: Callable) -> Any:
+    return labels_to_check(loss, targets)
+
+
+@weighed_by(_member_weights, labels=_member_labels)
 def _values(loss: Callable[[Array, Array], Array], predictions: Array, targets: Array) -> Array:
     if predictions.ndim < 2:
         fail("each_member", "predictions", "of shape (batch, members, ...)", f" shape {predictions.shape}")

@@ -16,6 +16,7 @@ import jax.numpy as jnp
 
 from jaxann.core.checks import check_range, fail
 from jaxann.core.factories import factory
+from jaxann.core.patterns import Selection, chosen
 from jaxann.core.products import Optimizer, accepts
 from jaxann.core.trees import wide_dtype
 from jaxann.core.typing import Array, Params, Scalar, Updates
@@ -26,7 +27,10 @@ __all__ = [
     "as_optimizer",
     "chain",
     "check_learning_rate",
+    "check_not_negative",
+    "check_shares",
     "custom",
+    "decayed",
     "descended",
     "evaluated_by",
     "learning_rate_at",
@@ -74,14 +78,44 @@ def mix(share: Scalar, old: Array, new: Array) -> Array:
 def unbiasing(share: Scalar, step: Array, dtype: Any) -> Array:
     """1 / (1 - share^step): what takes a mean that began at 0 to the size of what it is the mean of.
 
-    One reciprocal for the tree, not a division for every parameter.
+    One reciprocal for the tree, not a division for every parameter. Above 1/2 as -expm1(step log(share)): in float32
+    the power of a share near 1, taken from 1, would keep four or five digits.
     """
-    return 1 / (1 - jnp.asarray(share, dtype) ** step.astype(dtype))
+    share, step = jnp.asarray(share, dtype), step.astype(dtype)
+    near = share > 0.5
+    far_from_one = 1 - jnp.where(near, 0, share) ** step
+    return 1 / jnp.where(near, -jnp.expm1(step * jnp.log(jnp.where(near, share, 1))), far_from_one)
+
+
+def check_shares(function: str, **shares: Any) -> None:
+    """How slowly means forget: each in [0, 1)."""
+    for argument, share in shares.items():
+        check_range(function, argument, share, 0, 1, open_high=True)
+
+
+def check_not_negative(function: str, **numbers: Any) -> None:
+    """Each at least 0."""
+    for argument, number in numbers.items():
+        check_range(function, argument, number, 0)
 
 
 def descended(rate: Array, direction: Params, params: Params) -> Updates:
     """-rate direction, in the dtypes of the parameters."""
     return jax.tree.map(lambda d, p: (-rate.astype(d.dtype) * d).astype(p.dtype), direction, params)
+
+
+def decayed(
+    function: str, rate: Array, direction: Params, params: Params, weight_decay: Scalar, mask: Selection
+) -> Updates:
+    """-rate (direction + weight_decay params), the decay on the leaves that `mask` means."""
+    meant = chosen(function, "mask", mask, params)
+
+    def one(d, p, decays):
+        if decays:
+            d = d + jnp.asarray(weight_decay, d.dtype) * p.astype(d.dtype)
+        return (-rate.astype(d.dtype) * d).astype(p.dtype)
+
+    return jax.tree.map(one, direction, params, meant)
 
 
 @factory(Optimizer, static=("init", "update"))

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from jaxann.core.typing import Array, Key
+from jaxann.core.typing import Array, Key, Params, State
 from jaxann.train.epoch import Carry, Data, active, begin, run_epoch
 from jaxann.train.plan import Ingredients, Plan, default_float
 
@@ -20,9 +20,11 @@ LONGEST_CHUNK = 8192  # rows of the history buffer; the number of epochs itself 
 # Drawing the weights runs once and takes milliseconds, so it is compiled with less optimization: half the time, the
 # same bits.
 @functools.partial(jax.jit, static_argnames=("plan", "spec"), compiler_options={"xla_backend_optimization_level": 1})
-def start(plan: Plan, parts: Ingredients, key: Key, spec: jax.ShapeDtypeStruct) -> Carry:
-    """The first carry, for inputs like `spec` (one example)."""
-    return begin(plan, parts, key, spec)
+def start(
+    plan: Plan, parts: Ingredients, key: Key, spec: jax.ShapeDtypeStruct, initial: tuple[Params, State] | None = None
+) -> Carry:
+    """The first carry, for inputs like `spec` (one example), with fresh weights or the initial ones given."""
+    return begin(plan, parts, key, spec, initial)
 
 
 @functools.partial(jax.jit, static_argnames=("plan",))

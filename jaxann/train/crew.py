@@ -22,7 +22,7 @@ from jax.sharding import PartitionSpec as Split
 
 from jaxann.core.keys import pick_keys
 from jaxann.core.typing import Array, Device, Key
-from jaxann.train.epoch import Carry, Data, Rows, active, begin, rows_of, run_epoch
+from jaxann.train.epoch import Carry, Data, Rows, active, begin, rows_of, run_epoch, weights_of
 from jaxann.train.measure import measure
 from jaxann.train.plan import Plan, default_float
 from jaxann.train.recipes import Group, ingredients_of
@@ -154,10 +154,11 @@ class Crew:
         """
         carry, leaves = self._store.carry, self._store.leaves
         trained, stop = carry.trained, carry.stop
-        weights = (trained.params, trained.state) if stop.best_weights is None else stop.best_weights
+        weights = weights_of(carry)
         bare = carry._replace(
             trained=trained._replace(params=(), state=(), optimizer=()),
             stop=stop._replace(best_weights=None),
+            averaged=None,
         )
         ended = _finish(self.plan, self._recipe, self._mesh, bare, leaves)
         arrays, structure = jax.tree.flatten(dict(zip(("params", "state"), weights, strict=True)) | ended)
@@ -361,13 +362,12 @@ def _evaluate(
     def member(one, held_out, views):
         parts = ingredients_of(recipe, one.leaves)
         _, rows = _fold_of(views, one.which)
-        stop, trained = one.carry.stop, one.carry.trained
-        params, state = (trained.params, trained.state) if stop.best_weights is None else stop.best_weights
+        params, state = weights_of(one.carry)
         data = held_out if rows is None else rows_of(held_out, rows)
         size, dtype = plan.evaluation_batch_size, plan.compute_dtype
         figures = measure(parts, params, state, data, batch_size=size, compute_dtype=dtype)
         found = jnp.stack([jnp.asarray(v, default_float()) for v in figures])
-        return jnp.where(trained.guard.alive, found, jnp.nan)
+        return jnp.where(one.carry.trained.guard.alive, found, jnp.nan)
 
     def on_device(store, slots, counts, held_out, views):
         if lanes > 1:

@@ -54,9 +54,9 @@ def _account(plan: Plan, parts: Ingredients, key: Key, carry: Carry, data: Data,
         batch, mask, noise = batch_of(plan, key, jnp.int32(epoch), jnp.int32(number), data, last=last)
         (loss, _), grads = jax.jit(
             lambda trained, batch: gradient(
-                trained, parts.model, parts.loss, batch, key=noise, mask=mask, compute_dtype=plan.compute_dtype
-            )
-        )(carry.trained, batch)
+                trained, parts, batch, key=noise, mask=mask, compute_dtype=plan.compute_dtype
+            )[:2]
+        )(carry.trained, batch)  # fmt: skip
         norms = {name: float(np.linalg.norm(np.asarray(g, np.float64))) for name, g in flatten_named(grads).items()}
         bad = [name for name, norm in norms.items() if not np.isfinite(norm)]
         text += f"; loss {float(loss):.4g}, gradient norm {np.sqrt(sum(n**2 for n in norms.values())):.3g}"

@@ -17,15 +17,16 @@ import jax.numpy as jnp
 from jax import lax
 
 from jaxann.core.keys import fold_name
-from jaxann.core.typing import Array, Key
+from jaxann.core.typing import Array, Key, Params, State
 from jaxann.ops import shuffled_positions
 from jaxann.optimizers import learning_rate_at
 from jaxann.train import stopping
 from jaxann.train.measure import measure
 from jaxann.train.plan import Ingredients, Plan, default_float, plateaus, step_count, streaming_form, with_plateaus
+from jaxann.train.statistics import Layout, renewed
 from jaxann.train.step import Trained, start_guard, train_step
 
-__all__ = ["Carry", "Data", "Rows", "active", "batch_of", "begin", "rows_of", "run_epoch"]
+__all__ = ["Carry", "Data", "Rows", "active", "batch_of", "begin", "rows_of", "run_epoch", "weights_of"]
 
 Data = tuple[Array, Array, Array | None]  # x, y, weights
 _PADDING = 0.05  # share of an epoch's examples from which padding is worth a second, smaller copy of the step
@@ -45,14 +46,24 @@ class Carry(NamedTuple):
     plateaus: tuple
     stop: stopping.StopState
     epoch: Array  # int32 (), epochs done
+    averaged: Any = None  # (parameters, state) to be evaluated, where the optimizer averages and no best are kept
 
 
-def begin(plan: Plan, parts: Ingredients, key: Key, x: Any) -> Carry:
-    """Fresh parameters, state and memories for inputs like `x`."""
-    params, state = parts.model.init(fold_name(key, "init"), jax.ShapeDtypeStruct((1, *x.shape[1:]), x.dtype))
-    trained = Trained(params, state, parts.optimizer.init(params), start_guard())
+def begin(plan: Plan, parts: Ingredients, key: Key, x: Any, initial: tuple[Params, State] | None = None) -> Carry:
+    """Fresh parameters (or the initial ones given), state and memories for inputs like `x`."""
+    if initial is None:
+        initial = parts.model.init(fold_name(key, "init"), jax.ShapeDtypeStruct((1, *x.shape[1:]), x.dtype))
+    trained = Trained(*initial, parts.optimizer.init(initial[0]), start_guard())
     schedules = tuple(p.init() for p in plateaus(parts.optimizer))
-    return Carry(trained, schedules, stopping.start((params, state), plan.restore_best), jnp.int32(0))
+    averaged = initial if parts.optimizer.averages and not plan.restore_best else None
+    return Carry(trained, schedules, stopping.start(initial, plan.restore_best), jnp.int32(0), averaged)
+
+
+def weights_of(carry: Carry) -> tuple[Params, State]:
+    """The parameters and the state a run returns: the best, the averaged, or the last ones."""
+    if carry.stop.best_weights is not None:
+        return carry.stop.best_weights
+    return (carry.trained.params, carry.trained.state) if carry.averaged is None else carry.averaged
 
 
 def batch_of(
@@ -92,6 +103,7 @@ def run_epoch(
     examples = train[0].shape[0] if rows is None else rows.index.shape[0]
     steps = step_count(examples, plan.batch_size)
     optimizer = with_plateaus(parts.optimizer, carry.plateaus)
+    stepping = parts._replace(optimizer=optimizer)
     streams = {name: streaming_form(metric, train[1]) for name, metric in parts.metrics.items()}
     order, mask = _order(plan, key, carry.epoch, examples, rows)
 
@@ -99,19 +111,16 @@ def run_epoch(
         trained, sums, metric_sums = loop
         number, index, row = inputs
         batch = _gather(train, index, row)
-        trained, (value, norm, predictions, kept) = train_step(
+        trained, (value, weight, norm, predictions, kept) = train_step(
             trained,
-            parts.model,
-            parts.loss,
-            optimizer,
+            stepping,
             batch,
             carry.epoch * steps + number,
             key=_noise(key, carry.epoch, number),
             mask=row,
-            most_bad=jnp.asarray(parts.most_bad, jnp.int32),
             compute_dtype=plan.compute_dtype,
         )
-        weight = _weight(batch)
+        weight = weight.astype(sums.dtype)
         sums = jnp.where(kept, sums + jnp.stack([weight * value, weight, norm, jnp.ones_like(norm)]), sums)
         for name, metric in streams.items():
             if metric is not None:
@@ -149,11 +158,16 @@ def run_epoch(
         elif whole is not None:
             row.append(parts.metrics[name](whole.reshape(-1, *whole.shape[2:])[:examples], targets))
     loss = row[0]
+    weights = trained.params, trained.state
+    if parts.optimizer.averages:
+        params = optimizer.evaluation_params(trained.optimizer, trained.params)
+        layout = Layout(order, mask, plan.batch_size)
+        again = fold_name(_noise(key, carry.epoch, jnp.int32(steps)), "statistics")
+        weights = params, renewed(parts.model, params, trained.state, train[0], layout, again, plan.compute_dtype)
     if validation is not None:
         figures = measure(
             parts,
-            trained.params,
-            trained.state,
+            *weights,
             validation if validation_rows is None else rows_of(validation, validation_rows),
             batch_size=plan.evaluation_batch_size,
             compute_dtype=plan.compute_dtype,
@@ -168,12 +182,13 @@ def run_epoch(
     stop = stopping.observe(
         carry.stop,
         record[columns.index(monitored)],
-        (trained.params, trained.state),
+        weights,
         carry.epoch,
         min_delta=parts.min_delta,
         mode=plan.mode if monitored == plan.monitor else "min",
     )
-    return Carry(trained, schedules, stop, carry.epoch + 1), record
+    averaged = None if carry.averaged is None else weights
+    return Carry(trained, schedules, stop, carry.epoch + 1, averaged), record
 
 
 def active(plan: Plan, parts: Ingredients, carry: Carry) -> Array:
@@ -227,10 +242,6 @@ def _gather(train: Data, index: Array | None, mask: Array | None) -> Data:
     if mask is not None:
         weights = mask if weights is None else weights * mask
     return x, y, weights
-
-
-def _weight(batch: Data) -> Array:
-    return jnp.asarray(batch[0].shape[0], default_float()) if batch[2] is None else jnp.sum(batch[2])
 
 
 def _noise(key: Key, epoch: Array, number: Array) -> Key:

@@ -11,15 +11,16 @@ import jax
 import numpy as np
 
 from jaxann.core.checks import check_choice, check_integer, check_key, fail
+from jaxann.core.products import Augment, Penalty
 from jaxann.core.trees import count
-from jaxann.core.typing import Array, Key, Scalar
+from jaxann.core.typing import Array, Key, Params, Scalar, State
 from jaxann.train.chunk import LONGEST_CHUNK, advance, start
 from jaxann.train.divergence import report
 from jaxann.train.epoch import Carry, Data
 from jaxann.train.inputs import as_data
 from jaxann.train.plan import Ingredients, Plan, make_plan, step_count, strong
 from jaxann.train.progress import progress_bar
-from jaxann.train.run import Result, Status, finish, fit_to
+from jaxann.train.run import Result, Status, finish, fit_to, initial_of
 from jaxann.train.shapes import check_shapes, for_model
 
 __all__ = ["fit"]
@@ -48,6 +49,9 @@ def fit(
     evaluation_batch_size: int = 2048,
     compute_dtype: str | None = None,
     on_nonfinite: str = "stop",
+    penalty: Penalty | None = None,
+    augment: Augment | tuple[Augment, ...] = (),
+    initial: tuple[Params, State] | None = None,
     progress: bool = False,
     resume: Result | None = None,
 ) -> Result:
@@ -77,6 +81,11 @@ def fit(
         on_nonfinite: at a loss or gradient that is not finite, "stop" with the last good (or best) weights and a
             DivergedWarning; "raise" a DivergedError; "skip" the step, and stop after 10 in a row. A run whose first
             step is bad always raises: there is nothing good to return.
+        penalty: a term added to the objective, `jaxann.regularizers.l2_penalty(1e-4)`; `loss` in the history has it,
+            `validation_loss` has not.
+        augment: changes of the training examples, new for each batch, `jaxann.data.mixup(0.2)`; several are applied
+            one after the other.
+        initial: `(params, state)` to begin with, such as a trained model's, instead of fresh ones.
         progress: whether to draw a bar.
         resume: a result of `fit` to go on from, with the same model, optimizer and data; the bits are those of an
             uninterrupted run.
@@ -109,6 +118,8 @@ def fit(
         evaluation_batch_size=evaluation_batch_size,
         compute_dtype=compute_dtype,
         most_bad=_BAD_IN_ROW[on_nonfinite],
+        penalty=penalty,
+        augment=augment,
     )
     data = as_data("fit", "train", train)
     held_out = None if validation is None else as_data("fit", "validation", validation)
@@ -116,10 +127,13 @@ def fit(
     plan = fit_to(plan, "fit", data[0].shape[0], held_out)
     parts = strong(parts)
     check_shapes("fit", plan, parts, key, data, held_out)
+    initial = initial_of("fit", parts, key, data[0], initial)
+    if initial is not None and resume is not None:
+        fail("fit", "initial", "None where resume is given, which has weights of its own", " both")
     data, held_out = jax.device_put((data, held_out))
 
     columns = plan.columns(held_out is not None)
-    carry, rows = _first(plan, parts, key, data, columns, resume)
+    carry, rows = _first(plan, parts, key, data, columns, resume, initial)
     interrupted = False
     done = int(carry.epoch)
     chunk = _first_chunk(plan, data, carry)
@@ -149,12 +163,18 @@ def fit(
 
 
 def _first(
-    plan: Plan, parts: Ingredients, key: Key, data: Data, columns: tuple[str, ...], resume: Result | None
+    plan: Plan,
+    parts: Ingredients,
+    key: Key,
+    data: Data,
+    columns: tuple[str, ...],
+    resume: Result | None,
+    initial: tuple[Params, State] | None,
 ) -> tuple[Carry, list[np.ndarray]]:
     """The carry to begin with and the history so far."""
     spec = jax.ShapeDtypeStruct((1, *data[0].shape[1:]), data[0].dtype)
     if resume is None:
-        return start(plan, parts, key, spec), []
+        return start(plan, parts, key, spec, initial), []
     if not isinstance(resume, Result) or resume.carry is None:
         fail("fit", "resume", "a result of fit", resume)
     fresh = start.eval_shape(plan, parts, key, spec)

@@ -10,7 +10,7 @@ from jax import lax
 
 from jaxann.core.products import Metric
 from jaxann.core.typing import Array, Params, State
-from jaxann.train.objective import apply_in, example_values
+from jaxann.train.objective import apply_in, batch_sums
 from jaxann.train.plan import Ingredients, default_float, streaming_form
 
 __all__ = ["Sums", "add_batch", "figures", "measure", "nothing"]
@@ -40,15 +40,14 @@ def add_batch(
     """The sums with a batch `(x, y, weights)` counted in, and the batch's predictions, in evaluation mode."""
     x, y, weights = batch
     predictions, _ = apply_in(parts.model, params, state, x, compute_dtype=compute_dtype)
-    values = example_values(parts.loss, predictions, y)
-    w = jnp.ones_like(values) if weights is None else weights.astype(values.dtype)
+    total, weight = batch_sums(parts.loss, predictions, y, weights)
     metrics = {
         name: metric.update(sums.metrics[name], predictions, y, weights)
         for name, metric in _streams(parts, y).items()
         if metric is not None
     }
-    loss = sums.loss + jnp.sum(jnp.where(w == 0, 0, w * values)).astype(sums.loss.dtype)
-    return Sums(loss, sums.weight + jnp.sum(w).astype(sums.loss.dtype), metrics), predictions
+    loss, counted = sums.loss + total.astype(sums.loss.dtype), sums.weight + weight.astype(sums.loss.dtype)
+    return Sums(loss, counted, metrics), predictions
 
 
 def figures(parts: Ingredients, sums: Sums, y: Array, predictions: Array | None) -> list[Array]:

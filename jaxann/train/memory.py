@@ -74,7 +74,7 @@ def predict_memory(group: Group, data: Any, devices: list[Device], lanes: int | 
 
     def forward(leaves, params, state, x, y, key):
         parts = ingredients_of(group.recipe, leaves)
-        return objective(params, state, parts.model, parts.loss, (x, y, None), key=key)
+        return objective(params, state, parts, (x, y, None), key=key)
 
     trained = carry.trained
     steps = jax.make_jaxpr(forward)(one, trained.params, trained.state, *batch, key)

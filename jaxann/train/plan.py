@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxann.core.checks import check_choice, check_count, check_integer, check_range, fail, is_concrete
-from jaxann.core.products import Layer, Metric, Optimizer
+from jaxann.core.products import Augment, Layer, Metric, Optimizer, Penalty
 from jaxann.core.typing import Scalar
 from jaxann.layers import as_layer
 from jaxann.metrics import accuracy, r2, rmse, streaming
@@ -65,6 +65,8 @@ class Ingredients(NamedTuple):
     patience: Scalar
     min_delta: Scalar
     most_bad: Scalar
+    penalty: Penalty | None = None
+    augment: tuple[Augment, ...] = ()
 
 
 def make_plan(
@@ -84,6 +86,8 @@ def make_plan(
     evaluation_batch_size: int,
     compute_dtype: str | None,
     most_bad: Scalar,
+    penalty: Any = None,
+    augment: Any = (),
 ) -> tuple[Plan, Ingredients]:
     """Check the settings of a run and sort them into static and traced."""
     model = as_layer(model, function, "model")
@@ -120,10 +124,16 @@ def make_plan(
     )
     check_choice(function, "monitor", monitor, plan.columns(True))
     parts = {name: _metric(function, name, metric) for name, metric in metrics.items()}
-    ingredients = Ingredients(
-        model, _partial(loss), optimizer, parts, 1 if patience is None else patience, min_delta, most_bad
-    )
-    return plan, ingredients
+    if penalty is not None and not isinstance(penalty, Penalty):
+        fail(function, "penalty", "a penalty such as jaxann.regularizers.l2_penalty(1e-4), or None", penalty)
+    augment = (augment,) if isinstance(augment, Augment) else augment
+    if not isinstance(augment, tuple | list) or not all(isinstance(one, Augment) for one in augment):
+        fail(function, "augment", "an augmentation such as jaxann.data.mixup(0.2), or several", augment)
+    patience = 1 if patience is None else patience
+    loss = _partial(loss)
+    return plan, Ingredients(
+        model, loss, optimizer, parts, patience, min_delta, most_bad, penalty, tuple(augment)
+    )  # fmt: skip
 
 
 def _partial(function: Any) -> Any:

@@ -17,7 +17,7 @@ import numpy as np
 
 from jaxann.core.checks import check_choice, check_integer, fail
 from jaxann.core.errors import DivergedWarning
-from jaxann.core.products import Layer
+from jaxann.core.products import Augment, Layer, Penalty
 from jaxann.core.typing import Device, Key, Params, Scalar, State
 from jaxann.train.fleet import Ended, Fleet
 from jaxann.train.memory import pieces, predict_memory, summary
@@ -159,6 +159,8 @@ def fit_population(
     evaluation_batch_size: int = 2048,
     compute_dtype: str | None = None,
     on_nonfinite: str = "stop",
+    penalty: Penalty | None = None,
+    augment: Augment | tuple[Augment, ...] = (),
     devices: Sequence[Device] | None = None,
     lanes: int | str | None = None,
     memory: int | None = None,
@@ -179,14 +181,15 @@ def fit_population(
 
     Args:
         build: `hyper -> (model, loss, optimizer)`, hyper a dict of one member's settings; a fourth part may be a dict
-            of settings of the run that this member has to itself: `batch_size`, `patience`, `min_delta`, `epochs`.
-            Called once a member with Python values; where its functions are new at every call, called with traced
-            floats instead.
+            of settings of the run that this member has to itself: `batch_size`, `patience`, `min_delta`, `epochs`,
+            `penalty`, `augment`. Called once a member with Python values; where its functions are new at every call,
+            called with traced floats instead.
         hypers: name to one value a member; `{}` for members that differ in their keys only.
         train: `(x, y)` or `(x, y, weights)` for all members; or a list of such data sets of equal shape.
         keys: `(members,)` typed keys, `jax.random.split(jax.random.key(0), members)`.
         epochs, batch_size, validation, metrics, patience, min_delta, monitor, mode, restore_best, shuffle,
-            evaluation_batch_size, compute_dtype: as in `fit`; `validation` a list where `train` is one.
+            evaluation_batch_size, compute_dtype, penalty, augment: as in `fit`; `validation` a list where `train` is
+            one.
         dataset: for a list of data sets, the number of each member's.
         on_nonfinite: "stop" the member at its last good weights, or "skip" the step and stop after 10 in a row.
         devices: all local ones by default.
@@ -229,6 +232,8 @@ def fit_population(
         evaluation_batch_size=evaluation_batch_size,
         compute_dtype=compute_dtype,
         most_bad=1 if on_nonfinite == "stop" else 10,
+        penalty=penalty,
+        augment=augment,
     )
     data, held_out = prepared("fit_population", groups, keys, data, held_out)
     devices = some_devices("fit_population", devices)

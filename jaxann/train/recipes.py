@@ -25,7 +25,8 @@ from jaxann.train.plan import Ingredients, Plan, make_plan, strong
 
 __all__ = ["Group", "as_columns", "group_members", "ingredients_of", "setting_of"]
 
-_OWN = ("batch_size", "patience", "min_delta", "epochs")  # settings of the run that a member may have to itself
+# Settings of the run that a member may have to itself.
+_OWN = ("batch_size", "patience", "min_delta", "epochs", "penalty", "augment")
 
 
 class Group(NamedTuple):
@@ -99,7 +100,7 @@ def group_members(
     Args:
         function: for messages.
         build: `hyper -> (model, loss, optimizer)`, or with a fourth part, a dict of settings of the run that this
-            member has to itself: `batch_size`, `patience`, `min_delta`, `epochs`.
+            member has to itself: `batch_size`, `patience`, `min_delta`, `epochs`, `penalty`, `augment`.
         columns: from `as_columns`.
         members: how many.
         epochs: for members that do not choose their own.

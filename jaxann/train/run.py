@@ -7,15 +7,18 @@ import enum
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
+import jax
 import jax.numpy as jnp
 from jax import lax
 
 from jaxann.core.checks import check_integer, check_key, fail
+from jaxann.core.products import Augment, Penalty
+from jaxann.core.trees import flatten_named
 from jaxann.core.typing import Key, Params, Scalar, State
-from jaxann.train.epoch import Carry, Data, active, begin, run_epoch
+from jaxann.train.epoch import Carry, Data, active, begin, run_epoch, weights_of
 from jaxann.train.plan import Ingredients, Plan, default_float, make_plan, strong
 
-__all__ = ["Result", "Status", "finish", "fit_to", "make_run", "ready"]
+__all__ = ["Result", "Status", "finish", "fit_to", "initial_of", "make_run", "ready"]
 
 
 class Status(enum.IntEnum):
@@ -57,6 +60,8 @@ def make_run(
     evaluation_batch_size: int = 2048,
     compute_dtype: str | None = None,
     most_bad_steps: Scalar = 1,
+    penalty: Penalty | None = None,
+    augment: Augment | tuple[Augment, ...] = (),
 ) -> Callable[..., Result]:
     """A whole training run as a pure function: jit it, vmap it over keys or products, differentiate it, export it.
 
@@ -73,7 +78,8 @@ def make_run(
         most_bad_steps: steps in a row with a loss or gradient that is not finite that end the run; they are undone.
 
     Returns:
-        `run(key, train, validation=None)`, train and validation being `(x, y)` or `(x, y, weights)`.
+        `run(key, train, validation=None, initial=None)`, train and validation being `(x, y)` or `(x, y, weights)`,
+        initial `(params, state)` to begin with instead of fresh ones.
 
     Raises:
         InputError: a setting is out of range, or shapes do not fit together (when the run is traced).
@@ -95,16 +101,18 @@ def make_run(
         evaluation_batch_size=evaluation_batch_size,
         compute_dtype=compute_dtype,
         most_bad=most_bad_steps,
+        penalty=penalty,
+        augment=augment,
     )
 
-    def run(key: Key, train: tuple, validation: tuple | None = None) -> Result:
+    def run(key: Key, train: tuple, validation: tuple | None = None, initial: tuple | None = None) -> Result:
         check_key("run", key)
         data, held_out = ready("run", "train", train), None
         if validation is not None:
             held_out = ready("run", "validation", validation)
         exact = fit_to(plan, "run", data[0].shape[0], held_out)
         parts = strong(ingredients)
-        carry = begin(exact, parts, key, data[0])
+        carry = begin(exact, parts, key, data[0], initial_of("run", parts, key, data[0], initial))
         columns = exact.columns(held_out is not None)
 
         def body(carry, _):
@@ -123,6 +131,32 @@ def make_run(
         return finish(exact, parts, carry, history)
 
     return run
+
+
+def initial_of(function: str, parts: Ingredients, key: Key, x: Any, initial: Any) -> tuple[Params, State] | None:
+    """Initial weights of the shapes of fresh ones; None for none.
+
+    Raises:
+        InputError: another structure, another shape or another dtype; the message names the first such leaf.
+    """
+    if initial is None:
+        return None
+    if not isinstance(initial, tuple | list) or len(initial) != 2:
+        fail(function, "initial", "a tuple (params, state)", initial)
+    spec = jax.ShapeDtypeStruct((1, *x.shape[1:]), x.dtype)
+    fresh = _named(jax.eval_shape(lambda k: parts.model.init(k, spec), key))
+    given = _named(initial)
+    for name in [*fresh, *given]:
+        expected, got = fresh.get(name, " none"), given.get(name, " none")
+        if expected != got:
+            fail(function, f"initial {name}", expected[1:], got)
+    return jax.tree.map(jnp.asarray, tuple(initial))
+
+
+def _named(weights: Any) -> dict[str, str]:
+    """Dtype and shape of each leaf by name."""
+    named = flatten_named(dict(zip(("params", "state"), weights, strict=True)))
+    return {name: f" {jnp.dtype(leaf.dtype).name} of shape {leaf.shape}" for name, leaf in named.items()}
 
 
 def fit_to(plan: Plan, function: str, examples: int, validation: Any) -> Plan:
@@ -156,7 +190,7 @@ def ready(function: str, argument: str, data: Any) -> Data:
 def finish(plan: Plan, parts: Ingredients, carry: Carry, history: dict[str, Any]) -> Result:
     """The result of a run from its last carry."""
     trained, stop = carry.trained, carry.stop
-    params, state = (trained.params, trained.state) if stop.best_weights is None else stop.best_weights
+    params, state = weights_of(carry)
     status = jnp.int32(Status.FINISHED)
     if plan.stops_early:
         waited = stop.wait >= jnp.asarray(parts.patience, jnp.int32)

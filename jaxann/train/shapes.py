@@ -14,7 +14,7 @@ from jaxann.core.products import Layer
 from jaxann.core.typing import Array, Key
 from jaxann.train.epoch import Data
 from jaxann.train.inputs import check_labels
-from jaxann.train.objective import apply_in, example_values
+from jaxann.train.objective import apply_in, example_sums
 from jaxann.train.plan import Ingredients, Plan
 
 __all__ = ["check_shapes", "for_model"]
@@ -51,7 +51,7 @@ def check_shapes(function: str, plan: Plan, parts: Ingredients, key: Key, data: 
             predictions = _forward.eval_shape(parts.model, parts.loss, key, x, y, plan.compute_dtype)
             check_labels(function, name, part[1], predictions)
             if parts.loss.args or parts.loss.keywords:  # numbers bound to the loss: checked as they are, untraced
-                jax.eval_shape(functools.partial(example_values, parts.loss), predictions, y)
+                jax.eval_shape(functools.partial(example_sums, parts.loss), predictions, y)
 
 
 @functools.partial(jax.jit, static_argnames=("compute_dtype",))
@@ -59,5 +59,5 @@ def _forward(model: Layer, loss: Any, key: Key, x: Array, y: Array, compute_dtyp
     """The predictions of a fresh model, its loss computed on the way; only ever traced, and only once for a setting."""
     params, state = model.init(key, x)
     predictions, _ = apply_in(model, params, state, x, compute_dtype=compute_dtype)
-    example_values(loss, predictions, y)
+    example_sums(loss, predictions, y)
     return predictions

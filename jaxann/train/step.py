@@ -9,11 +9,14 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from jaxann.core.products import Layer, Optimizer
+from jaxann.core.checks import fail
+from jaxann.core.keys import fold_name
+from jaxann.core.products import Mixed
 from jaxann.core.trees import squared_norm
 from jaxann.core.typing import Array, Key, Params, State
 from jaxann.optimizers import apply_updates
-from jaxann.train.objective import objective
+from jaxann.train.objective import Seen, objective
+from jaxann.train.plan import Ingredients
 
 __all__ = ["Guard", "Trained", "gradient", "start_guard", "train_step"]
 
@@ -43,52 +46,59 @@ def start_guard() -> Guard:
 
 def gradient(
     trained: Trained,
-    model: Layer,
-    loss: Callable,
+    parts: Ingredients,
     batch: tuple[Array, Array, Array | None],
     *,
     key: Key | None,
     mask: Array | None,
     compute_dtype: str | None,
-) -> tuple[tuple[Array, tuple[Array, State]], Params]:
-    """`((loss, (predictions, state)), gradients)` of a batch."""
+) -> tuple[tuple[Array, Seen], Params, Callable[[Params], Array]]:
+    """`((objective, what was seen), gradients, the objective as a function)` of a batch, augmented first."""
+    x, own, weights = batch
+    y: Array | Mixed = own
+    for number, augment in enumerate(parts.augment):
+        x, changed = augment(fold_name(_known(key), f"augment{number}"), x, own, mask)
+        if isinstance(y, Mixed) and isinstance(changed, Mixed):
+            fail("train_step", "augment", "of one augmentation that mixes examples at most", " two")
+        y = changed if isinstance(changed, Mixed) else y
 
-    def mean_loss(params):
+    def value_of(params):
         return objective(
-            params, trained.state, model, loss, batch, key=key, mask=mask, compute_dtype=compute_dtype
+            params, trained.state, parts, (x, y, weights), key=key, mask=mask, compute_dtype=compute_dtype
         )  # fmt: skip
 
-    return jax.value_and_grad(mean_loss, has_aux=True)(trained.params)
+    value, grads = jax.value_and_grad(value_of, has_aux=True)(trained.params)
+    return value, grads, lambda params: value_of(params)[0]
 
 
 def train_step(
     trained: Trained,
-    model: Layer,
-    loss: Callable,
-    optimizer: Optimizer,
+    parts: Ingredients,
     batch: tuple[Array, Array, Array | None],
     number: Array,
     *,
     key: Key | None,
     mask: Array | None,
-    most_bad: Array,
     compute_dtype: str | None,
-) -> tuple[Trained, tuple[Array, Array, Array, Array]]:
+) -> tuple[Trained, tuple[Array, Array, Array, Array, Array]]:
     """Gradient, update, guard.
 
     A step is bad when its loss, or the squared norm of its gradient, is not finite in float32: then parameters, layer
-    state and optimizer memory stay as they were. After `most_bad` bad steps in a row nothing moves any more.
+    state and optimizer memory stay as they were. After `parts.most_bad` bad steps in a row nothing moves any more (1
+    ends training at the first).
 
     Args:
+        trained: where the run stands.
+        parts: what it is made of; its optimizer with the plateau schedules as they stand.
+        batch: `(x, y, weights)`.
         number: the step's number in the run.
-        most_bad: bad steps in a row that end training; 1 ends it at the first.
+        key: randomness of this step.
+        mask, compute_dtype: as in `objective`.
 
     Returns:
-        The new state, and `(loss, gradient norm, predictions, kept)`.
+        The new state, and `(loss, its weight, gradient norm, predictions, kept)`.
     """
-    (value, (predictions, state)), grads = gradient(
-        trained, model, loss, batch, key=key, mask=mask, compute_dtype=compute_dtype
-    )  # fmt: skip
+    (value, seen), grads, value_fn = gradient(trained, parts, batch, key=key, mask=mask, compute_dtype=compute_dtype)
     square = squared_norm(grads)
     guard = trained.guard
     finite = jnp.isfinite(value) & jnp.isfinite(square)
@@ -96,16 +106,24 @@ def train_step(
     bad = guard.alive & ~finite
     in_row = jnp.where(kept, 0, guard.bad_in_row + bad.astype(jnp.int32))
     first = jnp.where(bad & (guard.first_bad < 0), number, guard.first_bad)
+    most_bad = jnp.asarray(parts.most_bad, jnp.int32)
     after = Guard(guard.alive & (in_row < most_bad), in_row, guard.skipped + bad.astype(jnp.int32), first)
+    noise = None if key is None else fold_name(key, "optimizer")
 
     def move(old, grads, new_state):
         params, _, memory = old
-        updates, memory = optimizer.update(grads, memory, params)
+        updates, memory = parts.optimizer.update(grads, memory, params, value=value, value_fn=value_fn, key=noise)
         return apply_updates(params, updates), new_state, memory
 
     # A branch, not a selection: selecting each number would copy the parameters and both moments in every step.
     # Under vmap it becomes a selection by itself, so each member is guarded alone.
     old = (trained.params, trained.state, trained.optimizer)
-    moved = lax.cond(kept, move, lambda old, *_: old, old, grads, state)
+    moved = lax.cond(kept, move, lambda old, *_: old, old, grads, seen.state)
     params, state, memory = moved
-    return Trained(params, state, memory, after), (value, jnp.sqrt(square), predictions, kept)
+    return Trained(params, state, memory, after), (value, seen.weight, jnp.sqrt(square), seen.predictions, kept)
+
+
+def _known(key: Key | None) -> Key:
+    if key is None:
+        fail("train_step", "key", "given: the augmentation is random", None)
+    return key

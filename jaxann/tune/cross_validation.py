@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from jaxann.core.products import Augment, Penalty
 from jaxann.core.typing import Device, Key, Scalar
 from jaxann.tune.table import Table
 from jaxann.tune.trials import Trials
@@ -35,6 +36,8 @@ def cross_validate(
     evaluation_batch_size: int = 2048,
     compute_dtype: str | None = None,
     on_nonfinite: str = "stop",
+    penalty: Penalty | None = None,
+    augment: Augment | tuple[Augment, ...] = (),
     devices: Sequence[Device] | None = None,
     lanes: int | str | None = None,
     progress: bool = False,
@@ -63,7 +66,7 @@ def cross_validate(
             "min" or "max" is better.
         batch_size, metrics, patience, min_delta, restore_best, shuffle, evaluation_batch_size, compute_dtype: as in
             `fit`. Metrics of the held-out rows; without patience they are computed once, at the end.
-        on_nonfinite, devices, lanes, progress: as in `train.fit_population`.
+        on_nonfinite, penalty, augment, devices, lanes, progress: as in `train.fit_population`.
 
     Returns:
         Table: `scores[name]` `(settings, folds * seeds)`; a member that diverged has NaN, and its setting ranks last.
@@ -84,6 +87,8 @@ def cross_validate(
         epochs=epochs,
         curves=False,
         on_nonfinite=on_nonfinite,
+        penalty=penalty,
+        augment=augment,
         devices=devices,
         lanes=lanes,
         progress=progress,

@@ -58,7 +58,8 @@ def halving(
         least: epochs before the first comparison; by default such that one setting is left at the end, or 1 where
             that would be less than an epoch.
         settings: further settings of `cross_validate`: `prepare`, `seeds`, `batch_size`, `metrics`, `monitor`, `mode`,
-            `shuffle`, `evaluation_batch_size`, `compute_dtype`, `on_nonfinite`, `devices`, `lanes`, `progress`.
+            `shuffle`, `evaluation_batch_size`, `compute_dtype`, `on_nonfinite`, `penalty`, `augment`,
+            `devices`, `lanes`, `progress`.
 
     Returns:
         Table: each setting with its scores when it was last compared; `table.epochs` says when. Settings that trained

@@ -63,7 +63,8 @@ def hyperband(
         epochs: of the settings that train to the end.
         factor: one in how many goes on.
         settings: further settings of `halving`: `seeds`, `prepare`, `batch_size`, `metrics`, `monitor`, `mode`,
-            `shuffle`, `evaluation_batch_size`, `compute_dtype`, `on_nonfinite`, `devices`, `lanes`, `progress`.
+            `shuffle`, `evaluation_batch_size`, `compute_dtype`, `on_nonfinite`, `penalty`, `augment`,
+            `devices`, `lanes`, `progress`.
 
     Returns:
         Table: as `halving`, with the number of its bracket in column `bracket`.

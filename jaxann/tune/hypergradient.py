@@ -166,11 +166,7 @@ def _train(plan: Plan, parts: Ingredients, key: Key, data: Data, epochs: int) ->
 
     def one(trained: Trained, number: Array) -> Trained:
         batch, mask, noise = _batch(plan, key, number // steps, number % steps, data)
-        most_bad = jnp.asarray(parts.most_bad, jnp.int32)
-        return train_step(
-            trained, parts.model, parts.loss, parts.optimizer, batch, number,
-            key=noise, mask=mask, most_bad=most_bad, compute_dtype=plan.compute_dtype,
-        )[0]  # fmt: skip
+        return train_step(trained, parts, batch, number, key=noise, mask=mask, compute_dtype=plan.compute_dtype)[0]
 
     def step(trained: Trained, number: Array) -> tuple[Trained, None]:
         # The last segment may be too long by less than its length; its rest does nothing.

@@ -41,6 +41,8 @@ _COMMON = {
     "evaluation_batch_size": 2048,
     "compute_dtype": None,
     "on_nonfinite": "stop",
+    "penalty": None,
+    "augment": (),
     "devices": None,
     "lanes": None,
     "progress": False,

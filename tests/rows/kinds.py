@@ -67,9 +67,10 @@ class OptimizerRow(Row):
 
 @dataclass(frozen=True, eq=False)
 class ScheduleRow(Row):
-    """`last` is the step from which the value stays; `values` are exact."""
+    """`last` is the step from which the value stays, for a schedule that settles; `values` are exact."""
 
     last: int = 0
+    settles: bool = True
     values: Mapping[int, float] | None = None
 
 

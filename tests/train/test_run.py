@@ -60,10 +60,7 @@ def test_run_equals_a_python_loop_of_its_step_bit_for_bit():
     @functools.partial(jax.jit, static_argnames="last")
     def one(trained, epoch, number, last):
         batch, mask, noise = epochs_of.batch_of(plan, key, epoch, number, data, last=last)
-        return train_step(
-            trained, parts.model, parts.loss, parts.optimizer, batch, number,
-            key=noise, mask=mask, most_bad=jnp.int32(1), compute_dtype=None,
-        )[0]  # fmt: skip
+        return train_step(trained, parts, batch, number, key=noise, mask=mask, compute_dtype=None)[0]
 
     for epoch in range(3):
         for number in range(7):  # ceil(410 / 64)

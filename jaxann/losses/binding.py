@@ -1,0 +1,57 @@
+"""A loss with arguments bound to it, as a pytree: numbers and arrays are its leaves, names and flags its structure."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import numpy as np
+
+__all__ = ["as_partial", "bound"]
+
+
+@dataclass(frozen=True)
+class _Fixed:
+    """A function with names and flags bound to it; equal parts make equal functions, so they share a program."""
+
+    function: Callable
+    keywords: tuple[tuple[str, Any], ...]
+
+    def __call__(self, *args: Any, **keywords: Any) -> Any:
+        return self.function(*args, **dict(self.keywords), **keywords)
+
+
+def as_partial(function: Callable) -> jax.tree_util.Partial:
+    """The function as a `jax.tree_util.Partial` whose leaves are numbers and arrays.
+
+    What `functools.partial` bound may be a string, a flag, None or a function as well: that stays static.
+    """
+    inner, args, keywords = bound(function)
+    fixed = {name: value for name, value in keywords.items() if _is_static(value)}
+    moving = {name: value for name, value in keywords.items() if name not in fixed}
+    return jax.tree_util.Partial(_Fixed(inner, tuple(sorted(fixed.items()))) if fixed else inner, *args, **moving)
+
+
+def bound(function: Callable) -> tuple[Callable, tuple, dict[str, Any]]:
+    """The plain function inside, and the arguments bound to it from within outwards."""
+    args: tuple = ()
+    keywords: dict[str, Any] = {}
+    while isinstance(function, functools.partial | _Fixed):
+        if isinstance(function, _Fixed):
+            keywords = {**dict(function.keywords), **keywords}
+            function = function.function
+        else:
+            args = (*function.args, *args)
+            keywords = {**function.keywords, **keywords}
+            function = function.func
+    return function, args, keywords
+
+
+def _is_static(value: Any) -> bool:
+    if value is None or isinstance(value, str | bool | np.bool_):
+        return True
+    leaves = jax.tree.leaves(value) if callable(value) else []
+    return len(leaves) == 1 and leaves[0] is value  # a function, not a pytree that can be called

@@ -1,0 +1,138 @@
+"""Cross entropies reshaped by how sure the prediction is already."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+
+from jaxann.core.checks import check_range, fail
+from jaxann.core.factories import named_functions
+from jaxann.core.typing import Array, Scalar
+from jaxann.losses.inputs import elementwise, hits, labelled
+
+__all__ = ["poly1", "sigmoid_focal", "softmax_focal"]
+
+
+@elementwise
+def sigmoid_focal(
+    predictions: Array, targets: Array, *, gamma: Scalar = 2.0, alpha: Scalar | None = None
+) -> Array:
+    """a y (1-p)^g (-log p) + (1-a) (1-y) p^g (-log(1-p)), p = sigmoid(z); both factors of a are 1 for alpha None.
+
+    The surer a right prediction, the less it counts: a few hard examples are not drowned by many easy ones. gamma = 0
+    is the cross entropy.
+
+    Args:
+        predictions: logits z of any shape.
+        targets: y in [0, 1], same shape.
+        gamma: g >= 0.
+        alpha: a in [0, 1], the share of the positive class; the paper takes 0.25.
+
+    Returns:
+        The same shape.
+
+    Peers: as optax's sigmoid_focal_loss and Keras's BinaryFocalCrossentropy (alpha there 0.25) for labels 0 and 1;
+        between them both mix p and 1 - p before the power is taken. PyTorch has none (torchvision: alpha 0.25).
+
+    Source: Lin and others 2017.
+
+    Raises:
+        InputError: shapes differ (also `(n,)` against `(n, 1)`), gamma < 0, alpha outside [0, 1], or the logits are
+            not floating point.
+    """
+    check_range("sigmoid_focal", "gamma", gamma, 0)
+    g = jnp.asarray(gamma, predictions.dtype)
+    surprise_of_0, surprise_of_1 = jax.nn.softplus(predictions), jax.nn.softplus(-predictions)
+    positive = targets * jnp.exp(-g * surprise_of_0) * surprise_of_1
+    negative = (1 - targets) * jnp.exp(-g * surprise_of_1) * surprise_of_0
+    if alpha is None:
+        return positive + negative
+    check_range("sigmoid_focal", "alpha", alpha, 0, 1)
+    a = jnp.asarray(alpha, predictions.dtype)
+    return a * positive + (1 - a) * negative
+
+
+@labelled()
+def softmax_focal(predictions: Array, targets: Array, *, gamma: Scalar = 2.0, alpha: Any = None) -> Array:
+    """a_y (1 - p_y)^g (-log p_y), p = softmax(z); a_y = 1 for alpha None.
+
+    Args:
+        predictions: logits z, `(..., classes)`, of at least 2 classes.
+        targets: integer labels y, `(...)`, each in 0..classes-1.
+        gamma: g >= 0; 0 is the cross entropy.
+        alpha: a >= 0, one for each class, `(classes,)`, or a number for all.
+
+    Returns:
+        `(...)`. A label outside 0..classes-1 gives NaN. 1 - p_y comes from the other logits, so that it is precise
+        where p_y is almost 1.
+
+    Peers: as Keras's CategoricalFocalCrossentropy(from_logits=True) with alpha 0.25 for its one-hot targets; PyTorch
+        and optax have none.
+
+    Source: Lin and others 2017.
+
+    Raises:
+        InputError: shapes do not fit, labels are not integers, gamma or alpha < 0, or the logits are not floating point.
+    """
+    check_range("softmax_focal", "gamma", gamma, 0)
+    classes = predictions.shape[-1]
+    if classes < 2:
+        fail("softmax_focal", "predictions", "logits of at least 2 classes", f" shape {predictions.shape}")
+    own = hits(targets, classes)
+    own_logit = jnp.sum(jnp.where(own, predictions, 0), -1)
+    log_rest = _log_sum_exp(jnp.where(own, -jnp.inf, predictions))
+    # With d = z_y - log sum of the others: log p_y = -softplus(-d) and log(1 - p_y) = -softplus(d).
+    lead = own_logit - log_rest
+    alone = jnp.isneginf(log_rest)
+    lead = jnp.where(alone, 0, lead)
+    values = jnp.exp(-jnp.asarray(gamma, predictions.dtype) * jax.nn.softplus(lead)) * jax.nn.softplus(-lead)
+    values = jnp.where(alone, 0, values)
+    if alpha is not None:
+        check_range("softmax_focal", "alpha", alpha, 0)
+        if np.ndim(alpha) and np.shape(alpha) != (classes,):
+            fail("softmax_focal", "alpha", f"a number, or of shape {(classes,)}", f" shape {np.shape(alpha)}")
+        shares = jnp.asarray(alpha, predictions.dtype)
+        spread = lax.expand_dims(shares, tuple(range(own.ndim - shares.ndim)))
+        values = values * jnp.sum(jnp.where(own, jnp.broadcast_to(spread, own.shape), 0), -1)
+    return jnp.where(jnp.any(own, -1), values, jnp.nan)
+
+
+@labelled()
+def poly1(predictions: Array, targets: Array, *, epsilon: Scalar = 2.0) -> Array:
+    """-log p_y + e (1 - p_y), p = softmax(z): the cross entropy with the first term of its series in 1 - p_y changed.
+
+    Args:
+        predictions: logits z, `(..., classes)`.
+        targets: integer labels y, `(...)`, each in 0..classes-1.
+        epsilon: e >= -1; 0 is the cross entropy, a greater one pulls harder at what is almost right.
+
+    Returns:
+        `(...)`. A label outside 0..classes-1 gives NaN.
+
+    Peers: as optax's poly_loss_cross_entropy, which takes distributions; PyTorch and Keras have none.
+
+    Source: Leng and others 2022.
+
+    Raises:
+        InputError: shapes do not fit, labels are not integers, epsilon < -1, or the logits are not floating point.
+    """
+    check_range("poly1", "epsilon", epsilon, -1)
+    own = hits(targets, predictions.shape[-1])
+    log_p = jnp.sum(jnp.where(own, jax.nn.log_softmax(predictions), 0), -1)
+    values = -log_p - jnp.asarray(epsilon, predictions.dtype) * jnp.expm1(log_p)
+    return jnp.where(jnp.any(own, -1), values, jnp.nan)
+
+
+def _log_sum_exp(x: Array) -> Array:
+    """log sum exp over the last axis, -inf with slope 0 where all are -inf."""
+    greatest = lax.stop_gradient(jnp.max(x, -1))
+    greatest = jnp.where(jnp.isneginf(greatest), 0, greatest)
+    total = jnp.sum(jnp.exp(x - lax.expand_dims(greatest, [greatest.ndim])), -1)
+    return jnp.where(total == 0, -jnp.inf, greatest + jnp.log(jnp.where(total == 0, 1, total)))
+
+
+named_functions(poly1, sigmoid_focal, softmax_focal)

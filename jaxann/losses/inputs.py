@@ -1,0 +1,135 @@
+"""What every loss does before and after its formula: shapes checked, arithmetic in float32 or better, dtype kept.
+
+Each decorator stands for one kind of input. It checks shapes and dtypes, hands arrays of at least float32 to the
+formula, and returns the values in the dtype of the predictions.
+
+    elementwise   predictions (...),        targets (...)             values (...)
+    over_classes  predictions (..., k),     targets (..., k)          values (...)
+    labelled      predictions (..., k),     integer targets (...)     values (...)
+    parts         predictions (..., *event), targets (...)            values (...)
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any, TypeVar, cast
+
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+
+from jaxann.core.checks import check_floating, check_same_shape, fail
+from jaxann.core.trees import wide_dtype
+from jaxann.core.typing import Array
+
+__all__ = ["check_flag", "elementwise", "hits", "labelled", "over_classes", "parts"]
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def elementwise(formula: F) -> F:
+    """A loss of predictions and targets of one shape, a value for each element."""
+
+    def check(predictions: Any, targets: Any) -> None:
+        check_same_shape(formula.__name__, predictions, targets)
+
+    return _guarded(formula, check)
+
+
+def over_classes(formula: F) -> F:
+    """A loss of predictions and targets of one shape whose last axis is summed over."""
+
+    def check(predictions: Any, targets: Any) -> None:
+        check_same_shape(formula.__name__, predictions, targets)
+        if np.ndim(predictions) == 0:
+            fail(formula.__name__, "predictions", "of shape (..., classes)", " shape ()")
+
+    return _guarded(formula, check)
+
+
+def labelled(dense: str = "") -> Callable[[F], F]:
+    """A loss of one row of scores and one integer label; `dense` names its sister for distributions."""
+
+    def decorate(formula: F) -> F:
+        name = formula.__name__
+
+        def check(predictions: Any, targets: Any) -> None:
+            _check_integers(name, targets, dense)
+            shape = np.shape(predictions)
+            if not shape or shape[:-1] != np.shape(targets):
+                expected = f"of shape {shape[:-1]}, one label for each row of logits {shape}"
+                fail(name, "targets", expected, f" shape {np.shape(targets)}")
+
+        return _guarded(formula, check, integers=True)
+
+    return decorate
+
+
+def parts(*event: int | str, integers: bool = False, batch: bool = False) -> Callable[[F], F]:
+    """A loss whose predictions carry more axes than the targets: `event` holds their lengths, a name for any length.
+
+    Args:
+        event: for instance `(2, "features")`, a pair of embeddings.
+        integers: the targets are integer labels.
+        batch: the values depend on the whole batch, the one leading axis.
+    """
+
+    def decorate(formula: F) -> F:
+        name = formula.__name__
+        leading = "batch" if batch else "..."
+        shown = f"({', '.join([leading, *map(str, event)])})"
+
+        def check(predictions: Any, targets: Any) -> None:
+            shape, lead = np.shape(predictions), len(np.shape(predictions)) - len(event)
+            fits = lead >= 0 and all(isinstance(n, str) or n == m for n, m in zip(event, shape[lead:], strict=True))
+            if not fits or (batch and lead != 1):
+                fail(name, "predictions", f"of shape {shown}", f" shape {shape}")
+            if integers:
+                _check_integers(name, targets, "")
+            if np.shape(targets) != shape[:lead]:
+                expected = f"of shape {shape[:lead]}, one for each of the predictions {shape}"
+                fail(name, "targets", expected, f" shape {np.shape(targets)}")
+
+        return _guarded(formula, check, integers=integers)
+
+    return decorate
+
+
+def hits(targets: Array, classes: int) -> Array:
+    """Whether a class is the label's, `(..., classes)`; nowhere for a label outside 0..classes-1.
+
+    A comparison with the class numbers, not a gather: it fuses with the sums around it, and so does its gradient.
+    """
+    shape = (1,) * targets.ndim + (classes,)
+    return lax.expand_dims(targets, [targets.ndim]) == lax.broadcasted_iota(targets.dtype, shape, targets.ndim)
+
+
+def check_flag(function: str, argument: str, value: Any) -> None:
+    """True or False, known when the program is traced."""
+    if not isinstance(value, bool | np.bool_):
+        fail(function, argument, "True or False", value)
+
+
+def _check_integers(function: str, targets: Any, dense: str) -> None:
+    if not jnp.issubdtype(targets.dtype, jnp.integer):
+        hint = f"For distributions use {dense}." if dense else None
+        fail(function, "targets", "integer labels", f" {targets.dtype}", hint=hint)
+
+
+def _guarded(formula: F, check: Callable[[Any, Any], None], *, integers: bool = False) -> F:
+    name = formula.__name__
+
+    @functools.wraps(formula)
+    def loss(predictions: Any, targets: Any, **keywords: Any) -> Array:
+        check_floating(name, "predictions", predictions)
+        check(predictions, targets)
+        wide = wide_dtype(predictions.dtype)
+        if not integers:
+            targets = targets.astype(wide)
+        elif targets.dtype.itemsize < 4:
+            targets = targets.astype(jnp.int32)  # int8 cannot count 300 classes
+        values = formula(jnp.asarray(predictions.astype(wide)), jnp.asarray(targets), **keywords)
+        return values.astype(predictions.dtype)
+
+    return cast(F, loss)

@@ -1,0 +1,67 @@
+"""One step for several gradients: large batches on a small machine."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+from jaxann.core.checks import check_count
+from jaxann.core.factories import factory
+from jaxann.core.products import Optimizer
+from jaxann.core.typing import Array, Params, Scalar
+from jaxann.optimizers.base import as_optimizer, evaluated_by, zeros_like
+from jaxann.optimizers.masking import unmoved
+
+__all__ = ["AccumulateState", "accumulate"]
+
+
+class AccumulateState(NamedTuple):
+    """Memory of `accumulate`."""
+
+    calls: Array  # int32 (), gradients gathered since the last step
+    total: Params  # their sum, in float32 or better
+    inner: Any  # memory of the rule that steps
+
+
+@factory(Optimizer, convert={"optimizer": lambda rule: as_optimizer(rule, "accumulate", "optimizer")})
+def accumulate(optimizer: Any, steps: Scalar):
+    """The optimizer's update on (g_1 + ... + g_steps) / steps at every steps-th call, exactly 0 at the others.
+
+    With a mean loss and micro-batches of equal size this is the step on the whole batch. The rule inside sees one
+    update: its schedule counts updates, not calls, and its memory moves with them. A rule that reads `value` or
+    `value_fn` is given those of the last micro-batch. What is gathered when training ends is not used.
+
+    Args:
+        optimizer: the rule that steps. Put `accumulate` around everything else, so that nothing acts between steps.
+        steps: micro-batches for one update, a whole number >= 1.
+
+    Peers: as optax's MultiSteps and Keras' gradient_accumulation_steps; with PyTorch one divides the loss by steps.
+
+    Raises:
+        InputError: steps is no whole number >= 1.
+    """
+    check_count("accumulate", "steps", steps, 1)
+
+    def init(params):
+        return AccumulateState(jnp.zeros((), jnp.int32), zeros_like(params), optimizer.init(params))
+
+    def update(grads, state, params, **more):
+        calls = state.calls + 1
+        total = jax.tree.map(lambda t, g: t + g.astype(t.dtype), state.total, grads)
+
+        def move(total, inner):
+            mean = jax.tree.map(lambda t, g: (t * (1 / calls.astype(t.dtype))).astype(g.dtype), total, grads)
+            updates, inner = optimizer.update(mean, inner, params, **more)
+            updates = jax.tree.map(lambda u, g: u.astype(g.dtype), updates, grads)
+            return updates, AccumulateState(jnp.zeros((), jnp.int32), unmoved(total), inner)
+
+        def wait(total, inner):
+            return unmoved(grads), AccumulateState(calls, total, inner)
+
+        # A branch, not a selection: most calls have no need of the rule's whole step.
+        return lax.cond(calls >= jnp.asarray(steps, jnp.int32), move, wait, total, state.inner)
+
+    return evaluated_by(optimizer, init, update, lambda state: state.inner)

@@ -1,0 +1,72 @@
+"""Two sets of weights: fast ones that step, slow ones that follow."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from jaxann.core.checks import check_count, check_range
+from jaxann.core.factories import factory
+from jaxann.core.products import Optimizer
+from jaxann.core.typing import Array, Params, Scalar
+from jaxann.optimizers.base import apply_updates, as_optimizer, need
+from jaxann.optimizers.average import copied
+
+__all__ = ["LookaheadState", "lookahead"]
+
+
+class LookaheadState(NamedTuple):
+    """Memory of `lookahead`."""
+
+    step: Array  # int32 (), updates made so far
+    slow: Params  # the slow weights, in float32 or better
+    inner: Any  # memory of the rule that steps
+
+
+@factory(Optimizer, convert={"optimizer": lambda rule: as_optimizer(rule, "lookahead", "optimizer")})
+def lookahead(optimizer: Any, *, sync_period: Scalar = 5, slow_step_size: Scalar = 0.5):
+    """Every sync_period updates: slow = slow + slow_step_size (fast - slow), fast = slow; evaluated at slow.
+
+    Between them the fast weights, which are the parameters, go the optimizer's way. Its memory goes on.
+
+    Args:
+        optimizer: the rule of the fast weights.
+        sync_period: updates from one meeting to the next, a whole number >= 1.
+        slow_step_size: in (0, 1].
+
+    Peers: as optax with reset_state=False, which asks for parameters in pairs and has no defaults; PyTorch and Keras
+    have none.
+
+    Source: Zhang et al. 2019.
+
+    Raises:
+        InputError: a number is out of range.
+    """
+    check_count("lookahead", "sync_period", sync_period, 1)
+    check_range("lookahead", "slow_step_size", slow_step_size, 0, 1, open_low=True)
+
+    def init(params):
+        return LookaheadState(jnp.zeros((), jnp.int32), copied(params), optimizer.init(params))
+
+    def update(grads, state, params, **more):
+        need("lookahead", "params", params, "they are the fast weights")
+        updates, inner = optimizer.update(grads, state.inner, params, **more)
+        step = state.step + 1
+        meet = step % jnp.asarray(sync_period, jnp.int32) == 0
+        fast = apply_updates(params, updates)
+
+        def follow(s, f):
+            return jnp.where(meet, s + jnp.asarray(slow_step_size, s.dtype) * (f.astype(s.dtype) - s), s)
+
+        slow = jax.tree.map(follow, state.slow, fast)
+        updates = jax.tree.map(lambda u, s, p: jnp.where(meet, s.astype(p.dtype) - p, u.astype(p.dtype)),
+                               updates, slow, params)  # fmt: skip
+        return updates, LookaheadState(step, slow, inner)
+
+    def evaluate(state, params):
+        slow = jax.tree.map(lambda s, p: s.astype(p.dtype), state.slow, params)
+        return optimizer.evaluation_params(state.inner, slow)
+
+    return init, update, evaluate

@@ -1,0 +1,190 @@
+"""Half a cosine down, once or with restarts, and the three-part schedule that ends in a decay."""
+
+from __future__ import annotations
+
+import numbers
+
+import jax.numpy as jnp
+from jax import lax
+
+from jaxann.core.checks import check_choice, check_count, check_range, fail
+from jaxann.core.factories import factory
+from jaxann.core.products import Schedule
+from jaxann.core.typing import Array, Scalar
+from jaxann.schedules.base import blend, cycles, half_cosine, real, share, since
+
+__all__ = ["cosine", "cosine_restarts", "wsd"]
+
+
+@factory(Schedule)
+def cosine(
+    peak: Scalar,
+    steps: Scalar,
+    *,
+    warmup: Scalar = 0,
+    start: Scalar = 0.0,
+    end: Scalar = 0.0,
+    exponent: Scalar = 1.0,
+):
+    """f(c) = end + (peak - end) ((1 + cos(pi p)) / 2)^exponent, p = (c - warmup) / (steps - warmup);
+    start + (peak - start) c / warmup while c < warmup.
+
+    Args:
+        peak: greatest value, reached exactly at step `warmup`.
+        steps: length of the whole schedule, warmup included; from there on the value is `end`.
+        warmup: steps of the linear rise; 0 for none.
+        start: value at step 0 when there is a warmup.
+        end: last value, absolute (optax's `alpha` is the fraction end / peak).
+        exponent: positive; above 1 the value falls earlier.
+
+    Peers: as optax's warmup_cosine_decay_schedule and cosine_decay_schedule (alpha = end / peak); Keras' CosineDecay
+    adds warmup_steps to decay_steps; PyTorch's CosineAnnealingLR rises again after its last step.
+
+    Source: Loshchilov and Hutter 2017.
+
+    Raises:
+        InputError: steps < 1, warmup < 0, warmup > steps, or exponent <= 0.
+    """
+    check_range("cosine", "peak", peak)
+    check_range("cosine", "start", start)
+    check_range("cosine", "end", end)
+    check_range("cosine", "exponent", exponent, 0, open_low=True)
+    check_count("cosine", "steps", steps, 1)
+    check_count("cosine", "warmup", warmup, 0)
+    if isinstance(steps, numbers.Real) and isinstance(warmup, numbers.Real) and warmup > steps:
+        fail("cosine", "warmup", f"at most steps ({steps})", warmup)
+
+    def value(step):
+        high, low, first = real(peak), real(end), real(start)
+        now, rise, length = since(step), real(warmup), real(steps)
+        climbing = first + (high - first) * now / jnp.maximum(rise, 1.0)
+        p = jnp.clip((now - rise) / jnp.maximum(length - rise, 1.0), 0.0, 1.0)
+        falling = low + (high - low) * _raised(0.5 * (1.0 + jnp.cos(jnp.pi * p)), real(exponent))
+        falling = jnp.where(p <= 0.0, high, falling)  # low + (high - low) is high in exact arithmetic only
+        falling = jnp.where(p >= 1.0, low, falling)  # and cos(pi) is exactly -1
+        return jnp.where(now < rise, climbing, jnp.where(now >= length, low, falling))
+
+    return value
+
+
+@factory(Schedule)
+def cosine_restarts(peak: Scalar, period: Scalar, *, growth: Scalar = 1, end: Scalar = 0.0, decay: Scalar = 1.0):
+    """f(c) = end + (peak decay^i - end) (1 + cos(pi t / T_i)) / 2, T_i = period growth^i,
+    t the steps since cycle i began, i = floor(log_growth(1 + c (growth - 1) / period)).
+
+    It never settles: after its last cycle comes another.
+
+    Args:
+        peak: value at step 0.
+        period: length of the first cycle.
+        growth: each cycle is so many times as long as the one before; at least 1.
+        end: the value each cycle falls to.
+        decay: each cycle's peak is so many times the one before; positive.
+
+    Peers: as PyTorch's CosineAnnealingWarmRestarts (T_0, T_mult, eta_min; no decay); Keras' CosineDecayRestarts has
+    t_mul 2 unless given, alpha = end / peak, and lets m_mul scale peak - end, not the peak; optax's sgdr_schedule takes
+    a list of cycles.
+
+    Source: Loshchilov and Hutter 2017.
+
+    Raises:
+        InputError: period < 1, growth < 1, or decay <= 0.
+    """
+    check_range("cosine_restarts", "peak", peak)
+    check_count("cosine_restarts", "period", period, 1)
+    check_range("cosine_restarts", "growth", growth, 1)
+    check_range("cosine_restarts", "end", end)
+    check_range("cosine_restarts", "decay", decay, 0, open_low=True)
+
+    def value(step):
+        now, low = since(step), real(end)
+        number, begin, length = _cycle(now, real(period), real(growth))
+        high = real(peak) * jnp.power(real(decay), number)
+        return blend(low, high, half_cosine((now - begin) / length))
+
+    return value
+
+
+def _cycle(now: Array, period: Array, growth: Array) -> tuple[Array, Array, Array]:
+    """Number, first step and length of the cycle that holds `now`, cycles being period growth^i long."""
+    grows = growth > 1.0
+    safe = jnp.where(grows, growth, 2.0)
+    # Half a step is far more than the rounding of a boundary that is a whole number, and steps are whole.
+    slack = jnp.minimum(0.5, 4 * jnp.finfo(now.dtype).eps * now)
+
+    def power(i):
+        found = jnp.power(safe, i)
+        whole = found + lax.stop_gradient(jnp.round(found) - found)
+        return jnp.where(safe == jnp.floor(safe), whole, found)
+
+    def first(i):
+        return period * (power(i) - 1.0) / (safe - 1.0)
+
+    i = jnp.floor(jnp.log1p(now * (safe - 1.0) / period) / jnp.log(safe))
+    i = jnp.maximum(jnp.where(first(i) > now + slack, i - 1.0, i), 0.0)
+    i = jnp.where(first(i + 1.0) <= now + slack, i + 1.0, i)
+    even = cycles(now, period)
+    return (
+        jnp.where(grows, i, even),
+        jnp.where(grows, first(i), even * period),
+        jnp.where(grows, period * power(i), period),
+    )
+
+
+@factory(Schedule)
+def wsd(
+    peak: Scalar,
+    warmup: Scalar,
+    stable: Scalar,
+    decay: Scalar,
+    *,
+    start: Scalar = 0.0,
+    end: Scalar = 0.0,
+    shape: str = "linear",
+):
+    """f(c) = start + (peak - start) c / warmup, then peak for `stable` steps, then end + (peak - end) s(p);
+    s = 1 - p (linear), 1 - sqrt(p) (1-sqrt) or (1 + cos(pi p)) / 2 (cosine), p = (c - warmup - stable) / decay.
+
+    Warmup, stable, decay: the length of the middle need not be known when training begins, for every decay branches
+    off the same run.
+
+    Args:
+        peak: the value in the middle.
+        warmup, stable, decay: steps of the three parts; warmup and stable may be 0.
+        start: value at step 0 when there is a warmup.
+        end: last value.
+        shape: "linear", "1-sqrt" or "cosine".
+
+    Peers: PyTorch, Keras and optax have none by that name; it is their join of a rise, a constant and a decay.
+
+    Source: Hu et al. 2024 (MiniCPM); Hägele et al. 2024 (1-sqrt).
+
+    Raises:
+        InputError: a length is out of range, or the shape is unknown.
+    """
+    check_range("wsd", "peak", peak)
+    check_count("wsd", "warmup", warmup, 0)
+    check_count("wsd", "stable", stable, 0)
+    check_count("wsd", "decay", decay, 1)
+    check_range("wsd", "start", start)
+    check_range("wsd", "end", end)
+    check_choice("wsd", "shape", shape, ("linear", "1-sqrt", "cosine"))
+
+    def value(step):
+        now, rise, high = since(step), real(warmup), real(peak)
+        climbing = blend(real(start), high, share(now, rise))
+        p = share(since(now, rise + real(stable)), real(decay))
+        if shape == "1-sqrt":
+            left = jnp.where(p > 0.0, 1.0 - jnp.sqrt(jnp.where(p > 0.0, p, 1.0)), 1.0)  # the slope of sqrt at 0
+        else:
+            left = half_cosine(p) if shape == "cosine" else 1.0 - p
+        return jnp.where(now < rise, climbing, blend(real(end), high, left))
+
+    return value
+
+
+def _raised(share: Array, exponent: Array) -> Array:
+    """share^exponent for share in [0, 1], with a finite slope at 0, and share itself for the exponent 1."""
+    inside = share > 0.0
+    power = jnp.where(inside, jnp.power(jnp.where(inside, share, 1.0), exponent), 0.0)
+    return jnp.where(exponent == 1.0, share, power)
