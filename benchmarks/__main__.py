@@ -1,16 +1,17 @@
-"""Command line: `python -m benchmarks mlp`, `population`, `tuning`, `memory`, `overhead`, `table`; see `--help`."""
+"""Command line: `python -m benchmarks mlp`, `population`, `tuning`, `memory`, `optimizers`, ...; see `--help`."""
 
 from __future__ import annotations
 
 import argparse
 import sys
 
-from benchmarks import memory, mlp, overhead, population, table, tuning
+from benchmarks import memory, mlp, optimizers, overhead, population, table, tuning
 
 COMMANDS = {
     "mlp": mlp,
     "population": population,
     "memory": memory,
+    "optimizers": optimizers,
     "overhead": overhead,
     "table": table,
     "tuning": tuning,
