@@ -15,6 +15,7 @@ from tests.rows import losses as loss_rows
 from tests.rows import metrics as metric_rows
 from tests.rows import optimizers as optimizer_rows
 from tests.rows import schedules as schedule_rows
+from tests.rows import transforms as transform_rows
 from tests.rows.kinds import ActivationRow, LayerRow, LossRow, MetricRow, OptimizerRow, Row, ScheduleRow
 
 __all__ = [
@@ -55,7 +56,7 @@ SCHEDULES = schedule_rows.SCHEDULES
 LOSSES = loss_rows.LOSSES
 METRICS = metric_rows.METRICS
 LAYERS = layer_rows.LAYERS
-OPTIMIZERS = optimizer_rows.OPTIMIZERS
+OPTIMIZERS = optimizer_rows.OPTIMIZERS + transform_rows.TRANSFORMS
 
 HELPERS = {
     name: reason
@@ -67,6 +68,7 @@ HELPERS = {
         metric_rows,
         layer_rows,
         optimizer_rows,
+        transform_rows,
     )
     for name, reason in rows.HELPERS.items()
 }

@@ -15,17 +15,20 @@ from jax import lax
 
 from jaxann.core.typing import Array
 
-__all__ = ["exp_of_sum", "expm1_below", "gaussian_tail", "polynomial", "tanh_value"]
+__all__ = ["exp_of_sum", "expm1_below", "gaussian_gate", "tanh_value"]
 
 # Fitted in float64 for the least greatest relative error, each coefficient rounded and the rest fitted again.
 _TANH = (-3.33332819422e-1, 1.33314422036e-1, -5.37397155531e-2, 2.06390887954e-2, -5.70498872745e-3)
 _CENTRE = (0.39894229, -0.066490628, 0.0099747842, -0.0011878664, 0.00010884965)  # (Phi(a) - 1/2) / a in a^2, a < 0.7
-_TAIL: tuple[float, ...] = ()
+_TAIL = (  # |x| Phi(-|x|) exp(x^2 / 2) in (|x| - 5/2) / (|x| + 5/2), 0.7 < |x| < 13
+    0.35332832, 0.13648225, -0.15085191, 0.070613392, -0.0035827500,
+    -0.0090089394, 0.00049998221, 0.0016508480, 9.7715420e-05, -0.00028347090,
+)  # fmt: skip
 _KNOT = 2.5
 _EXPM1 = tuple(1 / math.factorial(k) for k in range(2, 10))
 
 
-def polynomial(coefficients: tuple[float, ...], x: Array) -> Array:
+def _polynomial(coefficients: tuple[float, ...], x: Array) -> Array:
     """c0 + c1 x + c2 x^2 + ... by Horner's rule, in the dtype of x."""
     total = jnp.full_like(x, coefficients[-1])
     for c in coefficients[-2::-1]:
@@ -38,7 +41,7 @@ def exp_of_sum(exact: Array, rest: Array) -> Array:
     total = exact + rest
     lost = (exact - total) + rest
     power = jnp.exp(total)
-    return power + power * lost
+    return jnp.where(jnp.isinf(power), power, power + power * lost)
 
 
 def expm1_below(x: Array) -> Array:
@@ -46,7 +49,7 @@ def expm1_below(x: Array) -> Array:
     if x.dtype != jnp.float32:
         return jnp.expm1(x)
     near = jnp.maximum(x, -0.5)
-    return jnp.where(x > -0.5, near + near * near * polynomial(_EXPM1, near), jnp.exp(x) - 1)
+    return jnp.where(x > -0.5, near + near * near * _polynomial(_EXPM1, near), jnp.exp(x) - 1)
 
 
 def tanh_value(x: Array) -> Array:
@@ -56,12 +59,12 @@ def tanh_value(x: Array) -> Array:
     a = jnp.abs(x)
     near = jnp.minimum(a, 0.625)
     square = near * near
-    inner = near + near * square * polynomial(_TANH, square)
+    inner = near + near * square * _polynomial(_TANH, square)
     outer = 1 - 2 / (jnp.exp(2 * a) + 1)
     return lax.sign(x) * jnp.where(a < 0.625, inner, outer)
 
 
-def gaussian_tail(x: Array) -> Array:
+def gaussian_gate(x: Array) -> Array:
     """x Phi(x), Phi the distribution function of N(0, 1).
 
     For |x| < 0.7 it is x (1/2 + x s(x^2)); beyond, max(x, 0) - T with T = |x| Phi(-|x|) = exp(-x^2 / 2) g, where g is
@@ -74,6 +77,6 @@ def gaussian_tail(x: Array) -> Array:
     coarse = jnp.round(a * 16) / 16
     fine = a - coarse
     power = exp_of_sum(-0.5 * (coarse * coarse), -(fine * (coarse + 0.5 * fine)))
-    outer = jnp.maximum(x, 0) - power * polynomial(_TAIL, (a - _KNOT) / (a + _KNOT))
+    outer = jnp.maximum(x, 0) - power * _polynomial(_TAIL, (a - _KNOT) / (a + _KNOT))
     near = jnp.clip(x, -0.7, 0.7)
-    return jnp.where(a < 0.7, near * (0.5 + near * polynomial(_CENTRE, near * near)), outer)
+    return jnp.where(a < 0.7, near * (0.5 + near * _polynomial(_CENTRE, near * near)), outer)

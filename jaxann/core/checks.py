@@ -40,7 +40,7 @@ def show(value: Any) -> str:
         if value.ndim == 0 and is_concrete(value) and not jax.dtypes.issubdtype(value.dtype, jax.dtypes.prng_key):
             return str(value)
         return f"{value.dtype} of shape {tuple(value.shape)}"
-    text = repr(value)
+    text = " ".join(repr(value).split())
     if len(text) > 80:
         text = text[:77] + "..."
     return text if isinstance(value, numbers.Number | str | None) else f"{text} ({type(value).__name__})"

@@ -2,21 +2,31 @@
 
 from jaxann.layers.base import as_layer, custom, elementwise, residual, sequential
 from jaxann.layers.dense import dense, flatten
-from jaxann.layers.dropout import dropout
+from jaxann.layers.drop_connect import drop_connect_dense
+from jaxann.layers.dropout import alpha_dropout, drop_block, dropout, spatial_dropout
 from jaxann.layers.ensemble import batch_ensemble_dense, packed_dense, spread
+from jaxann.layers.noise import gaussian_dropout, gaussian_noise
 from jaxann.layers.norm import batch_norm
+from jaxann.layers.stochastic_depth import stochastic_depth
 
 __all__ = [
+    "alpha_dropout",
     "as_layer",
     "batch_ensemble_dense",
     "batch_norm",
     "custom",
     "dense",
+    "drop_block",
+    "drop_connect_dense",
     "dropout",
     "elementwise",
     "flatten",
+    "gaussian_dropout",
+    "gaussian_noise",
     "packed_dense",
     "residual",
     "sequential",
+    "spatial_dropout",
     "spread",
+    "stochastic_depth",
 ]

@@ -12,11 +12,13 @@ from jaxann.core.trees import wide_dtype
 from jaxann.core.typing import Scalar
 from jaxann.ops import moments, normalize
 
-__all__ = ["batch_norm"]
+__all__ = ["NOISE", "batch_norm"]
+
+NOISE = "noise"  # a value of train=: random layers draw as in training, statistics are those of evaluation
 
 
 @factory(Layer)
-def batch_norm(*, decay: Scalar = 0.9, eps: Scalar = 1e-5, unbiased: bool = False):
+def batch_norm(*, decay: Scalar = 0.9, eps: Scalar = 1e-5, unbiased: bool = False, frozen: bool = False):
     """y = scale (x - mean) / sqrt(variance + eps) + bias, each channel (the last axis) by itself.
 
     In training the statistics are those of the batch, over all axes but the last, and the running ones move:
@@ -26,10 +28,18 @@ def batch_norm(*, decay: Scalar = 0.9, eps: Scalar = 1e-5, unbiased: bool = Fals
         decay: share of the old running value in [0, 1]. 0.9 is PyTorch's momentum 0.1; Keras has 0.99.
         eps: added to the variance; PyTorch and flax 1e-5, Keras 1e-3.
         unbiased: whether the running variance takes n / (n - 1) of the batch's, as PyTorch does; flax and Keras do not.
+        frozen: whether the running statistics are used, and stay as they are, in training too: for fine-tuning a
+            trained model. `train="noise"` does the same for one call: dropout at work, statistics at rest.
 
     Parameters: `scale` (ones), `bias` (zeros), `(channels,)`. State: `mean`, `var`, `(channels,)`, float32 or better.
     Statistics are taken in float32 or better by two passes; examples with mask 0 do not count. A batch of one example
-    gives `bias` in training. Source: Ioffe and Szegedy 2015.
+    gives `bias` in training.
+
+    Peers: as flax's BatchNorm (whose momentum is the decay, 0.99 unless given), and with unbiased=True as PyTorch's
+    BatchNorm, whose momentum is 1 - decay; Keras has decay 0.99 and eps 1e-3. frozen=True is PyTorch's eval() of the
+    layer alone, scale and bias still being trained.
+
+    Source: Ioffe and Szegedy 2015.
 
     Raises:
         InputError: decay or eps is out of range, or x has another number of channels.
@@ -50,10 +60,10 @@ def batch_norm(*, decay: Scalar = 0.9, eps: Scalar = 1e-5, unbiased: bool = Fals
         channels = params["scale"].shape[0]
         if x.ndim == 0 or x.shape[-1] != channels:
             fail("batch_norm", "x", f"of shape (..., {channels})", f" shape {x.shape}")
-        if not train:
-            return normalize(x, state["mean"], state["var"], params["scale"], params["bias"], eps), state
-        if mask is not None:  # what padding holds, NaN too, must reach neither values nor gradients
+        if train and mask is not None:  # what padding holds, NaN too, must reach neither values nor gradients
             x = jnp.where(lax.expand_dims(mask.astype(bool), range(1, x.ndim)), x, jnp.zeros((), x.dtype))
+        if not train or frozen or train == NOISE:
+            return normalize(x, state["mean"], state["var"], params["scale"], params["bias"], eps), state
         mean, variance, count = moments(x, mask)
         y = normalize(x, mean, variance, params["scale"], params["bias"], eps)
         if unbiased:

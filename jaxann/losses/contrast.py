@@ -21,9 +21,7 @@ _EPS = 1e-8  # least length an embedding is divided by
 
 
 @parts(2, "features", batch=True)
-def info_nce(
-    predictions: Array, targets: Array, *, temperature: Scalar = 0.07, symmetric: bool = False
-) -> Array:
+def info_nce(predictions: Array, targets: Array, *, temperature: Scalar = 0.07, symmetric: bool = False) -> Array:
     """-log(exp(s_ii / t) / sum_j exp(s_ij / t)), s_ij = cos(a_i, b_j): a_i must find its b_i in the batch.
 
     Args:

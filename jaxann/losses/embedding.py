@@ -144,16 +144,15 @@ def triplet(
 
 def length(x: Array, p: Any = 2) -> Array:
     """(sum_i |x_i|^p)^(1/p) over the last axis, slope 0 at 0; nothing overflows on the way."""
-    size = x * lax.stop_gradient(jnp.sign(x))
-    scale = lax.stop_gradient(jnp.max(size, -1, initial=0))
+    scale = lax.stop_gradient(jnp.max(jnp.abs(x), -1, initial=0))
     zero = scale == 0
     scale = jnp.where(zero, 1, scale)
-    ratio = size / lax.expand_dims(scale, [scale.ndim])
+    x = x / lax.expand_dims(scale, [scale.ndim])
+    if is_concrete(p) and np.ndim(p) == 0 and p == 2:
+        return jnp.where(zero, 0, scale * jnp.sqrt(jnp.where(zero, 1, jnp.sum(x * x, -1))))
+    ratio = x * lax.stop_gradient(jnp.sign(x))
     if is_concrete(p) and np.ndim(p) == 0 and np.isinf(p):
         return jnp.where(zero, 0, scale * jnp.max(ratio, -1, initial=0))
-    if is_concrete(p) and np.ndim(p) == 0 and p == 2:
-        total = jnp.sum(ratio * ratio, -1)
-        return jnp.where(zero, 0, scale * jnp.sqrt(jnp.where(zero, 1, total)))
     power = jnp.asarray(p, x.dtype)
     none = ratio == 0
     total = jnp.sum(jnp.where(none, 0, jnp.where(none, 1, ratio) ** power), -1)
@@ -161,12 +160,13 @@ def length(x: Array, p: Any = 2) -> Array:
 
 
 def unit(x: Array, eps: Any) -> Array:
-    """x / max(|x|, eps) over the last axis: the clamp is on the sum of squares, so that the slope at 0 is finite."""
+    """x / max(|x|, eps) over the last axis, slope 1 / eps at 0; nothing overflows on the way."""
     scale = lax.stop_gradient(jnp.max(jnp.abs(x), -1, keepdims=True, initial=0))
-    scale = jnp.where(scale == 0, 1, scale)
+    zero = scale == 0
+    scale = jnp.where(zero, 1, scale)
     x = x / scale
-    floor = jnp.asarray(eps, x.dtype) / scale
-    return x * lax.rsqrt(jnp.maximum(jnp.sum(x * x, -1, keepdims=True), floor * floor))
+    norm = jnp.sqrt(jnp.where(zero, 1, jnp.sum(x * x, -1, keepdims=True)))
+    return x / jnp.maximum(jnp.where(zero, 0, norm), jnp.asarray(eps, x.dtype) / scale)
 
 
 named_functions(contrastive, cosine_distance, cosine_embedding, triplet)

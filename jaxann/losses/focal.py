@@ -18,9 +18,7 @@ __all__ = ["poly1", "sigmoid_focal", "softmax_focal"]
 
 
 @elementwise
-def sigmoid_focal(
-    predictions: Array, targets: Array, *, gamma: Scalar = 2.0, alpha: Scalar | None = None
-) -> Array:
+def sigmoid_focal(predictions: Array, targets: Array, *, gamma: Scalar = 2.0, alpha: Scalar | None = None) -> Array:
     """a y (1-p)^g (-log p) + (1-a) (1-y) p^g (-log(1-p)), p = sigmoid(z); both factors of a are 1 for alpha None.
 
     The surer a right prediction, the less it counts: a few hard examples are not drowned by many easy ones. gamma = 0
@@ -76,7 +74,8 @@ def softmax_focal(predictions: Array, targets: Array, *, gamma: Scalar = 2.0, al
     Source: Lin and others 2017.
 
     Raises:
-        InputError: shapes do not fit, labels are not integers, gamma or alpha < 0, or the logits are not floating point.
+        InputError: shapes do not fit, labels are not integers, gamma or alpha < 0, there is a single class, or the
+            logits are not floating point.
     """
     check_range("softmax_focal", "gamma", gamma, 0)
     classes = predictions.shape[-1]

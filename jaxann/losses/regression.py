@@ -181,7 +181,7 @@ def quantile(predictions: Array, targets: Array, *, q: Any = 0.5) -> Array:
     return _pinball(predictions, wanted, q=jnp.broadcast_to(jnp.asarray(levels), expected))
 
 
-def _pinball_formula(predictions: Array, targets: Array, *, q: Scalar) -> Array:
+def _pinball_formula(predictions: Array, targets: Array, *, q: Any) -> Array:
     q = jnp.asarray(q, predictions.dtype)
     e = targets - predictions
     return e * jnp.where(e > 0, q, jnp.where(e < 0, q - 1, 0))

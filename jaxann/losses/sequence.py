@@ -85,7 +85,6 @@ def _check_shapes(predictions: Any, targets: Any) -> int:
 
 def _only_blanks_after(logs: Array, lengths: Array, blank: int) -> Array:
     """Frames from a sequence's end on hold a sure blank: every path goes on with it and at no cost."""
-    frames, classes = logs.shape[-2:]
     time = lax.broadcasted_iota(jnp.int32, logs.shape, logs.ndim - 2)
     sure = lax.broadcasted_iota(jnp.int32, logs.shape, logs.ndim - 1) == blank
     counted = time < jnp.broadcast_to(lax.expand_dims(lengths.astype(jnp.int32), [-2, -1]), logs.shape)
@@ -100,7 +99,7 @@ def _log_paths(logs: Array, labels: Array, blank: int) -> Array:
     states = 2 * labels.shape[-1] + 1
     path = jnp.full((*labels.shape[:-1], states), blank, jnp.int32).at[..., 1::2].set(names)
     # From one label straight to the next, without a blank between, only where the two differ.
-    skips = _moved((path != blank) & (path != _moved(path, 2, blank)), 0, False)
+    skips = (path != blank) & (path != _moved(path, 2, blank))
     place = lax.broadcasted_iota(jnp.int32, path.shape, path.ndim - 1)
     index = jnp.broadcast_to(lax.expand_dims(path, [-2]), (*logs.shape[:-1], states))
     heights = jnp.moveaxis(jnp.take_along_axis(logs, index, -1), -2, 0)

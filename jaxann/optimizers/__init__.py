@@ -1,23 +1,124 @@
 """Optimizers and gradient transformations, each written out: `init(params)`, `update(grads, state, params)`."""
 
 from jaxann.core.patterns import matrices
+from jaxann.optimizers.accumulate import AccumulateState, accumulate
+from jaxann.optimizers.adabelief import adabelief
+from jaxann.optimizers.adadelta import AdadeltaState, adadelta
+from jaxann.optimizers.adagrad import AdagradState, adagrad
 from jaxann.optimizers.adam import AdamState, adam, adamw
-from jaxann.optimizers.base import apply_updates, as_optimizer, chain, custom, learning_rate_at
-from jaxann.optimizers.clip import ClipState, clip_by_global_norm
+from jaxann.optimizers.adamax import AdaMaxState, adamax, adamaxw
+from jaxann.optimizers.adan import AdanState, adan
+from jaxann.optimizers.ademamix import AdEMAMixState, ademamix
+from jaxann.optimizers.adopt import adopt
+from jaxann.optimizers.amsgrad import AMSGradState, amsgrad
+from jaxann.optimizers.average import AverageState, ema, polyak, swa
+from jaxann.optimizers.base import apply_updates, as_optimizer, chain, custom, learning_rate_at, looks_at_all
+from jaxann.optimizers.centralize import CentralizeState, centralize
+from jaxann.optimizers.clip import (
+    ClipState,
+    adaptive_grad_clip,
+    clip_by_block_rms,
+    clip_by_global_norm,
+    clip_by_norm,
+    clip_by_value,
+)
+from jaxann.optimizers.decay import DecayState, ScaleState, add_decayed_weights, scale
+from jaxann.optimizers.finite import FiniteState, ZeroNansState, apply_if_finite, zero_nans
+from jaxann.optimizers.lion import LionState, lion
+from jaxann.optimizers.lookahead import LookaheadState, lookahead
+from jaxann.optimizers.nadam import nadam, nadamw
+from jaxann.optimizers.noise import NoiseState, add_noise
+from jaxann.optimizers.novograd import NovoGradState, novograd
+from jaxann.optimizers.partition import PartitionState, UnfreezingState, freeze, gradual_unfreezing, masked, partition
+from jaxann.optimizers.per_leaf import layerwise_learning_rate, per_leaf
+from jaxann.optimizers.polyak_sgd import PolyakSGDState, polyak_sgd
+from jaxann.optimizers.project import ProximalState, max_norm, proximal_l1
+from jaxann.optimizers.radam import radam
+from jaxann.optimizers.rmsprop import RMSPropState, rmsprop
+from jaxann.optimizers.rprop import RpropState, rprop
 from jaxann.optimizers.sgd import SGDState, sgd
+from jaxann.optimizers.sm3 import SM3State, sm3
+from jaxann.optimizers.yogi import yogi
 
 __all__ = [
+    "AMSGradState",
+    "AccumulateState",
+    "AdEMAMixState",
+    "AdaMaxState",
+    "AdadeltaState",
+    "AdagradState",
     "AdamState",
+    "AdanState",
+    "AverageState",
+    "CentralizeState",
     "ClipState",
+    "DecayState",
+    "FiniteState",
+    "LionState",
+    "LookaheadState",
+    "NoiseState",
+    "NovoGradState",
+    "PartitionState",
+    "PolyakSGDState",
+    "ProximalState",
+    "RMSPropState",
+    "RpropState",
     "SGDState",
+    "SM3State",
+    "ScaleState",
+    "UnfreezingState",
+    "ZeroNansState",
+    "accumulate",
+    "adabelief",
+    "adadelta",
+    "adagrad",
     "adam",
+    "adamax",
+    "adamaxw",
     "adamw",
+    "adan",
+    "adaptive_grad_clip",
+    "add_decayed_weights",
+    "add_noise",
+    "ademamix",
+    "adopt",
+    "amsgrad",
+    "apply_if_finite",
     "apply_updates",
     "as_optimizer",
+    "centralize",
     "chain",
+    "clip_by_block_rms",
     "clip_by_global_norm",
+    "clip_by_norm",
+    "clip_by_value",
     "custom",
+    "ema",
+    "freeze",
+    "gradual_unfreezing",
+    "layerwise_learning_rate",
     "learning_rate_at",
+    "lion",
+    "lookahead",
+    "looks_at_all",
+    "masked",
     "matrices",
+    "max_norm",
+    "nadam",
+    "nadamw",
+    "novograd",
+    "partition",
+    "per_leaf",
+    "polyak",
+    "polyak_sgd",
+    "proximal_l1",
+    "radam",
+    "rmsprop",
+    "rprop",
+    "scale",
     "sgd",
+    "sm3",
+    "swa",
+    "yogi",
+    "zero_nans",
 ]

@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxann.core.checks import check_range, fail
-from jaxann.core.factories import factory
+from jaxann.core.factories import factory, is_product
 from jaxann.core.patterns import Selection, chosen
 from jaxann.core.products import Optimizer, accepts
 from jaxann.core.trees import wide_dtype
@@ -33,9 +33,12 @@ __all__ = [
     "decayed",
     "descended",
     "evaluated_by",
+    "full_like",
     "learning_rate_at",
+    "looks_at_all",
     "mix",
     "need",
+    "rate_of",
     "unbiasing",
     "widened",
     "zeros_like",
@@ -50,6 +53,11 @@ def apply_updates(params: Params, updates: Updates) -> Params:
 def zeros_like(params: Params) -> Params:
     """Zeros in the parameters' shapes, in float32 or better."""
     return jax.tree.map(lambda p: jnp.zeros(p.shape, wide_dtype(p.dtype)), params)
+
+
+def full_like(params: Params, value: Scalar) -> Params:
+    """A number everywhere in the parameters' shapes, in float32 or better."""
+    return jax.tree.map(lambda p: jnp.full(p.shape, value, wide_dtype(p.dtype)), params)
 
 
 def widened(tree: Any) -> Any:
@@ -124,15 +132,15 @@ def custom(init: Callable, update: Callable):
 
     Two products are equal, and share one compiled program, when they hold the same two functions. They run under
     JAX's ordinary type promotion, which code of other libraries counts on, whatever the caller has set. An update that
-    takes `value`, `value_fn`, `grad` or `key` as keywords (as optax's L-BFGS does) is given them by the trainer.
+    takes `value`, `value_fn` or `grad` as keywords (as optax's L-BFGS does) is given them by the trainer.
     """
 
     def begin(params):
         with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
             return init(params)
 
-    def call(grads, state, params, *, value=None, value_fn=None, key=None):
-        given = {"value": value, "value_fn": value_fn, "key": key, "grad": grads}
+    def call(grads, state, params, *, value=None, value_fn=None):
+        given = {"value": value, "value_fn": value_fn, "grad": grads}
         given = {n: v for n, v in given.items() if v is not None and accepts(update, n)}
         with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
             return update(grads, state, params, **given)
@@ -193,16 +201,31 @@ def evaluated_by(optimizer: Optimizer, init: Callable, update: Callable, own: Ca
     return init, update, lambda state, params: optimizer.evaluation_params(own(state), params)
 
 
+def looks_at_all(optimizer: Optimizer) -> bool:
+    """Whether a rule compares the objective from step to step, so that it has to be that of all examples."""
+
+    def compares(node: Any) -> bool:
+        return is_product(node) and node._factory.name == "optimizers.lbfgs"
+
+    inside = jax.tree.leaves(list(optimizer.arguments.values()), is_leaf=is_product)
+    return compares(optimizer) or any(looks_at_all(node) for node in inside if isinstance(node, Optimizer))
+
+
 def learning_rate_at(optimizer: Optimizer, step: Array) -> Array:
     """The learning rate in force at a step: of the last optimizer in a chain that has one, NaN where none is known."""
-    rate = _learning_rate(optimizer)
+    rate = rate_of(optimizer)
     return jnp.asarray(jnp.nan, jnp.result_type(float)) if rate is None else value_at(rate, step)
 
 
-def _learning_rate(optimizer: Optimizer) -> Any:
+def rate_of(optimizer: Optimizer) -> Any:
+    """The learning rate or schedule of the last optimizer in a chain that has one; None where none is known."""
     arguments = optimizer.arguments
     if arguments.get("learning_rate") is not None:
         return arguments["learning_rate"]
     inside = jax.tree.leaves(list(arguments.values()), is_leaf=lambda node: isinstance(node, Optimizer))
-    inner = (_learning_rate(node) for node in reversed(inside) if isinstance(node, Optimizer))
-    return next((rate for rate in inner if rate is not None), None)
+    inner = (rate_of(node) for node in reversed(inside) if isinstance(node, Optimizer))
+    rate = next((rate for rate in inner if rate is not None), None)
+    if callable(rate) and optimizer._factory.name == "optimizers.accumulate":
+        steps = arguments["steps"]  # the schedule inside counts updates, not calls
+        return lambda step: value_at(rate, step // jnp.asarray(steps, step.dtype))
+    return rate

@@ -11,8 +11,8 @@ from jaxann.core.checks import check_count, check_range
 from jaxann.core.factories import factory
 from jaxann.core.products import Optimizer
 from jaxann.core.typing import Array, Params, Scalar
-from jaxann.optimizers.base import apply_updates, as_optimizer, need
 from jaxann.optimizers.average import copied
+from jaxann.optimizers.base import apply_updates, as_optimizer, need
 
 __all__ = ["LookaheadState", "lookahead"]
 

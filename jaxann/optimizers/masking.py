@@ -118,6 +118,6 @@ def check_groups(function: str, argument: str, patterns: Iterable[str], tree: An
 
 
 def check_table(function: str, argument: str, table: Any, example: str) -> None:
-    """A mapping from patterns to something, not empty."""
-    if not isinstance(table, Mapping) or not table or not all(isinstance(name, str) for name in table):
+    """A mapping from patterns to something."""
+    if not isinstance(table, Mapping) or not all(isinstance(name, str) for name in table):
         fail(function, argument, f"a mapping from path patterns, such as {example}", table)

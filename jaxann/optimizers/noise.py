@@ -51,6 +51,7 @@ def add_noise(eta: Scalar, *, gamma: Scalar = 0.55):
 
     def update(grads, state, params, *, key=None):
         need("add_noise", "key", key, "the noise is drawn from it")
+        assert key is not None
         own = jax.random.fold_in(fold_name(key, "add_noise"), state.step)
 
         def one(name, g):

@@ -27,7 +27,7 @@ from jaxann.optimizers.masking import (
     update_part,
 )
 
-__all__ = ["PartitionState", "UnfreezingState", "freeze", "gradual_unfreezing", "masked", "partition"]
+__all__ = ["PartitionState", "UnfreezingState", "check_layers", "freeze", "gradual_unfreezing", "masked", "partition"]
 
 
 def _others(flags: Any) -> Any:
@@ -114,8 +114,10 @@ class PartitionState(NamedTuple):
 
 def _groups(table: Any) -> OrderedDict[str, Optimizer | None]:
     check_table("partition", "groups", table, '{"encoder": None, "*": adam(1e-3)}')
+    if not table:
+        fail("partition", "groups", "at least one group", " none")
     return OrderedDict(
-        (pattern, None if rule is None else as_optimizer(rule, "partition", "each group"))
+        (pattern, None if rule is None else as_optimizer(rule, "partition", "each of groups"))
         for pattern, rule in table.items()
     )
 

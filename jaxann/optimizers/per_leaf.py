@@ -14,35 +14,43 @@ from jaxann.core.factories import factory
 from jaxann.core.patterns import Selection, selector
 from jaxann.core.products import Optimizer
 from jaxann.core.trees import wide_dtype
-from jaxann.core.typing import Scalar
-from jaxann.optimizers.base import as_optimizer
+from jaxann.core.typing import Params, Scalar
+from jaxann.optimizers.base import as_optimizer, evaluated_by
 from jaxann.optimizers.masking import check_groups, check_meant, check_table, first_match
-from jaxann.optimizers.partition import check_layers, freeze, masked
+from jaxann.optimizers.partition import check_layers, freeze
 
-__all__ = ["layerwise_learning_rate", "per_leaf", "rewritten"]
+__all__ = ["composed", "layerwise_learning_rate", "per_leaf", "scales_of"]
 
 
-def rewritten(optimizer: Optimizer, change: Callable[[Optimizer], Optimizer]) -> Optimizer:
+def _nested(value: Any) -> list[Optimizer]:
+    """The optimizers that stand directly in an argument."""
+    found = jax.tree.leaves(value, is_leaf=lambda node: isinstance(node, Optimizer))
+    return [node for node in found if isinstance(node, Optimizer)]
+
+
+def _rewritten(optimizer: Optimizer, change: Callable[[Optimizer], Any]) -> Optimizer:
     """The optimizer with every one directly inside it changed."""
-
-    def inside(value):
-        if isinstance(value, Optimizer):
-            return change(value)
-        if isinstance(value, tuple):
-            return tuple(map(inside, value))
-        if isinstance(value, Mapping):
-            return OrderedDict((name, inside(one)) for name, one in value.items())
-        return value
-
-    nested = {n: v for n, v in optimizer.arguments.items() if isinstance(v, Optimizer | tuple | Mapping)}
-    changes = {name: inside(value) for name, value in nested.items()}
-    changes = {name: value for name, value in changes.items() if value != nested[name]}
+    changes = {
+        name: jax.tree.map(
+            lambda node: change(node) if isinstance(node, Optimizer) else node,
+            value,
+            is_leaf=lambda node: isinstance(node, Optimizer),
+        )
+        for name, value in optimizer.arguments.items()
+        if _nested(value)
+    }
     return optimizer.replace(**changes) if changes else optimizer
+
+
+def _decays(optimizer: Optimizer) -> bool:
+    """Whether this rule or one inside it decays weights that can be chosen."""
+    arguments = optimizer.arguments
+    return {"weight_decay", "mask"} <= arguments.keys() or any(map(_decays, _nested(list(arguments.values()))))
 
 
 def _decaying(optimizer: Optimizer, rule: Callable) -> Optimizer:
     """The optimizer with this mask in every rule inside that decays."""
-    optimizer = rewritten(optimizer, lambda inner: _decaying(inner, rule))
+    optimizer = _rewritten(optimizer, lambda inner: _decaying(inner, rule))
     return optimizer.replace(mask=rule) if {"weight_decay", "mask"} <= optimizer.arguments.keys() else optimizer
 
 
@@ -62,12 +70,7 @@ def _scaled_leaves(optimizer: Any, learning_rate_scale: Any):
 
         return jax.tree.map(one, updates, first_match(patterns, updates)), state
 
-    if not optimizer.averages:
-        return optimizer.init, update
-    return optimizer.init, update, optimizer.evaluation_params
-
-
-_MASKED = masked  # passes gradients through, which are scaled with the rest
+    return evaluated_by(optimizer, optimizer.init, update, lambda state: state)
 
 
 def _scaled_inside(optimizer: Optimizer, table: Mapping[str, Scalar]) -> Optimizer:
@@ -76,14 +79,109 @@ def _scaled_inside(optimizer: Optimizer, table: Mapping[str, Scalar]) -> Optimiz
     def scale(inner):
         return _scaled_inside(inner, table)
 
-    arguments = optimizer.arguments
-    kind = optimizer._factory.name
-    if isinstance(arguments.get("optimizer"), Optimizer) and kind != "optimizers.masked":
-        return optimizer.replace(optimizer=scale(arguments["optimizer"]))
+    arguments, kind = optimizer.arguments, optimizer._factory.name
     if kind == "optimizers.chain":
         *first, last = arguments["transforms"]
         return optimizer.replace(transforms=(*first, scale(last)))
-    if kind == "optimizers.partition":
-        groups = ((pattern, rule and scale(rule)) for pattern, rule in arguments["groups"].items())
-        return optimizer.replace(groups=OrderedDict(groups))
+    around = isinstance(arguments.get("optimizer"), Optimizer) or kind == "optimizers.partition"
+    if around and kind != "optimizers.masked":  # which passes gradients through that are to be scaled too
+        return _rewritten(optimizer, scale)
     return _scaled_leaves(optimizer, table)
+
+
+def composed(optimizer: Optimizer, frozen: Any, table: Mapping[str, Scalar] | None, decay: Any) -> Optimizer:
+    """What `per_leaf` stands for, made of the rules that do one thing each."""
+    if decay is not None:
+        optimizer = _decaying(optimizer, selector("per_leaf", "decay", decay))
+    if table:
+        optimizer = _scaled_inside(optimizer, table)
+    return optimizer if frozen is None else freeze(optimizer, frozen)
+
+
+def scales_of(layers: tuple[str, ...], decay: Scalar) -> OrderedDict[str, Scalar]:
+    """The factor of every layer: 1 for the last, decay times the next one's for the others."""
+    last = len(layers) - 1
+    return OrderedDict((pattern, decay ** (last - place)) for place, pattern in enumerate(layers))
+
+
+def _functions(inner: Optimizer, check: Callable[[Params], None]) -> tuple:
+    """The inner rule's functions, its `init` after a check of the whole tree."""
+
+    def init(params):
+        check(params)
+        return inner.init(params)
+
+    def update(grads, state, params, **more):
+        return inner.update(grads, state, params, **more)
+
+    return evaluated_by(inner, init, update, lambda state: state)
+
+
+@factory(Optimizer, convert={"optimizer": lambda rule: as_optimizer(rule, "per_leaf", "optimizer")})
+def per_leaf(optimizer: Any, *, freeze: Selection = None, learning_rate_scale: Any = None, decay: Selection = None):
+    """learning_rate_scale times the optimizer's update for each leaf, exactly 0 where frozen; what decays by `decay`.
+
+    `per_leaf(adamw(1e-3), freeze="encoder.stem", learning_rate_scale={"encoder": 0.1}, decay="*.weight")`. A pattern
+    means a leaf's dotted name or a branch above it. Put it around everything else: frozen leaves have no memory in any
+    rule inside, an average or a projection inside sees the weights as they are after scaling, and `decay` reaches every
+    rule inside that decays.
+
+    Args:
+        optimizer: any rule, rules around rules too.
+        freeze: patterns, or a rule `(name, leaf) -> bool`; None for no leaf.
+        learning_rate_scale: a mapping from patterns to factors >= 0 of the updates, of which the first pattern that
+            means a leaf counts; 1 for a leaf that none means. Decay that is multiplied by the rate is scaled with it.
+        decay: which leaves decay, as `freeze`; it takes the place of the `mask` of every decaying rule inside.
+
+    Peers: PyTorch's groups of parameters and requires_grad=False; optax's partition, masked and freeze, without names.
+    Keras has trainable=False and exclude_from_weight_decay.
+
+    Raises:
+        InputError: an argument is none of these, nothing inside decays, a factor is negative, or, once the parameters
+            are seen, a pattern means no leaf; the message lists the names there are.
+    """
+    for argument, selection in (("freeze", freeze), ("decay", decay)):
+        check_meant("per_leaf", argument, selection)
+    if learning_rate_scale is not None:
+        check_table("per_leaf", "learning_rate_scale", learning_rate_scale, '{"encoder": 0.1}')
+        for factor in learning_rate_scale.values():
+            check_range("per_leaf", "learning_rate_scale", factor, 0)
+    if decay is not None and not _decays(optimizer):
+        fail("per_leaf", "decay", "given with a rule that takes weight_decay and mask, such as adamw", optimizer)
+
+    def check(params):
+        for argument, selection in (("freeze", freeze), ("decay", decay)):
+            check_meant("per_leaf", argument, selection, params)
+        check_groups("per_leaf", "learning_rate_scale", learning_rate_scale or (), params, complete=False)
+
+    return _functions(composed(optimizer, freeze, learning_rate_scale, decay), check)
+
+
+def _layerwise(rule: Any) -> Optimizer:
+    return as_optimizer(rule, "layerwise_learning_rate", "optimizer")
+
+
+@factory(Optimizer, convert={"optimizer": _layerwise})
+def layerwise_learning_rate(optimizer: Any, layers: tuple[str, ...], *, decay: Scalar):
+    """The optimizer's update times decay^(L - l) in layer l = 1 ... L: the last layer's rate falls towards the input.
+
+    Args:
+        optimizer: any rule; the rate it was made with is that of the last layer.
+        layers: one path pattern a layer, from the input to the output, `("embed", "block0", "block1", "head")`, which
+            together mean every leaf.
+        decay: in (0, 1]; 1 / 2.6 in the paper, 0.65 to 0.95 for transformers.
+
+    Peers: PyTorch by hand, with a group of parameters for each layer; Keras and optax have none.
+
+    Source: Howard and Ruder 2018 (discriminative fine-tuning).
+
+    Raises:
+        InputError: decay is out of range, layers are no patterns, a pattern means no leaf, or a leaf is left over.
+    """
+    check_layers("layerwise_learning_rate", layers)
+    check_range("layerwise_learning_rate", "decay", decay, 0, 1, open_low=True)
+
+    def check(params):
+        check_groups("layerwise_learning_rate", "layers", layers, params, complete=True)
+
+    return _functions(composed(optimizer, None, scales_of(layers, decay), None), check)

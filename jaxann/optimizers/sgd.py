@@ -10,11 +10,11 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jaxann.core.checks import check_range, fail
+from jaxann.core.checks import fail
 from jaxann.core.factories import factory
 from jaxann.core.products import Optimizer
 from jaxann.core.typing import Array, Params, Scalar
-from jaxann.optimizers.base import check_learning_rate, descended, need, widened, zeros_like
+from jaxann.optimizers.base import check_learning_rate, check_shares, descended, need, widened, zeros_like
 from jaxann.schedules import value_at
 
 __all__ = ["SGDState", "sgd"]
@@ -28,25 +28,46 @@ class SGDState(NamedTuple):
 
 
 @factory(Optimizer)
-def sgd(learning_rate: Any, *, momentum: Scalar | None = None, nesterov: bool = False):
+def sgd(
+    learning_rate: Any,
+    *,
+    momentum: Scalar | None = None,
+    nesterov: bool = False,
+    dampening: Scalar | None = None,
+    ema: bool = False,
+    rate_in_velocity: bool = False,
+):
     """v = momentum v + g;  update = -learning_rate v;  with Nesterov: -learning_rate (g + momentum v).
 
-    Without momentum: -learning_rate g. The buffer starts at 0, so the first step is that of plain descent. The rate is
-    outside the buffer, as in optax and PyTorch; Keras puts it inside, which differs when the rate changes.
+    Without momentum: -learning_rate g. The buffer starts at 0, so the first step is that of plain descent.
 
     Args:
         learning_rate: number >= 0, array, or schedule of the step.
         momentum: in [0, 1); None keeps no buffer.
         nesterov: look-ahead form (Sutskever et al. 2013).
+        dampening: in [0, 1), v = momentum v + (1 - dampening) g after the first step.
+        ema: v = momentum v + (1 - momentum) g, a mean: steps 1 - momentum times as long.
+        rate_in_velocity: v = momentum v + learning_rate g and update = -v, the classical heavy ball; other steps only
+            while the rate changes.
+
+    Peers: as optax and PyTorch, which have the rate outside the velocity; Keras has it inside, `rate_in_velocity=True`.
+        dampening is PyTorch's.
+
+    Source: Polyak 1964; Nesterov 1983; Sutskever et al. 2013.
 
     Raises:
-        InputError: a number is out of range, or nesterov without momentum.
+        InputError: a number is out of range; nesterov, dampening, ema or rate_in_velocity without momentum; dampening
+            with nesterov or ema.
     """
     check_learning_rate("sgd", learning_rate)
-    if momentum is not None:
-        check_range("sgd", "momentum", momentum, 0, 1, open_high=True)
-    if nesterov and momentum is None:
-        fail("sgd", "momentum", "given when nesterov=True", None)
+    given = {"momentum": momentum, "dampening": dampening}
+    check_shares("sgd", **{name: share for name, share in given.items() if share is not None})
+    switches = {"nesterov": nesterov, "ema": ema, "rate_in_velocity": rate_in_velocity}
+    for name, on in switches.items():
+        if on and momentum is None:
+            fail("sgd", "momentum", f"given when {name}=True", None)
+    if dampening is not None and (momentum is None or nesterov or ema):
+        fail("sgd", "dampening", "None without momentum and with nesterov or ema", dampening)
 
     def init(params):
         return SGDState(jnp.zeros((), jnp.int32), None if momentum is None else zeros_like(params))
@@ -54,13 +75,23 @@ def sgd(learning_rate: Any, *, momentum: Scalar | None = None, nesterov: bool = 
     def update(grads, state, params):
         need("sgd", "params", params, "it has their dtypes")
         rate = value_at(learning_rate, state.step)
-        grads, velocity = widened(grads), None
-        direction = grads
-        if momentum is not None:
-            velocity = jax.tree.map(lambda v, g: jnp.asarray(momentum, g.dtype) * v + g, state.velocity, grads)
-            direction = velocity
-            if nesterov:
-                direction = jax.tree.map(lambda v, g: g + jnp.asarray(momentum, g.dtype) * v, velocity, grads)
-        return descended(rate, direction, params), SGDState(state.step + 1, velocity)
+        grads, after = widened(grads), state.step + 1
+        if momentum is None:
+            return descended(rate, grads, params), SGDState(after, None)
+
+        def kept(a):  # the part of the velocity that stays
+            return jnp.asarray(momentum, a.dtype) * a
+
+        def entering(g):
+            if ema:
+                g = (1 - jnp.asarray(momentum, g.dtype)) * g
+            if dampening is not None:
+                g = jnp.where(state.step == 0, 1, 1 - jnp.asarray(dampening, g.dtype)) * g
+            return rate.astype(g.dtype) * g if rate_in_velocity else g
+
+        velocity = jax.tree.map(lambda v, g: kept(v) + entering(g), state.velocity, grads)
+        direction = jax.tree.map(lambda v, g: entering(g) + kept(v), velocity, grads) if nesterov else velocity
+        outside = jnp.ones_like(rate) if rate_in_velocity else rate
+        return descended(outside, direction, params), SGDState(after, velocity)
 
     return init, update

@@ -35,7 +35,7 @@ def export_run(
     *,
     validation: tuple | None = None,
     epochs: int,
-    batch_size: int = 128,
+    batch_size: int | None = None,
     metrics: Mapping[str, Any] | None = None,
     patience: Scalar | None = None,
     min_delta: Scalar = 0.0,

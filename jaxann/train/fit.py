@@ -37,7 +37,7 @@ def fit(
     *,
     key: Key,
     epochs: int,
-    batch_size: int = 128,
+    batch_size: int | None = None,
     validation: tuple | None = None,
     metrics: Mapping[str, Any] | None = None,
     patience: Scalar | None = None,
@@ -68,7 +68,7 @@ def fit(
         train: `(x, y)` or `(x, y, weights)`; x `(examples, ...features)`, y `(examples, ...)`, weights `(examples,)`.
         key: `jax.random.key(seed)`.
         epochs: passes over the training data, in all (epochs of `resume` included).
-        batch_size: examples an update; at most the number of examples.
+        batch_size: examples an update, at most the number of examples; 128 by default, and all of them with `lbfgs`.
         validation: `(x, y)` evaluated after each epoch.
         metrics: from name to metric, of the training set (in training mode) and the validation set.
         patience: epochs without improvement of `monitor` after which training stops; None never stops.
@@ -127,9 +127,9 @@ def fit(
     plan = fit_to(plan, "fit", data[0].shape[0], held_out)
     parts = strong(parts)
     check_shapes("fit", plan, parts, key, data, held_out)
-    initial = initial_of("fit", parts, key, data[0], initial)
     if initial is not None and resume is not None:
         fail("fit", "initial", "None where resume is given, which has weights of its own", " both")
+    initial = initial_of("fit", parts, key, data[0], initial)
     data, held_out = jax.device_put((data, held_out))
 
     columns = plan.columns(held_out is not None)

@@ -6,12 +6,14 @@ Every refusal names the argument, what was given and what is expected. Nothing i
 from __future__ import annotations
 
 import weakref
+from collections.abc import Callable
 from typing import Any
 
 import jax
 import numpy as np
 
 from jaxann.core.checks import fail
+from jaxann.losses import labels_to_check
 from jaxann.train.plan import default_float
 
 __all__ = ["as_array", "as_data", "check_labels"]
@@ -184,12 +186,17 @@ def as_data(function: str, argument: str, data: Any) -> tuple:
     return x, y, weights.astype(default_float())
 
 
-def check_labels(function: str, argument: str, targets: Any, predictions: Any) -> None:
+def check_labels(function: str, argument: str, targets: Any, predictions: Any, loss: Callable) -> None:
     """Integer labels must be in 0..classes-1 where the predictions have one more axis, the classes.
+
+    The loss says which targets are labels: those that it ignores are none.
 
     Raises:
         InputError: a label is outside; the first is named with its row.
     """
+    targets = labels_to_check(loss, targets)
+    if targets is None:
+        return
     if predictions.ndim != targets.ndim + 1 or not jax.dtypes.issubdtype(targets.dtype, np.integer):
         return
     host, classes = np.asarray(targets), predictions.shape[-1]

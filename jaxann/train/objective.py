@@ -17,15 +17,7 @@ from jaxann.core.products import Layer, Mixed
 from jaxann.core.trees import cast as cast_tree
 from jaxann.core.trees import wide_dtype
 from jaxann.core.typing import Array, Key, Params, State
-
-try:
-    from jaxann.losses import target_weights
-except ImportError:
-
-    def target_weights(loss, targets):
-        return None
-
-
+from jaxann.losses import target_weights
 from jaxann.train.plan import Ingredients
 
 __all__ = ["Seen", "apply_in", "batch_sums", "example_sums", "objective"]
@@ -63,7 +55,8 @@ def example_sums(loss: Callable, predictions: Array, targets: Array | Mixed) -> 
     counts = target_weights(loss, targets)
     rows = (values.shape[0], -1)
     if counts is not None:
-        return jnp.sum(values.reshape(rows), -1), jnp.sum(counts.astype(values.dtype).reshape(rows), -1)
+        counts = jnp.broadcast_to(counts.astype(values.dtype), values.shape)
+        return jnp.sum(values.reshape(rows), -1), jnp.sum(counts.reshape(rows), -1)
     return (jnp.mean(values.reshape(rows), -1) if values.ndim > 1 else values), None
 
 

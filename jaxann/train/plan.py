@@ -7,7 +7,7 @@ rate, patience, number of epochs or seed compiles nothing.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import jax
@@ -19,13 +19,14 @@ from jaxann.core.products import Augment, Layer, Metric, Optimizer, Penalty
 from jaxann.core.typing import Scalar
 from jaxann.layers import as_layer
 from jaxann.metrics import accuracy, r2, rmse, streaming
-from jaxann.optimizers import as_optimizer
+from jaxann.optimizers import as_optimizer, looks_at_all
 from jaxann.schedules import Plateau
 
 __all__ = [
     "Ingredients",
     "Plan",
     "default_float",
+    "fit_batch",
     "make_plan",
     "plateaus",
     "step_count",
@@ -35,11 +36,15 @@ __all__ = [
 ]
 
 
+_BATCH, _ALL = 128, 2**31 - 1  # examples an update where none are given: all of them for rules that want that
+
+
 @dataclass(frozen=True)
 class Plan:
     """What decides the shape of the program."""
 
     batch_size: int
+    whole_batch: bool  # the optimizer wants all examples in every step
     evaluation_batch_size: int
     shuffle: bool
     stops_early: bool
@@ -75,7 +80,7 @@ def make_plan(
     loss: Any,
     optimizer: Any,
     *,
-    batch_size: int,
+    batch_size: int | None,
     metrics: Mapping[str, Any] | None,
     patience: Scalar | None,
     min_delta: Scalar,
@@ -94,6 +99,9 @@ def make_plan(
     optimizer = as_optimizer(optimizer, function, "optimizer")
     if isinstance(loss, str) or not callable(loss):
         fail(function, "loss", "a function (predictions, targets) -> values", loss, hint="See jaxann.losses.")
+    whole_batch = looks_at_all(optimizer)
+    if batch_size is None:
+        batch_size = _ALL if whole_batch else _BATCH
     check_integer(function, "batch_size", batch_size)
     check_integer(function, "evaluation_batch_size", evaluation_batch_size)
     if patience is not None:
@@ -113,6 +121,7 @@ def make_plan(
             fail(function, "each metric's name", "a string other than loss, learning_rate, gradient_norm", name)
     plan = Plan(
         batch_size=int(batch_size),
+        whole_batch=whole_batch,
         evaluation_batch_size=int(evaluation_batch_size),
         shuffle=bool(shuffle),
         stops_early=patience is not None,
@@ -134,6 +143,19 @@ def make_plan(
     return plan, Ingredients(
         model, loss, optimizer, parts, patience, min_delta, most_bad, penalty, tuple(augment)
     )  # fmt: skip
+
+
+def fit_batch(function: str, plan: Plan, examples: int) -> Plan:
+    """The plan for so many examples: a batch is no larger than the data.
+
+    Raises:
+        InputError: the optimizer wants all examples in every step, and a batch is smaller.
+    """
+    if plan.whole_batch and plan.batch_size < examples:
+        expected = f"the number of examples ({examples}), or left out, with lbfgs"
+        hint = "It compares the objective from step to step, which therefore has to be that of the same examples."
+        fail(function, "batch_size", expected, plan.batch_size, hint=hint)
+    return replace(plan, batch_size=int(examples)) if plan.batch_size > examples else plan
 
 
 def _partial(function: Any) -> Any:

@@ -146,7 +146,7 @@ def fit_population(
     *,
     keys: Key,
     epochs: int,
-    batch_size: int = 128,
+    batch_size: int | None = None,
     validation: Any = None,
     dataset: Sequence[int] | None = None,
     metrics: Mapping[str, Any] | None = None,

@@ -146,7 +146,7 @@ def evaluate(
         state,
         jax.ShapeDtypeStruct((1, *x.shape[1:]), x.dtype),
     )
-    check_labels("evaluate", "data", y, predictions)
+    check_labels("evaluate", "data", y, predictions, parts.loss)
     weights = np.ones(x.shape[0], np.float32) if weights is None else np.asarray(weights)
     sums, outputs = nothing(parts, y), []
     for first in range(0, x.shape[0], batch_size):

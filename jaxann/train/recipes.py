@@ -14,14 +14,14 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 
 from jaxann.core.checks import check_choice, check_count, fail, show
-from jaxann.train.plan import Ingredients, Plan, make_plan, strong
+from jaxann.train.plan import Ingredients, Plan, fit_batch, make_plan, strong
 
 __all__ = ["Group", "as_columns", "group_members", "ingredients_of", "setting_of"]
 
@@ -147,7 +147,7 @@ def _gather(function, build, columns, chosen, epochs, examples, settings) -> lis
     found: dict[Any, tuple[Plan, list, list, list]] = {}
     for member in chosen:
         plan, parts, own_epochs = _build_one(function, build, setting_of(columns, member), settings)
-        plan = _fit_batch(plan, examples[member])
+        plan = fit_batch(function, plan, examples[member])
         leaves, structure = jax.tree.flatten(strong(parts))
         kinds = tuple((np.shape(leaf), np.asarray(leaf).dtype) for leaf in leaves)
         _, rows, numbers, lengths = found.setdefault((plan, structure, kinds), (plan, [], [], []))
@@ -182,10 +182,6 @@ def _build_one(function: str, build: Callable, hyper: dict, settings: Mapping[st
     return plan, parts, epochs
 
 
-def _fit_batch(plan: Plan, examples: int) -> Plan:
-    return plan if plan.batch_size <= examples else replace(plan, batch_size=int(examples))
-
-
 def _combinations(columns: Mapping[str, Sequence], members: int) -> dict[Any, list[int]]:
     """Members by the values of their settings that are not floats."""
     found: dict[Any, list[int]] = {}
@@ -217,7 +213,7 @@ def _trace(function, build, columns, chosen, epochs, examples, settings) -> list
     for member in chosen:
         setting = setting_of(columns, member)
         plan, parts, own_epochs = _build_one(function, build, setting, settings)
-        plan = _fit_batch(plan, examples[member])
+        plan = fit_batch(function, plan, examples[member])
         own = strong({"patience": parts.patience, "min_delta": parts.min_delta, "most_bad": parts.most_bad})
         rows, numbers, lengths = groups.setdefault(plan, ([], [], []))
         rows.append((strong({name: setting[name] for name in names}), own))

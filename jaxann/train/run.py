@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import enum
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
@@ -16,7 +15,7 @@ from jaxann.core.products import Augment, Penalty
 from jaxann.core.trees import flatten_named
 from jaxann.core.typing import Key, Params, Scalar, State
 from jaxann.train.epoch import Carry, Data, active, begin, run_epoch, weights_of
-from jaxann.train.plan import Ingredients, Plan, default_float, make_plan, strong
+from jaxann.train.plan import Ingredients, Plan, default_float, fit_batch, make_plan, strong
 
 __all__ = ["Result", "Status", "finish", "fit_to", "initial_of", "make_run", "ready"]
 
@@ -49,7 +48,7 @@ def make_run(
     optimizer: Any,
     *,
     epochs: int,
-    batch_size: int,
+    batch_size: int | None = None,
     metrics: Mapping[str, Any] | None = None,
     patience: Scalar | None = None,
     min_delta: Scalar = 0.0,
@@ -150,7 +149,7 @@ def initial_of(function: str, parts: Ingredients, key: Key, x: Any, initial: Any
         expected, got = fresh.get(name, " none"), given.get(name, " none")
         if expected != got:
             fail(function, f"initial {name}", expected[1:], got)
-    return jax.tree.map(jnp.asarray, tuple(initial))
+    return jax.device_put(tuple(initial))
 
 
 def _named(weights: Any) -> dict[str, str]:
@@ -163,7 +162,7 @@ def fit_to(plan: Plan, function: str, examples: int, validation: Any) -> Plan:
     """The plan for data of this size: a batch is no larger than the data, and what is monitored must exist."""
     if validation is None and plan.stops_early and plan.monitor.startswith("validation"):
         fail(function, "validation", f"given to stop early on {plan.monitor!r}", None)
-    return dataclasses.replace(plan, batch_size=min(plan.batch_size, examples))
+    return fit_batch(function, plan, examples)
 
 
 def ready(function: str, argument: str, data: Any) -> Data:

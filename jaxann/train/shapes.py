@@ -49,7 +49,7 @@ def check_shapes(function: str, plan: Plan, parts: Ingredients, key: Key, data: 
         if part is not None:
             x, y = (jax.ShapeDtypeStruct((plan.batch_size, *a.shape[1:]), a.dtype) for a in part[:2])
             predictions = _forward.eval_shape(parts.model, parts.loss, key, x, y, plan.compute_dtype)
-            check_labels(function, name, part[1], predictions)
+            check_labels(function, name, part[1], predictions, parts.loss)
             if parts.loss.args or parts.loss.keywords:  # numbers bound to the loss: checked as they are, untraced
                 jax.eval_shape(functools.partial(example_sums, parts.loss), predictions, y)
 

@@ -25,7 +25,7 @@ def cross_validate(
     folds: Any = 5,
     prepare: Callable | None = None,
     seeds: int = 1,
-    batch_size: int = 128,
+    batch_size: int | None = None,
     metrics: Mapping[str, Any] | None = None,
     monitor: str = "validation_loss",
     mode: str = "min",

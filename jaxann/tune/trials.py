@@ -33,7 +33,7 @@ __all__ = ["Trials", "search_settings", "warn_interrupted"]
 _COMMON = {
     "prepare": None,
     "seeds": 1,
-    "batch_size": 128,
+    "batch_size": None,
     "metrics": None,
     "monitor": "validation_loss",
     "mode": "min",

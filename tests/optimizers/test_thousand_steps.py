@@ -16,7 +16,7 @@ import pytest
 from tests.optimizers.given_gradients import START, STEPS, gradients, path, values
 from tests.tolerances import assert_close
 
-MODULES = ("references_elementwise", "references_structured", "references_transforms")
+MODULES = ("references_elementwise", "references_structured")
 CASES: dict[str, Any] = {}
 for _name in MODULES:
     if importlib.util.find_spec(f"tests.optimizers.{_name}") is not None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import jax
@@ -11,6 +11,7 @@ import jax.numpy as jnp
 
 __all__ = [
     "ActivationRow",
+    "InitializerRow",
     "LayerRow",
     "LossRow",
     "MetricRow",
@@ -39,10 +40,27 @@ class Row:
 
 @dataclass(frozen=True, eq=False)
 class ActivationRow(Row):
-    """`build` is the function itself."""
+    """`build(x, **setting)` is the function; `reference` the same in NumPy float64, `peer(torch, x)` in PyTorch."""
 
-    kinks: tuple[float, ...] = ()
+    kinks: Mapping[float, float] = field(default_factory=dict)  # where the slope jumps: its value there
     limits: tuple[float, float] | None = None  # values at -inf and inf; None for activations of a whole axis
+    slopes: tuple[float, float] = (0.0, 1.0)  # the same of the slope
+    reference: Callable[..., Any] | None = None
+    peer: Callable[..., Any] | None = None
+    settings: tuple[Mapping[str, Any], ...] = ()  # other parameters; numbers are traced and differentiated
+    output: Callable[[tuple[int, ...]], tuple[int, ...]] = tuple  # its shape from the input's
+    largest: Mapping[str, float] = field(default_factory=dict)  # magnitude up to which a dtype holds the result
+    named: bool = True  # by_name knows it
+    takes_integers: bool = False
+    nan_slope: float = float("nan")  # the slope at NaN
+
+
+@dataclass(frozen=True, eq=False)
+class InitializerRow(Row):
+    """`build()` gives the initializer, `shape` one that it fits."""
+
+    shape: tuple[int, ...] = (6, 5)
+    random: bool = True
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,10 +94,20 @@ class ScheduleRow(Row):
 
 @dataclass(frozen=True, eq=False)
 class LossRow(Row):
-    """`build` is the loss; `targets(key, shape)` draws targets for predictions of that shape."""
+    """`build` is the loss; `targets(key, shape)` draws targets for predictions of that shape.
+
+    `event` are the last axes of the predictions, which the values do not have; `domain` makes predictions of any real
+    numbers; `extreme` draws the targets that are hardest, `huge` says how far predictions may go where 1e4 overflows;
+    `numbers` are hyper-parameters that may be traced; `whole_batch` is for values that belong to a batch.
+    """
 
     targets: Callable[[jax.Array, tuple[int, ...]], jax.Array] = jax.random.normal
-    class_axis: bool = False
+    event: tuple[int, ...] = ()
+    domain: Callable[[jax.Array], jax.Array] | None = None
+    extreme: Callable[[jax.Array, tuple[int, ...]], jax.Array] | None = None
+    huge: Mapping[str, float] = field(default_factory=dict)
+    numbers: Mapping[str, float] = field(default_factory=dict)
+    whole_batch: bool = False
 
 
 @dataclass(frozen=True, eq=False)

@@ -15,6 +15,7 @@ HELPERS = {
     "optimizers.apply_updates": "adds the updates",
     "optimizers.as_optimizer": "takes in a foreign optimizer",
     "optimizers.learning_rate_at": "reads the rate of any optimizer",
+    "optimizers.looks_at_all": "asks whether a rule wants all examples",
     "optimizers.matrices": "a rule for adamw's mask",
 }
 

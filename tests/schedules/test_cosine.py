@@ -28,7 +28,8 @@ def test_cosine_matches_optax(numbers: tuple):
     else:
         theirs = optax.cosine_decay_schedule(peak, steps, end / peak)
     counts = np.arange(steps + 20)
-    expected = jax.jit(jax.vmap(theirs))(jnp.asarray(counts))
+    with jax.numpy_dtype_promotion("standard"):
+        expected = jax.jit(jax.vmap(theirs))(jnp.asarray(counts))
     np.testing.assert_allclose(ours(jnp.asarray(counts)), expected, rtol=1e-10, atol=1e-15)
 
 

@@ -43,7 +43,7 @@ def _optax() -> dict[str, tuple[Any, Callable]]:
             s.exponential(0.3, 7, 1.2, end=0.7),
             o.exponential_decay(0.3, 7, 1.2, 0, False, 0.7),
         ),
-        "polynomial": (s.polynomial(0.3, 40, 0.7, end=0.02, begin=9), o.polynomial_schedule(0.3, 0.02, 0.7, 40, 9)),
+        "polynomial": (s.polynomial(0.3, 32, 0.7, end=0.02, begin=9), o.polynomial_schedule(0.3, 0.02, 0.7, 32, 9)),
         "polynomial of degree 3": (s.polynomial(0.3, 40, 3), o.polynomial_schedule(0.3, 0.0, 3.0, 40)),
         "linear": (s.linear(0.3, 40, end=0.5, begin=9), o.linear_schedule(0.3, 0.5, 40, 9)),
         "cosine with an exponent": (
@@ -51,7 +51,7 @@ def _optax() -> dict[str, tuple[Any, Callable]]:
             o.warmup_cosine_decay_schedule(0.1, 0.3, 7, 60, 0.02, 1.7),
         ),
         "cosine_restarts": (
-            s.join(tuple(s.cosine_restarts(0.3, 10, growth=2, decay=0.5) for _ in range(1)), ()),
+            s.cosine_restarts(0.3, 10, growth=2, decay=0.5),
             o.sgdr_schedule(
                 [
                     {"init_value": 0.0, "peak_value": 0.3 * 0.5**i, "warmup_steps": 0, "decay_steps": 10 * 2**i}
@@ -102,8 +102,6 @@ def test_schedule_matches_optax(name: str):
         assert set(table) == set(OPTAX)
         ours, theirs = table[name]
         expected = jax.jit(jax.vmap(lambda count: jnp.asarray(theirs(count), float)))(jnp.asarray(COUNTS))
-    if name == "cosine_restarts":  # the last of optax's cycles ends where ours begins another; both are at step 150
-        assert COUNTS[-1] < 150
     _check(ours, expected)
 
 

@@ -1,0 +1,88 @@
+"""Adadelta."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from jaxann.core.factories import factory
+from jaxann.core.patterns import Selection, selector
+from jaxann.core.products import Optimizer
+from jaxann.core.typing import Array, Params, Scalar
+from jaxann.optimizers.base import (
+    check_learning_rate,
+    check_not_negative,
+    check_shares,
+    decayed,
+    mix,
+    need,
+    widened,
+    zeros_like,
+)
+from jaxann.schedules import value_at
+
+__all__ = ["AdadeltaState", "adadelta"]
+
+
+class AdadeltaState(NamedTuple):
+    """Memory of `adadelta`."""
+
+    step: Array  # int32 (), updates made so far
+    squares: Params  # mean of the squared gradients
+    moves: Params  # mean of the squared steps, before the learning rate
+
+
+@factory(Optimizer)
+def adadelta(
+    learning_rate: Any = 1.0,
+    *,
+    rho: Scalar = 0.9,
+    eps: Scalar = 1e-6,
+    weight_decay: Scalar = 0.0,
+    mask: Selection = None,
+):
+    """E = rho E + (1-rho) g^2;  u = g sqrt(D + eps) / sqrt(E + eps);  D = rho D + (1-rho) u^2;
+    update = -learning_rate (u + decay w).
+
+    Steps have the unit of the parameters, so a rate of 1 has a meaning; the first ones are as small as sqrt(eps).
+
+    Args:
+        learning_rate: number >= 0, array, or schedule of the step.
+        rho: in [0, 1), how slowly the two means forget.
+        eps: what makes the first step, since D starts at 0; 0 would never move.
+        weight_decay, mask: decoupled decay and the leaves it is for, as in `adamw`.
+
+    Peers: as optax (whose learning_rate=None climbs) and PyTorch, but their weight_decay is added to the gradient:
+        `add_decayed_weights` in a chain before it. Keras has learning rate 1e-3, rho 0.95 and eps 1e-7.
+
+    Source: Zeiler 2012.
+
+    Raises:
+        InputError: a number is out of range.
+    """
+    check_learning_rate("adadelta", learning_rate)
+    check_shares("adadelta", rho=rho)
+    check_not_negative("adadelta", eps=eps, weight_decay=weight_decay)
+    selector("adadelta", "mask", mask)
+
+    def init(params):
+        return AdadeltaState(jnp.zeros((), jnp.int32), zeros_like(params), zeros_like(params))
+
+    def update(grads, state, params):
+        need("adadelta", "params", params, "it has their dtypes")
+        rate = value_at(learning_rate, state.step)
+        grads = widened(grads)
+
+        def one(g, e, d):
+            small = jnp.asarray(eps, g.dtype)
+            return jnp.sqrt(d + small) / jnp.sqrt(e + small) * g
+
+        squares = jax.tree.map(lambda e, g: mix(rho, e, g * g), state.squares, grads)
+        direction = jax.tree.map(one, grads, squares, state.moves)
+        moves = jax.tree.map(lambda d, u: mix(rho, d, u * u), state.moves, direction)
+        updates = decayed("adadelta", rate, direction, params, weight_decay, mask)
+        return updates, AdadeltaState(state.step + 1, squares, moves)
+
+    return init, update

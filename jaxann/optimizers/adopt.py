@@ -1,0 +1,58 @@
+"""ADOPT: Adam with the second moment of the steps before, so that any b2 converges."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from jaxann.core.factories import factory
+from jaxann.core.products import Optimizer
+from jaxann.core.typing import Scalar
+from jaxann.optimizers.base import descended, mix, need, widened
+from jaxann.optimizers.means import AdamState, check_means, zero_means
+from jaxann.schedules import value_at
+
+__all__ = ["adopt"]
+
+
+@factory(Optimizer)
+def adopt(learning_rate: Any, *, b1: Scalar = 0.9, b2: Scalar = 0.9999, eps: Scalar = 1e-6, clipping: bool = True):
+    """m = b1 m + (1-b1) clip(g / max(sqrt(v), eps), +-c);  update = -learning_rate m;  then v = b2 v + (1-b2) g^2.
+
+    c = (t-1)^(1/4). v holds no part of the gradient it divides. The first gradient only sets v = g^2: no step is made.
+
+    Args:
+        learning_rate: number >= 0, array, or schedule of the step.
+        b1, b2: in [0, 1), how slowly the two means forget.
+        eps: what sqrt(v) is at least.
+        clipping: whether the normalized gradient is held to +-c.
+
+    Peers: as optax, whose clip_value_fn is c here; PyTorch and Keras have none.
+
+    Source: Taniguchi et al. 2024.
+
+    Raises:
+        InputError: a number is out of range.
+    """
+    check_means("adopt", learning_rate, b1, b2, eps=eps)
+
+    def update(grads, state, params):
+        need("adopt", "params", params, "it has their dtypes")
+        rate = value_at(learning_rate, state.step)
+        grads, first = widened(grads), state.step == 0
+
+        def normalized(g, v):
+            v = jnp.where(first, 1, v)
+            ratio = g / jnp.maximum(jnp.sqrt(v), jnp.asarray(eps, v.dtype))
+            if clipping:
+                limit = jnp.sqrt(jnp.sqrt(state.step.astype(g.dtype)))
+                ratio = jnp.clip(ratio, -limit, limit)
+            return jnp.where(first, 0, ratio)
+
+        mu = jax.tree.map(lambda m, g, v: mix(b1, m, normalized(g, v)), state.mu, grads, state.nu)
+        nu = jax.tree.map(lambda v, g: jnp.where(first, g * g, mix(b2, v, g * g)), state.nu, grads)
+        return descended(rate, mu, params), AdamState(state.step + 1, mu, nu)
+
+    return zero_means, update

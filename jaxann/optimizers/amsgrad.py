@@ -1,0 +1,78 @@
+"""AMSGrad."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from jaxann.core.factories import factory
+from jaxann.core.products import Optimizer
+from jaxann.core.typing import Array, Params, Scalar
+from jaxann.optimizers.base import descended, need, unbiasing, zeros_like
+from jaxann.optimizers.means import averaged, check_means, over_root, zero_means
+from jaxann.schedules import value_at
+
+__all__ = ["AMSGradState", "amsgrad"]
+
+
+class AMSGradState(NamedTuple):
+    """Memory of `amsgrad`."""
+
+    step: Array  # int32 (), updates made so far
+    mu: Params  # mean of the gradients
+    nu: Params  # mean of the squared gradients
+    nu_max: Params  # the largest it has been, corrected or not as `bias_correct_max` says
+
+
+@factory(Optimizer)
+def amsgrad(
+    learning_rate: Any,
+    *,
+    b1: Scalar = 0.9,
+    b2: Scalar = 0.999,
+    eps: Scalar = 1e-8,
+    eps_root: Scalar = 0.0,
+    bias_correct_max: bool = True,
+):
+    """m, v as in adam;  v_max = max(v_max, v_hat);  update = -learning_rate m_hat / (sqrt(v_max + eps_root) + eps).
+
+    A parameter's own rate can only shrink.
+
+    Args:
+        learning_rate, b1, b2, eps, eps_root: as in `adam`.
+        bias_correct_max: whether the largest of v / (1 - b2^t) is kept, or the largest v, corrected when it is used.
+
+    Peers: as optax; PyTorch keeps the largest v before its correction, `bias_correct_max=False`; Keras as PyTorch, with
+        its own eps, see `adam`.
+
+    Source: Reddi et al. 2018.
+
+    Raises:
+        InputError: a number is out of range.
+    """
+    check_means("amsgrad", learning_rate, b1, b2, eps=eps, eps_root=eps_root)
+
+    def init(params):
+        return AMSGradState(*zero_means(params), zeros_like(params))
+
+    def update(grads, state, params):
+        need("amsgrad", "params", params, "it has their dtypes")
+        rate = value_at(learning_rate, state.step)
+        step, mu, nu = averaged(grads, state, b1, b2)
+
+        def corrected(v):
+            return unbiasing(b2, step, v.dtype) * v
+
+        def larger(most, v):
+            return jnp.maximum(most, corrected(v) if bias_correct_max else v)
+
+        def one(m, most):
+            most = most if bias_correct_max else corrected(most)
+            return over_root(unbiasing(b1, step, m.dtype) * m, most, eps, eps_root)
+
+        nu_max = jax.tree.map(larger, state.nu_max, nu)
+        return descended(rate, jax.tree.map(one, mu, nu_max), params), AMSGradState(step, mu, nu, nu_max)
+
+    return init, update

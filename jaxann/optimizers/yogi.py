@@ -1,0 +1,68 @@
+"""Yogi."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from jaxann.core.factories import factory
+from jaxann.core.products import Optimizer
+from jaxann.core.typing import Scalar
+from jaxann.optimizers.base import descended, full_like, mix, need, unbiasing, widened
+from jaxann.optimizers.means import AdamState, check_means, over_root
+from jaxann.schedules import value_at
+
+__all__ = ["yogi"]
+
+
+@factory(Optimizer)
+def yogi(
+    learning_rate: Any,
+    *,
+    b1: Scalar = 0.9,
+    b2: Scalar = 0.999,
+    eps: Scalar = 1e-3,
+    initial_accumulator_value: Scalar = 1e-6,
+):
+    """m = b1 m + (1-b1) g;  v = v - (1-b2) sign(v - g^2) g^2;  update = -learning_rate m_hat / (sqrt(v_hat) + eps).
+
+    m_hat = m / (1 - b1^t), v_hat = v / (1 - b2^t). v comes down by no more than the square of the gradient now, so the
+    rate does not leap when gradients become small.
+
+    Args:
+        learning_rate: number >= 0, array, or schedule of the step.
+        b1, b2: in [0, 1), how slowly the two means forget.
+        eps: outside the root.
+        initial_accumulator_value: what m and v start at.
+
+    Peers: as optax; PyTorch and Keras have none.
+
+    Source: Zaheer et al. 2018.
+
+    Raises:
+        InputError: a number is out of range.
+    """
+    check_means("yogi", learning_rate, b1, b2, eps=eps, initial_accumulator_value=initial_accumulator_value)
+
+    def init(params):
+        mu, nu = full_like(params, initial_accumulator_value), full_like(params, initial_accumulator_value)
+        return AdamState(jnp.zeros((), jnp.int32), mu, nu)
+
+    def update(grads, state, params):
+        need("yogi", "params", params, "it has their dtypes")
+        rate = value_at(learning_rate, state.step)
+        grads, step = widened(grads), state.step + 1
+
+        def toward(v, g):
+            return v - (1 - jnp.asarray(b2, v.dtype)) * jnp.sign(v - g * g) * (g * g)
+
+        def one(m, v):
+            return over_root(unbiasing(b1, step, m.dtype) * m, unbiasing(b2, step, v.dtype) * v, eps)
+
+        mu = jax.tree.map(lambda m, g: mix(b1, m, g), state.mu, grads)
+        nu = jax.tree.map(toward, state.nu, grads)
+        return descended(rate, jax.tree.map(one, mu, nu), params), AdamState(step, mu, nu)
+
+    return init, update
