@@ -6,20 +6,23 @@ they are met through the factory that makes them. What is neither stands in HELP
 
 from __future__ import annotations
 
-from jaxann import activations, initializers, layers, losses, metrics, models, optimizers, schedules
+from jaxann import activations, data, initializers, layers, losses, metrics, models, optimizers, regularizers, schedules
 from jaxann.metrics import streaming
 from tests.rows import activations as activation_rows
+from tests.rows import augment as augment_rows
 from tests.rows import initializers as initializer_rows
 from tests.rows import layers as layer_rows
 from tests.rows import losses as loss_rows
 from tests.rows import metrics as metric_rows
 from tests.rows import optimizers as optimizer_rows
+from tests.rows import regularizers as regularizer_rows
 from tests.rows import schedules as schedule_rows
 from tests.rows import transforms as transform_rows
-from tests.rows.kinds import ActivationRow, LayerRow, LossRow, MetricRow, OptimizerRow, Row, ScheduleRow
+from tests.rows.kinds import ActivationRow, AugmentRow, LayerRow, LossRow, MetricRow, OptimizerRow, Row, ScheduleRow
 
 __all__ = [
     "ACTIVATIONS",
+    "AUGMENTS",
     "HELPERS",
     "INITIALIZERS",
     "LAYERS",
@@ -27,9 +30,11 @@ __all__ = [
     "METRICS",
     "OPTIMIZERS",
     "PRODUCTS",
+    "REGULARIZERS",
     "ROOMS",
     "SCHEDULES",
     "ActivationRow",
+    "AugmentRow",
     "LayerRow",
     "LossRow",
     "MetricRow",
@@ -48,6 +53,8 @@ ROOMS = {
     "layers": layers,
     "optimizers": optimizers,
     "models": models,
+    "regularizers": regularizers,
+    "data": data,
 }
 
 ACTIVATIONS = activation_rows.ACTIVATIONS
@@ -57,6 +64,8 @@ LOSSES = loss_rows.LOSSES
 METRICS = metric_rows.METRICS
 LAYERS = layer_rows.LAYERS
 OPTIMIZERS = optimizer_rows.OPTIMIZERS + transform_rows.TRANSFORMS
+REGULARIZERS = regularizer_rows.REGULARIZERS
+AUGMENTS = augment_rows.AUGMENTS
 
 HELPERS = {
     name: reason
@@ -68,6 +77,8 @@ HELPERS = {
         metric_rows,
         layer_rows,
         optimizer_rows,
+        regularizer_rows,
+        augment_rows,
         transform_rows,
     )
     for name, reason in rows.HELPERS.items()
@@ -78,5 +89,7 @@ PRODUCTS = [
     *SCHEDULES,
     *METRICS,
     *LAYERS,
+    *REGULARIZERS,
+    *AUGMENTS,
     *(Row(row.name, lambda row=row: row.build(0.1), row.oracle, row.bad, row.saved) for row in OPTIMIZERS),
 ]

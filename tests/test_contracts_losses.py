@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -14,10 +15,11 @@ from jaxann.core.factories import known_functions
 from jaxann.train.objective import example_sums
 from tests.catalogue import LOSSES, LossRow
 from tests.contract import assert_input_error
-from tests.tolerances import assert_close
+from tests.tolerances import assert_close, close
 
 every_loss = pytest.mark.parametrize("row", LOSSES, ids=str)
-DTYPES = ("float64", "float32", "bfloat16", "float16")
+# Thirty losses are compiled here, each to run once: the compiler need not try hard.
+quick_jit = functools.partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})
 
 
 def draw(row: LossRow, lead: tuple[int, ...], *, spread: float = 1.0, seed: int = 7) -> tuple[jax.Array, jax.Array]:
@@ -35,22 +37,8 @@ def test_loss_keeps_the_leading_axes(row: LossRow):
         given = jax.eval_shape(lambda lead=lead: draw(row, lead))
         values = jax.eval_shape(row.build, *given)
         assert values.shape == lead and values.dtype == given[0].dtype
-        if lead:
+        if lead and lead[0]:
             assert jax.eval_shape(lambda p, t: example_sums(row.build, p, t)[0], *given).shape == lead[:1]
-
-
-@every_loss
-def test_loss_under_jit_and_vmap(row: LossRow):
-    lead = (2, 6) if row.whole_batch else (2, 4)
-    if row.whole_batch:
-        sets = [draw(row, (6,), seed=seed) for seed in (7, 8)]
-        predictions, targets = (jnp.stack(parts) for parts in zip(*sets, strict=True))
-        values = jnp.stack([row.build(p, t) for p, t in sets])
-    else:
-        predictions, targets = draw(row, lead)
-        values = row.build(predictions, targets)
-    assert values.shape == lead
-    assert_close(jax.jit(jax.vmap(row.build))(predictions, targets), values, "program")
 
 
 @every_loss
@@ -80,63 +68,119 @@ def test_loss_refuses_what_is_out_of_range(row: LossRow):
         assert_input_error(lambda k=keywords: row.build(predictions, targets, **k), name)
 
 
-def _value_and_slope(row: LossRow) -> Callable[..., Any]:
-    @jax.jit
-    def both(predictions, targets):
-        values, back = jax.vjp(lambda p: row.build(p, targets), predictions)
-        return values, back(jnp.ones_like(values))[0]
+def _program(row: LossRow) -> Callable[..., Any]:
+    """Values and slope, and the values under vmap: one by one, or for a whole batch one batch."""
 
-    return both
+    @quick_jit
+    def program(predictions, targets):
+        values, back = jax.vjp(lambda p: row.build(p, targets), predictions)
+        if predictions.dtype == jnp.float64:
+            one_by_one = values  # once is enough
+        elif row.whole_batch:
+            one_by_one = jax.vmap(row.build)(predictions[None], targets[None])[0]
+        else:
+            one_by_one = jax.vmap(row.build)(predictions, targets)
+        return values, back(jnp.ones_like(values))[0], one_by_one
+
+    return program
 
 
 def _wide(array: Any) -> np.ndarray:
     return np.asarray(array).astype(np.float64)
 
 
+def _assert_finite(*arrays: Any) -> None:
+    assert all(np.isfinite(_wide(a)).all() for a in arrays)
+
+
 @every_loss
-def test_loss_in_every_dtype(row: LossRow):
-    """Finite value and slope at huge predictions, NaN for NaN, and in each dtype the figure of float64."""
-    lead = (81,)
-    signs = np.asarray(jax.random.randint(jax.random.key(3), (*lead, *row.event), -1, 2)).astype(np.float32)
+def test_loss_is_finite_and_precise_in_every_dtype(row: LossRow):
+    """Finite value and slope at huge predictions, NaN for NaN, and in float32 the figure of float64."""
+    lead = (81,) if row.whole_batch else (27, 3)
+    signs = np.random.default_rng(3).integers(-1, 2, (*lead, *row.event)).astype(np.float32)
     usual, targets = draw(row, lead, spread=2.0)
     hardest = (row.extreme or row.targets)(jax.random.key(4), signs.shape)
-    both = _value_and_slope(row)
-    for dtype in DTYPES:
-        with jax.enable_x64(dtype == "float64"):
-            bound = row.huge.get(dtype, 1e4)
-            huge = jnp.asarray(bound * signs)
-            huge = (huge if row.domain is None else row.domain(huge)).astype(dtype)
-            values, slope = both(huge, hardest)
-            assert values.dtype == slope.dtype == jnp.dtype(dtype)
-            assert np.isfinite(_wide(values)).all() and np.isfinite(_wide(slope)).all(), dtype
-            rounded = jnp.asarray(usual).astype(dtype)
-            values, slope = (_wide(a) for a in both(rounded, targets))
-            if dtype == "float32":
-                first = (0,) * rounded.ndim
-                assert np.isnan(both(rounded.at[first].set(jnp.nan), targets)[0][0])
-        with jax.enable_x64(True):
-            exact, exact_slope = (_wide(a) for a in both(jnp.asarray(_wide(rounded)), targets))
-        tolerance = {"float64": 1e-14, "float32": 2e-6}.get(dtype, 1e-2)
-        for found, wanted in ((values, exact), (slope, exact_slope)):
-            np.testing.assert_allclose(found, wanted, rtol=tolerance, atol=tolerance * np.abs(wanted).max())
+    program = _program(row)
+
+    def huge(dtype: str) -> jax.Array:
+        x = jnp.asarray(row.huge.get(dtype, 1e4) * signs)
+        return (x if row.domain is None else row.domain(x)).astype(dtype)
+
+    values, slope, one_by_one = program(usual, targets)
+    assert values.shape == lead and values.dtype == slope.dtype == jnp.float32
+    assert_close(one_by_one, values, "program")
+    with jax.enable_x64(True):
+        wide = program(_wide(usual), targets)
+        _assert_finite(*program(_wide(huge("float32")), hardest))
+        assert wide[0].dtype == wide[1].dtype == jnp.float64
+    for found, wanted in zip((values, slope), wide, strict=False):
+        np.testing.assert_allclose(found, wanted, rtol=2e-6, atol=2e-6 * np.abs(wanted).max())
+    _assert_finite(*program(huge("float32"), hardest))
+    first = (0,) * usual.ndim
+    assert np.isnan(program(usual.at[first].set(jnp.nan), targets)[0].ravel()[0])
+    for dtype in ("bfloat16", "float16"):  # the arithmetic is float32's, so its program tells what comes out
+        narrow = huge(dtype)
+        assert not _narrow_arithmetic(row, narrow, hardest)
+        values, slope, _ = program(narrow.astype(jnp.float32), hardest)
+        _assert_finite(values.astype(dtype), slope.astype(dtype))
+
+
+def _narrow_arithmetic(row: LossRow, predictions: jax.Array, targets: jax.Array) -> set[str]:
+    """Operations whose result has 16 bits, conversions and copies apart."""
+    found = set()
+
+    def look(jaxpr: Any) -> None:
+        for equation in jaxpr.eqns:
+            inner = [leaf for leaf in jax.tree.leaves(equation.params, is_leaf=_is_jaxpr) if _is_jaxpr(leaf)]
+            for part in inner:
+                look(getattr(part, "jaxpr", part))
+            if not inner and any(getattr(v.aval, "dtype", None) == predictions.dtype for v in equation.outvars):
+                found.add(equation.primitive.name)
+
+    def both(predictions, targets):
+        values, back = jax.vjp(lambda p: row.build(p, targets), predictions)
+        return values, back(values)[0]
+
+    closed = jax.make_jaxpr(both)(predictions, targets)
+    assert [v.dtype for v in closed.out_avals] == [predictions.dtype] * 2
+    look(closed.jaxpr)
+    return found - {"convert_element_type", "broadcast_in_dim", "copy", "reshape"}
+
+
+def _is_jaxpr(value: Any) -> bool:
+    return hasattr(value, "eqns") or hasattr(value, "jaxpr")
 
 
 @pytest.mark.usefixtures("x64")
-@pytest.mark.parametrize("row", [row for row in LOSSES if row.numbers], ids=str)
-def test_hyper_parameter_may_be_traced_and_has_a_slope(row: LossRow):
-    predictions, targets = draw(row, (7,))
-
-    @jax.jit
-    def both(numbers):
-        return jax.value_and_grad(lambda n: jnp.sum(row.build(predictions, targets, **n)))(numbers)
-
+@every_loss
+def test_slopes_and_curvature_match_differences(row: LossRow):
+    """By the predictions along a line, forwards and backwards, and by every hyper-parameter, which may be traced."""
+    predictions, targets = draw(row, (7,) if row.whole_batch else (4, 2), spread=2.0)
+    direction = jax.random.normal(jax.random.key(2), predictions.shape)
     numbers = {name: np.float64(value) for name, value in row.numbers.items()}
-    value, slopes = both(numbers)
-    np.testing.assert_allclose(value, jnp.sum(row.build(predictions, targets, **row.numbers)), rtol=1e-12)
+
+    def total(t, numbers):
+        moved = predictions + t * direction
+        return jnp.sum(row.build(moved if row.domain is None else row.domain(moved), targets, **numbers))
+
+    @quick_jit
+    def program(t, numbers):
+        along = functools.partial(total, numbers=numbers)
+        value, (slope, by_number) = jax.value_and_grad(total, (0, 1))(t, numbers)
+        return value, slope, by_number, jax.grad(jax.grad(along))(t), jax.jvp(along, (t,), (jnp.ones(()),))[1]
+
+    zero, h = np.float64(0), 1e-5
+    value, slope, by_number, curvature, forward = program(zero, numbers)
+    above, below = program(np.float64(h), numbers), program(np.float64(-h), numbers)
+    np.testing.assert_allclose(value, total(zero, row.numbers), rtol=1e-12)
+    np.testing.assert_allclose(slope, (above[0] - below[0]) / (2 * h), rtol=close("float64", "gradient"))
+    np.testing.assert_allclose(curvature, (above[1] - below[1]) / (2 * h), rtol=close("float64", "second"))
+    np.testing.assert_allclose(forward, slope, rtol=1e-12)
     for name, number in numbers.items():
-        h = 1e-6 * number
-        above, below = (both(numbers | {name: number + d})[0] for d in (h, -h))
-        np.testing.assert_allclose(slopes[name], (above - below) / (2 * h), rtol=1e-6, atol=1e-7, err_msg=name)
+        step = h * number
+        ends = [program(zero, numbers | {name: number + d})[0] for d in (step, -step)]
+        numeric = (ends[0] - ends[1]) / (2 * step)
+        np.testing.assert_allclose(by_number[name], numeric, rtol=close("float64", "gradient"), atol=1e-8, err_msg=name)
 
 
 @every_loss

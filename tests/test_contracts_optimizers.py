@@ -88,9 +88,9 @@ def test_optimizer_compiles_once_for_all_rates(row: OptimizerRow):
 
     first, second = row.build(0.1), row.build(0.02)
     state = first.init(_tree())
-    a, after = step(first, _grads(), state, _tree())
-    step(row.build(0.1), _grads(), after, _tree())
-    b, _ = step(second, _grads(), state, _tree())
+    _, after = step(first, _grads(), state, _tree())  # some rules only look in their first step
+    a, _ = step(row.build(0.1), _grads(), after, _tree())
+    b, _ = step(second, _grads(), after, _tree())
     if first != second:
         assert (np.asarray(a["dense0"]["bias"]) != np.asarray(b["dense0"]["bias"])).all()
 
@@ -114,7 +114,11 @@ def test_optimizer_scanned_equals_a_loop_bit_for_bit(row: OptimizerRow):
         state, step = one(state, g)
         for a, b in zip(jax.tree.leaves(updates), jax.tree.leaves(step), strict=True):
             np.testing.assert_array_equal(a[i], b) if row.exact else assert_close(a[i], b, "program")
-    chex.assert_trees_all_equal(last, state)
+    for a, b in zip(jax.tree.leaves(last), jax.tree.leaves(state), strict=True):
+        if row.exact or not jnp.issubdtype(b.dtype, jnp.floating):
+            np.testing.assert_array_equal(a, b)
+        else:
+            assert_close(a, b, "program")
 
 
 @every_optimizer

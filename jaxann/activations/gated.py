@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 
 from jaxann.activations.rectifiers import relu
@@ -22,11 +23,11 @@ __all__ = ["bilinear", "geglu", "glu", "reglu", "swiglu"]
 
 def _gated(name: str, gate: Callable[[Array], Array], x: Array, axis: int, gate_first: bool) -> Array:
     check_floating(name, "x", x)
-    x = jnp.asarray(x)
-    if isinstance(axis, bool) or not isinstance(axis, int) or not -x.ndim <= axis < x.ndim:
-        fail(name, "axis", f"an axis of x, which has {x.ndim}", axis)
-    if x.shape[axis] % 2:
-        fail(name, "x", f"of even length along axis {axis}", f" shape {x.shape}")
+    shape = np.shape(x)
+    if isinstance(axis, bool) or not isinstance(axis, int) or not -len(shape) <= axis < len(shape):
+        fail(name, "axis", f"an axis of x, which has {len(shape)}", axis)
+    if shape[axis] % 2:
+        fail(name, "x", f"of even length along axis {axis}", f" shape {shape}")
 
     def compute(x: Array) -> Array:
         first, second = jnp.split(x, 2, axis)

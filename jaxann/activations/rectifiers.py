@@ -112,11 +112,11 @@ def prelu(x: Array, alpha: Array | Scalar) -> Array:
         InputError: x is not floating-point, or alpha has another shape.
     """
     check_floating("prelu", "x", x)
-    x = jnp.asarray(x)
+    shape = np.shape(x)
     if np.ndim(alpha):
-        if x.ndim == 0 or np.shape(alpha) != x.shape[-1:]:
-            fail("prelu", "alpha", f"a number or of shape {x.shape[-1:]}", f" shape {np.shape(alpha)}")
-        alpha = jnp.broadcast_to(jnp.asarray(alpha), x.shape)
+        if np.shape(alpha) != shape[-1:]:
+            fail("prelu", "alpha", f"a number or of shape {shape[-1:]}", f" shape {np.shape(alpha)}")
+        alpha = jnp.broadcast_to(jnp.asarray(alpha), shape)
     return apply_wide("prelu", _leaky, x, alpha)
 
 

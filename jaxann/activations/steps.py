@@ -37,10 +37,11 @@ def heaviside(x: Array, value_at_zero: Scalar = 0.0) -> Array:
     """
     check_real("heaviside", x)
     check_range("heaviside", "value_at_zero", value_at_zero)
+    dtype = jnp.result_type(x)
+    if not jnp.issubdtype(dtype, jnp.floating) and is_concrete(value_at_zero):
+        if np.any(np.asarray(value_at_zero) != np.round(np.asarray(value_at_zero))):
+            fail("heaviside", "value_at_zero", f"a whole number for {dtype}", value_at_zero)
     x = jnp.asarray(x)
-    if not jnp.issubdtype(x.dtype, jnp.floating) and is_concrete(value_at_zero):
-        if not bool(np.all(np.asarray(value_at_zero) == np.round(np.asarray(value_at_zero)))):
-            fail("heaviside", "value_at_zero", f"a whole number for {x.dtype}", value_at_zero)
     middle = jnp.where(x == 0, jnp.asarray(value_at_zero, x.dtype), lax.stop_gradient(x))  # NaN stays NaN
     return jnp.where(x > 0, 1, jnp.where(x < 0, 0, middle)).astype(x.dtype)
 

@@ -17,24 +17,24 @@ __all__ = ["gumbel_softmax", "hard_max", "log_softmax", "log_sum_exp", "maxout",
 
 def _position(name: str, x: Array, axis: int) -> int:
     """The axis counted from the front."""
-    if isinstance(axis, bool) or not isinstance(axis, int) or not -x.ndim <= axis < x.ndim:
-        fail(name, "axis", f"an axis of x, which has {x.ndim}", axis)
-    return axis % x.ndim
+    rank = np.ndim(x)
+    if isinstance(axis, bool) or not isinstance(axis, int) or not -rank <= axis < rank:
+        fail(name, "axis", f"an axis of x, which has {rank}", axis)
+    return axis % rank
 
 
-def _floating(name: str, x: Array, axis: int) -> tuple[Array, int]:
+def _floating(name: str, x: Array, axis: int) -> int:
     check_floating(name, "x", x)
-    x = jnp.asarray(x)
-    return x, _position(name, x, axis)
+    return _position(name, x, axis)
 
 
 def _mask(name: str, where: Array | None, x: Array) -> Array | None:
     if where is None:
         return None
-    shape = np.shape(where)
-    if len(shape) > x.ndim or any(n not in (1, m) for n, m in zip(shape[::-1], x.shape[::-1], strict=False)):
-        fail(name, "where", f"of a shape that broadcasts to {x.shape}", f" shape {shape}")
-    return jnp.broadcast_to(jnp.asarray(where, bool), x.shape)
+    shape, whole = np.shape(where), np.shape(x)
+    if len(shape) > len(whole) or any(n not in (1, m) for n, m in zip(shape[::-1], whole[::-1], strict=False)):
+        fail(name, "where", f"of a shape that broadcasts to {whole}", f" shape {shape}")
+    return jnp.broadcast_to(jnp.asarray(where, bool), whole)
 
 
 def softmax(x: Array, axis: int = -1, temperature: Scalar = 1.0, where: Array | None = None) -> Array:
@@ -56,7 +56,7 @@ def softmax(x: Array, axis: int = -1, temperature: Scalar = 1.0, where: Array | 
     Raises:
         InputError: x is not floating-point, the axis is none of x, or the temperature is not positive.
     """
-    x, axis = _floating("softmax", x, axis)
+    axis = _floating("softmax", x, axis)
     check_range("softmax", "temperature", temperature, 0, open_low=True)
     mask = _mask("softmax", where, x)
     return apply_wide("softmax", lambda x, t: jax.nn.softmax(x / t, axis, mask), x, temperature)
@@ -76,7 +76,7 @@ def log_softmax(x: Array, axis: int = -1) -> Array:
     Raises:
         InputError: x is not floating-point, or the axis is none of x.
     """
-    x, axis = _floating("log_softmax", x, axis)
+    axis = _floating("log_softmax", x, axis)
     return apply_wide("log_softmax", lambda x: jax.nn.log_softmax(x, axis), x)
 
 
@@ -93,7 +93,7 @@ def log_sum_exp(x: Array, axis: int = -1, where: Array | None = None) -> Array:
     Raises:
         InputError: x is not floating-point, or the axis is none of x.
     """
-    x, axis = _floating("log_sum_exp", x, axis)
+    axis = _floating("log_sum_exp", x, axis)
     mask = _mask("log_sum_exp", where, x)
 
     def compute(x: Array) -> Array:
@@ -124,8 +124,8 @@ def hard_max(x: Array, axis: int = -1) -> Array:
         InputError: x is boolean or complex, or the axis is none of x.
     """
     check_real("hard_max", x)
-    x = lax.stop_gradient(jnp.asarray(x))
     axis = _position("hard_max", x, axis)
+    x = lax.stop_gradient(jnp.asarray(x))
     if not x.size:
         return x
     places = lax.broadcasted_iota(jnp.int32, x.shape, axis)
@@ -153,12 +153,12 @@ def maxout(x: Array, k: int = 2, axis: int = -1) -> Array:
     Raises:
         InputError: x is not floating-point, k is no positive integer, or does not divide the axis.
     """
-    x, axis = _floating("maxout", x, axis)
+    axis = _floating("maxout", x, axis)
     check_integer("maxout", "k", k)
-    length = x.shape[axis]
-    if length % k:
-        fail("maxout", "x", f"of a length that {k} divides along axis {axis}", f" shape {x.shape}")
-    return jnp.max(x.reshape(*x.shape[:axis], length // k, k, *x.shape[axis + 1 :]), axis + 1)
+    shape = np.shape(x)
+    if shape[axis] % k:
+        fail("maxout", "x", f"of a length that {k} divides along axis {axis}", f" shape {shape}")
+    return jnp.max(jnp.reshape(x, (*shape[:axis], shape[axis] // k, k, *shape[axis + 1 :])), axis + 1)
 
 
 def sparsemax(x: Array, axis: int = -1) -> Array:
@@ -176,9 +176,9 @@ def sparsemax(x: Array, axis: int = -1) -> Array:
     Raises:
         InputError: x is not floating-point, or the axis is none of x.
     """
-    x, axis = _floating("sparsemax", x, axis)
-    if not x.size:
-        return x
+    axis = _floating("sparsemax", x, axis)
+    if not np.size(x):
+        return jnp.asarray(x)
 
     def compute(x: Array) -> Array:
         z = jnp.moveaxis(x, axis, -1)
@@ -218,7 +218,7 @@ def gumbel_softmax(x: Array, *, key: Key, temperature: Scalar = 1.0, hard: bool 
         InputError: x is not floating-point, the key is not one typed key, the axis is none of x, or the temperature is
             not positive.
     """
-    x, axis = _floating("gumbel_softmax", x, axis)
+    axis = _floating("gumbel_softmax", x, axis)
     check_key("gumbel_softmax", key)
     check_range("gumbel_softmax", "temperature", temperature, 0, open_low=True)
     if not isinstance(hard, bool):

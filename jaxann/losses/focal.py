@@ -43,13 +43,14 @@ def sigmoid_focal(predictions: Array, targets: Array, *, gamma: Scalar = 2.0, al
             not floating point.
     """
     check_range("sigmoid_focal", "gamma", gamma, 0)
+    if alpha is not None:
+        check_range("sigmoid_focal", "alpha", alpha, 0, 1)
     g = jnp.asarray(gamma, predictions.dtype)
     surprise_of_0, surprise_of_1 = jax.nn.softplus(predictions), jax.nn.softplus(-predictions)
     positive = targets * jnp.exp(-g * surprise_of_0) * surprise_of_1
     negative = (1 - targets) * jnp.exp(-g * surprise_of_1) * surprise_of_0
     if alpha is None:
         return positive + negative
-    check_range("sigmoid_focal", "alpha", alpha, 0, 1)
     a = jnp.asarray(alpha, predictions.dtype)
     return a * positive + (1 - a) * negative
 
@@ -79,6 +80,10 @@ def softmax_focal(predictions: Array, targets: Array, *, gamma: Scalar = 2.0, al
     """
     check_range("softmax_focal", "gamma", gamma, 0)
     classes = predictions.shape[-1]
+    if alpha is not None:
+        check_range("softmax_focal", "alpha", alpha, 0)
+        if np.ndim(alpha) and np.shape(alpha) != (classes,):
+            fail("softmax_focal", "alpha", f"a number, or of shape {(classes,)}", f" shape {np.shape(alpha)}")
     if classes < 2:
         fail("softmax_focal", "predictions", "logits of at least 2 classes", f" shape {predictions.shape}")
     own = hits(targets, classes)
@@ -91,9 +96,6 @@ def softmax_focal(predictions: Array, targets: Array, *, gamma: Scalar = 2.0, al
     values = jnp.exp(-jnp.asarray(gamma, predictions.dtype) * jax.nn.softplus(lead)) * jax.nn.softplus(-lead)
     values = jnp.where(alone, 0, values)
     if alpha is not None:
-        check_range("softmax_focal", "alpha", alpha, 0)
-        if np.ndim(alpha) and np.shape(alpha) != (classes,):
-            fail("softmax_focal", "alpha", f"a number, or of shape {(classes,)}", f" shape {np.shape(alpha)}")
         shares = jnp.asarray(alpha, predictions.dtype)
         spread = lax.expand_dims(shares, tuple(range(own.ndim - shares.ndim)))
         values = values * jnp.sum(jnp.where(own, jnp.broadcast_to(spread, own.shape), 0), -1)

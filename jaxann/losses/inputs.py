@@ -15,6 +15,7 @@ import functools
 from collections.abc import Callable
 from typing import Any, TypeVar, cast
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
@@ -117,6 +118,11 @@ def _check_integers(function: str, targets: Any, dense: str) -> None:
         fail(function, "targets", "integer labels", f" {targets.dtype}", hint=hint)
 
 
+def _on_device(array: Any) -> Array:
+    """A numpy array as JAX has it; jnp.asarray would compile a program before the formula's own checks speak."""
+    return array if isinstance(array, jax.Array) else jax.device_put(np.asarray(array))
+
+
 def _guarded(formula: F, check: Callable[[Any, Any], None], *, integers: bool = False) -> F:
     name = formula.__name__
 
@@ -129,7 +135,7 @@ def _guarded(formula: F, check: Callable[[Any, Any], None], *, integers: bool = 
             targets = targets.astype(wide)
         elif targets.dtype.itemsize < 4:
             targets = targets.astype(jnp.int32)  # int8 cannot count 300 classes
-        values = formula(jnp.asarray(predictions.astype(wide)), jnp.asarray(targets), **keywords)
+        values = formula(_on_device(predictions.astype(wide)), _on_device(targets), **keywords)
         return values.astype(predictions.dtype)
 
     return cast(F, loss)

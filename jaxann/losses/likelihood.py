@@ -79,7 +79,7 @@ def gaussian_nll(predictions: Array, targets: Array, *, full: bool = False, eps:
     check_range("gaussian_nll", "eps", eps, 0, open_low=True)
     floor = jnp.log(jnp.asarray(eps, predictions.dtype))
     mean, log_variance = predictions[..., 0], predictions[..., 1]
-    s = log_variance + lax.stop_gradient(jnp.where(log_variance < floor, floor - log_variance, 0))
+    s = jnp.where(log_variance < floor, floor + (log_variance - lax.stop_gradient(log_variance)), log_variance)
     r = mean - targets
     values = (s + r * r * jnp.exp(-s)) / 2
     return values + math.log(2 * math.pi) / 2 if full else values

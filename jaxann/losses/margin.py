@@ -114,7 +114,8 @@ def multiclass_hinge(
         values = jax.nn.relu(jnp.max(jnp.where(own, -jnp.inf, lead), -1, initial=-jnp.inf))
     else:
         values = jnp.sum(jnp.where(own, 0, jax.nn.relu(lead)), -1)
-    return jnp.where(jnp.any(own, -1), values, jnp.nan)
+    known = jnp.any(own, -1) & ~jnp.any(jnp.isnan(predictions), -1)  # a maximum of many may lose a NaN
+    return jnp.where(known, values, jnp.nan)
 
 
 named_functions(hinge, multiclass_hinge, perceptron, squared_hinge)

@@ -62,7 +62,8 @@ def triplet_hard(predictions: Array, targets: Array, *, margin: Scalar = 1.0) ->
     nearest = jnp.min(jnp.where(unlike, distances, jnp.inf), -1, initial=jnp.inf)
     counts = jnp.any(like, -1) & jnp.any(unlike, -1)
     lead = jnp.where(counts, farthest, 0) - jnp.where(counts, nearest, 0)
-    return jnp.where(counts, jax.nn.relu(lead + jnp.asarray(margin, lead.dtype)), 0)
+    values = jnp.where(counts, jax.nn.relu(lead + jnp.asarray(margin, lead.dtype)), 0)
+    return _with_nan(values, distances)
 
 
 @weighed_by(_anchors, labels=_no_classes)
@@ -104,13 +105,18 @@ def triplet_semi_hard(predictions: Array, targets: Array, *, margin: Scalar = 1.
 
     # One anchor at a time: all at once would be batch^3 numbers.
     safe = like & lax.expand_dims(counts, [1])
-    return lax.map(jax.checkpoint(of_anchor), (distances, safe, unlike))
+    return _with_nan(lax.map(jax.checkpoint(of_anchor), (distances, safe, unlike)), distances)
 
 
 def _candidates(labels: Array) -> tuple[Array, Array]:
     """Positives and negatives of each example, `(batch, batch)`."""
     same = lax.expand_dims(labels, [0]) == lax.expand_dims(labels, [1])
     return same & ~jnp.eye(labels.shape[0], dtype=bool), ~same
+
+
+def _with_nan(values: Array, distances: Array) -> Array:
+    """NaN where a distance is: a maximum of many, and any comparison, may lose it."""
+    return jnp.where(jnp.any(jnp.isnan(distances), -1), jnp.nan, values)
 
 
 @jax.checkpoint

@@ -25,7 +25,6 @@ from jax import lax
 
 from jaxann.core.checks import check_range, fail, is_concrete
 from jaxann.core.factories import named_functions
-from jaxann.core.trees import wide_dtype
 from jaxann.core.typing import Array, Scalar
 from jaxann.losses.inputs import elementwise, parts
 
@@ -115,6 +114,7 @@ def adaptive_barron(
     Raises:
         InputError: shapes do not fit, or the predictions are not floating point.
     """
+    _check_ends("adaptive_barron", lowest, highest, smallest)
     value, raw_alpha, raw_scale = (predictions[..., i] for i in range(3))
     alpha, scale = barron_parameters(raw_alpha, raw_scale, lowest=lowest, highest=highest, smallest=smallest)
     return _rho(value - targets, alpha, scale) + jnp.log(scale) + _log_normalizer(alpha)
@@ -138,13 +138,17 @@ def barron_parameters(
     Raises:
         InputError: a number is out of its range.
     """
-    check_range("barron_parameters", "lowest", lowest, 0, 2)
-    check_range("barron_parameters", "highest", highest, 0, 2)
-    check_range("barron_parameters", "smallest", smallest, 0, open_low=True)
+    _check_ends("barron_parameters", lowest, highest, smallest)
     raw_alpha, raw_scale = jnp.asarray(raw_alpha), jnp.asarray(raw_scale)
     low, high = (jnp.asarray(end, raw_alpha.dtype) for end in (lowest, highest))
     floor = jnp.asarray(smallest, raw_scale.dtype)
     return low + (high - low) * lax.logistic(raw_alpha), floor + jax.nn.softplus(raw_scale)
+
+
+def _check_ends(function: str, lowest: Scalar, highest: Scalar, smallest: Scalar) -> None:
+    check_range(function, "lowest", lowest, 0, 2)
+    check_range(function, "highest", highest, 0, 2)
+    check_range(function, "smallest", smallest, 0, open_low=True)
 
 
 def _shape_and_scale(function: str, predictions: Array, alpha: Any, scale: Any) -> tuple[Array, Array]:
@@ -202,20 +206,34 @@ def _expm1_slope(primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array, 
 
 
 def _phi_near(z: Array) -> Array:
-    """(exp(z) - 1) / z for |z| <= 1/2 by its power series, so that its derivatives are precise as well."""
-    return reduce(lambda total, n: 1 + z * total / n, range(16, 1, -1), jnp.ones_like(z))
+    """(exp(z) - 1) / z = exp(z / 2) sinh(z / 2) / (z / 2) for |z| <= 1/2, by the power series of the last factor."""
+    square = z * z / 4
+    sinhc = reduce(lambda total, n: 1 + square * total / (n * (n + 1)), (12, 10, 8, 6, 4, 2), jnp.ones_like(z))
+    return jnp.exp(z / 2) * sinhc
 
 
-@jax.checkpoint
+@jax.custom_jvp
 def _log_normalizer(alpha: Array) -> Array:
     """Log of Z(alpha), 2 times the integral of exp(-rho(x)) x over w = log x; alpha in [0, 2]."""
-    alpha = alpha.astype(wide_dtype(alpha.dtype))
+    return _integrals(alpha)[0]
+
+
+@_log_normalizer.defjvp
+def _log_normalizer_slope(primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array, Array]:
+    value, slope = _integrals(primals[0])
+    return value, slope * tangents[0]  # nothing of the size of the nodes is kept for the way back
+
+
+def _integrals(alpha: Array) -> tuple[Array, Array]:
+    """log Z and its slope, -E[d rho / d alpha]."""
     w = jnp.linspace(-_SPREAD, _SPREAD, _STEPS + 1, dtype=alpha.dtype)
     shape = (*alpha.shape, w.size)
     nodes = jnp.broadcast_to(lax.expand_dims(w, tuple(range(alpha.ndim))), shape)
     wide = jnp.broadcast_to(lax.expand_dims(alpha, [alpha.ndim]), shape)
-    heights = jnp.exp(nodes - _rho(jnp.exp(nodes), wide, jnp.ones_like(wide)))
-    return jnp.log(jnp.sum(heights, -1) * (2 * 2 * _SPREAD / _STEPS))
+    rho, by_alpha = jax.jvp(lambda a: _rho(jnp.exp(nodes), a, jnp.ones_like(a)), (wide,), (jnp.ones_like(wide),))
+    heights = jnp.exp(nodes - rho)
+    total = jnp.sum(heights, -1)
+    return jnp.log(total * (2 * 2 * _SPREAD / _STEPS)), -jnp.sum(heights * by_alpha, -1) / total
 
 
 named_functions(adaptive_barron, barron, barron_nll)

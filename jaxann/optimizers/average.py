@@ -72,8 +72,9 @@ def ema(optimizer: Any, decay: Scalar = 0.999, *, debias: bool = True):
         decay: in [0, 1).
         debias: forget the initial weights.
 
-    Peers: debias=False as PyTorch's AveragedModel with get_ema_multi_avg_fn, first updated with the initial weights;
-    debias=True as optax's ema fed with the weights. In a chain of optax, ema averages the updates instead.
+    Peers: debias=True as optax's ema fed with the weights; in a chain of optax, ema averages the updates instead.
+    debias=False as PyTorch's AveragedModel with get_ema_multi_avg_fn, first updated with the initial weights; Keras'
+    use_ema starts at the weights after the first step.
 
     Raises:
         InputError: decay is not in [0, 1).

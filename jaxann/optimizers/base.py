@@ -13,6 +13,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from jaxann.core.checks import check_range, fail
 from jaxann.core.factories import factory, is_product
@@ -39,8 +40,10 @@ __all__ = [
     "mix",
     "need",
     "rate_of",
+    "root",
     "unbiasing",
     "widened",
+    "widest",
     "zeros_like",
 ]
 
@@ -63,6 +66,17 @@ def full_like(params: Params, value: Scalar) -> Params:
 def widened(tree: Any) -> Any:
     """Every leaf in float32 or better."""
     return jax.tree.map(lambda a: a.astype(wide_dtype(a.dtype)), tree)
+
+
+def widest(tree: Any) -> Any:
+    """float32, or float64 where a leaf is: what a sum over leaves is kept in."""
+    dtypes = [wide_dtype(leaf.dtype) for leaf in jax.tree.leaves(tree)]
+    return jnp.dtype(np.result_type(np.float32, *dtypes))
+
+
+def root(square: Array) -> Array:
+    """The square root, with slope 0 instead of infinity at 0."""
+    return jnp.where(square == 0, 0, jnp.sqrt(jnp.where(square == 0, 1, square)))
 
 
 def check_learning_rate(function: str, learning_rate: Any) -> None:

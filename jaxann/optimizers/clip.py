@@ -13,7 +13,7 @@ from jaxann.core.patterns import Selection
 from jaxann.core.products import Optimizer
 from jaxann.core.trees import squared_norm, sum_of_squares, wide_dtype
 from jaxann.core.typing import Array, Scalar
-from jaxann.optimizers.base import need
+from jaxann.optimizers.base import need, root
 from jaxann.optimizers.masking import check_meant, meant
 
 __all__ = [
@@ -32,11 +32,6 @@ class ClipState(NamedTuple):
 
 def _init(params) -> ClipState:
     return ClipState()
-
-
-def _root(square: Array) -> Array:
-    """The square root, with slope 0 instead of infinity at 0."""
-    return jnp.where(square == 0, 0, jnp.sqrt(jnp.where(square == 0, 1, square)))
 
 
 def _cut(size: Array, limit: Array) -> Array:
@@ -83,7 +78,7 @@ def clip_by_norm(max_norm: Scalar):
 
     def update(grads, state, params):
         def one(g):
-            norm = _root(sum_of_squares(g))
+            norm = root(sum_of_squares(g))
             return g * _cut(norm, jnp.asarray(max_norm, norm.dtype)).astype(g.dtype)
 
         return jax.tree.map(one, grads), state
@@ -108,7 +103,7 @@ def clip_by_global_norm(max_norm: Scalar):
     check_range("clip_by_global_norm", "max_norm", max_norm, 0, open_low=True)
 
     def update(grads, state, params):
-        norm = _root(squared_norm(grads))
+        norm = root(squared_norm(grads))
         factor = _cut(norm, jnp.asarray(max_norm, norm.dtype))
         return jax.tree.map(lambda g: g * factor.astype(g.dtype), grads), state
 
@@ -133,7 +128,7 @@ def clip_by_block_rms(threshold: Scalar):
     def update(grads, state, params):
         def one(g):
             square = sum_of_squares(g) / max(g.size, 1)
-            return g * _cut(_root(square), jnp.asarray(threshold, square.dtype)).astype(g.dtype)
+            return g * _cut(root(square), jnp.asarray(threshold, square.dtype)).astype(g.dtype)
 
         return jax.tree.map(one, grads), state
 
@@ -144,7 +139,7 @@ def _unit_norms(leaf: Array) -> Array:
     """Length of what leads to each output unit: over all axes but the last, over everything for a vector."""
     leaf = leaf.astype(wide_dtype(leaf.dtype))
     axes = tuple(range(leaf.ndim - 1)) if leaf.ndim > 1 else None
-    return _root(jnp.sum(leaf * leaf, axes, keepdims=True))
+    return root(jnp.sum(leaf * leaf, axes, keepdims=True))
 
 
 @factory(Optimizer)

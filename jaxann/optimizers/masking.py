@@ -58,8 +58,11 @@ def update_part(
 ) -> tuple[Updates, Any]:
     """The rule's updates of the leaves that are kept, None at the others.
 
-    The objective it is given takes the kept leaves; the others stand in it where they are.
+    The objective it is given takes the kept leaves; the others stand in it where they are. A rule that would see no
+    leaf is not asked.
     """
+    if not any(jax.tree.leaves(keep)):
+        return pruned(grads, keep), state
 
     def of_part(part):
         assert value_fn is not None

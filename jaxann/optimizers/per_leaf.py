@@ -42,16 +42,20 @@ def _rewritten(optimizer: Optimizer, change: Callable[[Optimizer], Any]) -> Opti
     return optimizer.replace(**changes) if changes else optimizer
 
 
+def _decays_by_mask(optimizer: Optimizer) -> bool:
+    """Whether `mask` says which leaves the rule itself decays; Muon's says which are matrices."""
+    return {"weight_decay", "mask"} <= optimizer.arguments.keys() and optimizer._factory.name != "optimizers.muon"
+
+
 def _decays(optimizer: Optimizer) -> bool:
-    """Whether this rule or one inside it decays weights that can be chosen."""
-    arguments = optimizer.arguments
-    return {"weight_decay", "mask"} <= arguments.keys() or any(map(_decays, _nested(list(arguments.values()))))
+    """Whether this rule or one inside it decays leaves that can be chosen."""
+    return _decays_by_mask(optimizer) or any(map(_decays, _nested(list(optimizer.arguments.values()))))
 
 
 def _decaying(optimizer: Optimizer, rule: Callable) -> Optimizer:
     """The optimizer with this mask in every rule inside that decays."""
     optimizer = _rewritten(optimizer, lambda inner: _decaying(inner, rule))
-    return optimizer.replace(mask=rule) if {"weight_decay", "mask"} <= optimizer.arguments.keys() else optimizer
+    return optimizer.replace(mask=rule) if _decays_by_mask(optimizer) else optimizer
 
 
 @factory(Optimizer)
@@ -147,7 +151,7 @@ def per_leaf(optimizer: Any, *, freeze: Selection = None, learning_rate_scale: A
         for factor in learning_rate_scale.values():
             check_range("per_leaf", "learning_rate_scale", factor, 0)
     if decay is not None and not _decays(optimizer):
-        fail("per_leaf", "decay", "given with a rule that takes weight_decay and mask, such as adamw", optimizer)
+        fail("per_leaf", "decay", "given with a rule whose mask says what decays, such as adamw", optimizer)
 
     def check(params):
         for argument, selection in (("freeze", freeze), ("decay", decay)):

@@ -12,7 +12,7 @@ from jaxann.core.factories import factory
 from jaxann.core.products import Optimizer
 from jaxann.core.trees import squared_norm
 from jaxann.core.typing import Array, Scalar
-from jaxann.optimizers.base import check_learning_rate, check_not_negative, need, widened
+from jaxann.optimizers.base import check_not_negative, need, widened
 from jaxann.schedules import value_at
 
 __all__ = ["PolyakSGDState", "polyak_sgd"]
@@ -55,7 +55,8 @@ def polyak_sgd(
         InputError: a number is out of range, an unknown variant, or `value` is missing in the update.
     """
     check_range("polyak_sgd", "max_learning_rate", max_learning_rate, 0)
-    check_learning_rate("polyak_sgd", scaling)
+    if not callable(scaling):
+        check_not_negative("polyak_sgd", scaling=scaling)
     check_range("polyak_sgd", "f_min", f_min)
     check_not_negative("polyak_sgd", eps=eps)
     check_choice("polyak_sgd", "variant", variant, ("sps", "sps+"))

@@ -40,8 +40,7 @@ def proximal_l1(optimizer: Any, strength: Scalar, *, mask: Selection = matrices)
         mask: which leaves are shrunk: path patterns, a rule `(name, leaf) -> bool`, or None for all. By default weight
             matrices and kernels.
 
-    Peers: PyTorch and Keras have only the subgradient, which gives no exact zeros; optax has the operator as
-    projections or prox by hand.
+    Peers: PyTorch, Keras and optax have none; an L1 term in their objective gives the subgradient, and no exact zeros.
 
     Source: Daubechies, Defrise and De Mol 2004; Beck and Teboulle 2009.
 

@@ -72,6 +72,9 @@ def leaf_rates(optimizer: Optimizer, step: Array, params: Params) -> Any:
             rates = groups(layers, lambda i: inner, lambda i: jnp.maximum(step - begins[i], 0))
             begun = jax.tree.map(lambda i: jnp.asarray(step >= begins[i]), first_match(layers, params))
             return jax.tree.map(lambda rate, moves: jnp.where(moves, rate, 0), rates, begun)
+        case "optimizers.muon" if arguments["adam_learning_rate"] is not None:
+            rate, other = (value_at(arguments[n], step) for n in ("learning_rate", "adam_learning_rate"))
+            return jax.tree.map(lambda one: rate if one else other, meant("muon", "mask", arguments["mask"], params))
     if arguments.get("learning_rate") is None and isinstance(inner, Optimizer):
         return leaf_rates(inner, step, params)
     rate = arguments.get("learning_rate")

@@ -6,7 +6,8 @@ rate, patience, number of epochs or seed compiles nothing.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import functools
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
@@ -18,7 +19,7 @@ from jaxann.core.checks import check_choice, check_count, check_integer, check_r
 from jaxann.core.products import Augment, Layer, Metric, Optimizer, Penalty
 from jaxann.core.typing import Scalar
 from jaxann.layers import as_layer
-from jaxann.metrics import accuracy, r2, rmse, streaming
+from jaxann.metrics.forms import bound, form_of
 from jaxann.optimizers import as_optimizer, looks_at_all
 from jaxann.schedules import Plateau
 
@@ -166,28 +167,25 @@ def _partial(function: Any) -> Any:
     return jax.tree_util.Partial(function)
 
 
-_STREAMING: dict[Callable, Callable[[int], Metric]] = {
-    accuracy: lambda outputs: streaming.accuracy(),
-    rmse: lambda outputs: streaming.rmse(),
-    r2: lambda outputs: streaming.r2(outputs),
-}
-
-
 def _metric(function: str, name: str, metric: Any) -> Any:
     if isinstance(metric, Metric):
         return metric
     if not callable(metric):
         fail(function, f"metrics[{name!r}]", "a metric function (predictions, targets) -> figure", metric)
+    if isinstance(metric, functools.partial):  # average="macro" and classes=10 are structure, beta=2.0 a leaf
+        kept, numbers = bound(metric)
+        return jax.tree_util.Partial(kept, *metric.args, **numbers)
     return _partial(metric)
 
 
-def streaming_form(metric: Any, targets: Any) -> Metric | None:
-    """The streaming form of a metric for these targets; None for a function that has to see whole arrays."""
+def streaming_form(metric: Any, targets: Any, predictions: Any = None) -> Metric | None:
+    """The streaming form of a metric for these targets; None for a function that has to see whole arrays.
+
+    Where predictions (or anything of their shape) are given, metrics that need the number of classes have one too.
+    """
     if isinstance(metric, Metric):
         return metric
-    if metric.args or metric.keywords or metric.func not in _STREAMING:
-        return None
-    return _STREAMING[metric.func](1 if len(targets.shape) < 2 else targets.shape[-1])
+    return None if metric.args else form_of(metric.func, metric.keywords, targets, predictions)
 
 
 def strong(tree: Any) -> Any:

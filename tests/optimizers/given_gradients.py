@@ -77,9 +77,10 @@ def path(optimizer: Any, steps: int = STEPS, update: Callable[..., Any] | None =
         update: `(optimizer, grads, state, params, *, value, value_fn, key) -> (updates, state)`; static.
     """
     drawn, measured = _draws()
+    made = STEPS if update is None else steps  # all of them: one program for every test of a rule
     start = jax.tree.map(jnp.asarray, START)
-    grads = {n: jnp.asarray(g[:steps]) for n, g in drawn.items()}
+    grads = {n: jnp.asarray(g[:made]) for n, g in drawn.items()}
     state = optimizer.init(start)
     given = optimizer if update is None else None  # a foreign one is held by its `update`
-    updates = _run(update or _own, given, start, state, grads, jnp.asarray(measured[:steps]))
-    return {n: np.asarray(u) for n, u in updates.items()}
+    updates = _run(update or _own, given, start, state, grads, jnp.asarray(measured[:made]))
+    return {n: np.asarray(u)[:steps] for n, u in updates.items()}

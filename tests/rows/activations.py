@@ -127,7 +127,8 @@ ACTIVATIONS = [
     ActivationRow(
         "activations.hard_sigmoid", activations.hard_sigmoid, "torch, composed",
         kinks={-3.0: 0.0, 3.0: 0.0}, limits=(0.0, 1.0), slopes=(0.0, 0.0),
-        reference=lambda x: np.clip(x + 3, 0, 6) / 6, peer=lambda torch, x: torch.clamp(x + 3, 0, 6) / 6,  # its hardsigmoid has a slope of float32
+        reference=lambda x: np.clip(x + 3, 0, 6) / 6,
+        peer=lambda torch, x: torch.clamp(x + 3, 0, 6) / 6,  # the slope of its hardsigmoid is 1/6 in float32 alone
     ),
     ActivationRow(
         "activations.tanh", activations.tanh, "torch",

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 
 __all__ = [
     "ActivationRow",
+    "AugmentRow",
     "InitializerRow",
     "LayerRow",
     "LossRow",
@@ -64,6 +65,16 @@ class InitializerRow(Row):
 
 
 @dataclass(frozen=True, eq=False)
+class AugmentRow(Row):
+    """`build()` gives the augmentation; `nothing` are settings with which it changes nothing."""
+
+    shape: tuple[int, ...] = (6, 5, 7, 2)
+    mixes: bool = False
+    wide: bool = False  # takes floating-point examples only
+    nothing: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True, eq=False)
 class LayerRow(Row):
     """`build()` gives the layer."""
 
@@ -112,10 +123,17 @@ class LossRow(Row):
 
 @dataclass(frozen=True, eq=False)
 class MetricRow(Row):
-    """`build()` gives the streaming form, `plain` is the function on whole arrays."""
+    """`build()` gives the streaming form, `plain` is the function on whole arrays, if there is one of equal figure.
+
+    `reference(predictions, targets, weights)` is the oracle's figure, in NumPy, of predictions of three columns;
+    `empty` is that of no examples, `shape` the figure's shape.
+    """
 
     plain: Callable[..., Any] | None = None
     targets: Callable[[jax.Array, tuple[int, ...]], jax.Array] = jax.random.normal
+    reference: Callable[..., Any] | None = None
+    empty: float = 0.0
+    shape: tuple[int, ...] = ()
 
 
 def labels(key: jax.Array, shape: tuple[int, ...]) -> jax.Array:

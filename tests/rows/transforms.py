@@ -73,7 +73,7 @@ TRANSFORMS = [
     ),
     OptimizerRow(
         "optimizers.accumulate",
-        lambda rate: optimizers.accumulate(sgd(rate), 1),
+        lambda rate: optimizers.accumulate(sgd(rate), 2),
         "optax",
         (_NO_RULE, {"steps": 0}, {"steps": 2.5}),
     ),

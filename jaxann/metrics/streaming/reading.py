@@ -1,0 +1,142 @@
+"""What predictions and targets mean: labels, scores of classes, or one score of a binary question."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+
+from jaxann.core.checks import check_integer, fail, is_concrete
+from jaxann.core.typing import Array, Scalar
+from jaxann.metrics.streaming.sums import check_weights, real
+
+__all__ = [
+    "Labels",
+    "class_count",
+    "clipped",
+    "form",
+    "is_one_of",
+    "log_probabilities",
+    "positives",
+    "probabilities",
+    "read_labels",
+    "scores_form",
+]
+
+
+class Labels(NamedTuple):
+    """True and predicted classes, `(n,)` each, and which examples cannot be placed (NaN, or no such class)."""
+
+    true: Array
+    predicted: Array
+    unknown: Array
+
+
+def form(function: str, predictions: Array, targets: Array) -> str:
+    """`"labels"` (integers), `"classes"` (scores `(..., classes)`) or `"binary"` (one score each).
+
+    Raises:
+        InputError: the shapes fit none.
+    """
+    if predictions.shape == (*targets.shape, 1):
+        expected = f"of shape {predictions.shape}: one logit an example is binary, not one class"
+        fail(function, "targets", expected, f" shape {targets.shape}")
+    if predictions.shape == targets.shape:
+        return "binary" if jnp.issubdtype(predictions.dtype, jnp.floating) else "labels"
+    if predictions.ndim == targets.ndim + 1 and predictions.shape[:-1] == targets.shape:
+        return "classes"
+    expected = f"of shape {predictions.shape[:-1]} (labels) or {predictions.shape} (binary, from logits)"
+    fail(function, "targets", expected, f" shape {targets.shape}")
+
+
+def positives(targets: Array) -> Array:
+    """Which targets of a binary question are 1."""
+    return targets if targets.dtype == bool else real(targets) > 0.5
+
+
+def scores_form(function: str, predictions: Array, targets: Array) -> str:
+    """`"classes"` or `"binary"`; labels as predictions carry no probability."""
+    kind = form(function, predictions, targets)
+    if kind == "labels":
+        fail(function, "predictions", "scores, floating point", f" {predictions.dtype}")
+    return kind
+
+
+def class_count(function: str, predictions: Any, targets: Any, weights: Any, classes: int | None) -> int:
+    """The number of classes: as given, or the last axis of scores, 2 for binary ones, and of labels the greatest + 1.
+
+    Raises:
+        InputError: shapes do not fit, or labels are traced and the number is not given.
+    """
+    check_weights(function, weights, targets.shape)
+    kind = form(function, predictions, targets)
+    if classes is not None:
+        check_integer(function, "classes", classes, 2)
+        return int(classes)
+    if kind == "classes":
+        return predictions.shape[-1]
+    if kind == "binary" or predictions.dtype == bool:
+        return 2
+    if not (is_concrete(predictions) and is_concrete(targets)):
+        hint = "Labels inside a compiled program do not tell how many classes there are."
+        fail(function, "classes", "given for predicted labels", None, hint=hint)
+    greatest = max(int(np.max(np.asarray(a), initial=0)) for a in (predictions, targets))
+    return max(greatest + 1, 2)
+
+
+def read_labels(function: str, predictions: Array, targets: Array, classes: int, threshold: Scalar) -> Labels:
+    """Classes out of scores or labels, for a given number of classes.
+
+    Raises:
+        InputError: shapes fit no form, or scores are of another number of classes.
+    """
+    kind = form(function, predictions, targets)
+    if kind == "classes":
+        if predictions.shape[-1] != classes:
+            fail(function, "classes", f"{predictions.shape[-1]}, the last axis of {predictions.shape}", classes)
+        true, predicted = targets.astype(jnp.int32), jnp.argmax(predictions, -1).astype(jnp.int32)
+        unknown = jnp.any(jnp.isnan(predictions), -1)
+    elif kind == "binary":
+        if classes != 2:
+            fail(function, "classes", f"2 for predictions of the targets' shape {targets.shape}", classes)
+        true = positives(targets).astype(jnp.int32)
+        predicted = (real(predictions) > real(threshold)).astype(jnp.int32)
+        unknown = jnp.isnan(predictions)
+    else:
+        true, predicted = targets.astype(jnp.int32), predictions.astype(jnp.int32)
+        unknown = (predicted < 0) | (predicted >= classes)
+    if jnp.issubdtype(targets.dtype, jnp.floating):
+        unknown = unknown | jnp.isnan(targets)
+    unknown = unknown | (true < 0) | (true >= classes)
+    return Labels(true.reshape(-1), predicted.reshape(-1), unknown.reshape(-1))
+
+
+def is_one_of(labels: Array, classes: int) -> Array:
+    """`(..., classes)`: whether the label is this class."""
+    numbers = lax.broadcasted_iota(jnp.int32, (*labels.shape, classes), labels.ndim)
+    return lax.expand_dims(labels.astype(jnp.int32), [labels.ndim]) == numbers
+
+
+def log_probabilities(predictions: Array, from_logits: bool) -> Array:
+    """Logarithms of the classes' probabilities, `(..., classes)`; given ones are clipped to [eps, 1 - eps]."""
+    if from_logits:
+        return jax.nn.log_softmax(real(predictions))
+    return jnp.log(clipped(predictions))
+
+
+def clipped(p: Array) -> Array:
+    """Probabilities within [eps, 1 - eps] of the default float."""
+    p = real(p)
+    eps = jnp.finfo(p.dtype).eps
+    return jnp.clip(p, eps, 1 - eps)
+
+
+def probabilities(kind: str, predictions: Array, from_logits: bool) -> Array:
+    """Probabilities of the classes, or of the positive one."""
+    z = real(predictions)
+    if not from_logits:
+        return z
+    return jax.nn.softmax(z) if kind == "classes" else jax.nn.sigmoid(z)

@@ -1,0 +1,74 @@
+"""LAMB: Adam's direction, each leaf moved in proportion to its length, for large batches."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from jaxann.core.checks import check_range
+from jaxann.core.factories import factory
+from jaxann.core.patterns import Selection
+from jaxann.core.products import Optimizer
+from jaxann.core.typing import Scalar
+from jaxann.optimizers.base import need, unbiasing
+from jaxann.optimizers.lars import trust_ratio
+from jaxann.optimizers.masking import check_meant, meant
+from jaxann.optimizers.means import averaged, check_means, over_root, zero_means
+from jaxann.schedules import value_at
+
+__all__ = ["lamb"]
+
+
+@factory(Optimizer)
+def lamb(
+    learning_rate: Any,
+    *,
+    b1: Scalar = 0.9,
+    b2: Scalar = 0.999,
+    eps: Scalar = 1e-6,
+    eps_root: Scalar = 0.0,
+    weight_decay: Scalar = 0.0,
+    mask: Selection = None,
+):
+    """u = m_hat / (sqrt(v_hat + eps_root) + eps) + decay w;  update = -learning_rate (|w| / |u|) u.
+
+    m_hat and v_hat are Adam's. The norms are of each leaf by itself; the ratio is 1 where one of them is 0. So the
+    learning rate is the share of its length by which a leaf moves.
+
+    Args:
+        learning_rate, b1, b2, eps, eps_root: as in `adam`.
+        weight_decay: decay that counts in the ratio.
+        mask: which leaves decay: path patterns, or `(name, leaf) -> bool`; None for all of them.
+
+    Peers: as optax and Keras (there eps as in Keras' Adam); PyTorch has none.
+
+    Source: You et al. 2020.
+
+    Raises:
+        InputError: a number is out of range, a pattern means no leaf, or `params` is missing in the update.
+    """
+    check_means("lamb", learning_rate, b1, b2, eps=eps, eps_root=eps_root)
+    check_range("lamb", "weight_decay", weight_decay, 0)
+    check_meant("lamb", "mask", mask)
+
+    def init(params):
+        check_meant("lamb", "mask", mask, params)
+        return zero_means(params)
+
+    def update(grads, state, params):
+        need("lamb", "params", params, "their norms scale the step")
+        rate = value_at(learning_rate, state.step)
+        after = averaged(grads, state, b1, b2)
+
+        def one(m, v, p, decays):
+            m, v = unbiasing(b1, after.step, m.dtype) * m, unbiasing(b2, after.step, v.dtype) * v
+            u, w = over_root(m, v, eps, eps_root), p.astype(m.dtype)
+            if decays:
+                u = u + jnp.asarray(weight_decay, u.dtype) * w
+            return (-rate.astype(u.dtype) * trust_ratio(w, u) * u).astype(p.dtype)
+
+        return jax.tree.map(one, after.mu, after.nu, params, meant("lamb", "mask", mask, params)), after
+
+    return init, update

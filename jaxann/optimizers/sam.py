@@ -1,0 +1,53 @@
+"""Sharpness-aware minimization: the gradient from where the objective is worst nearby."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from jaxann.core.checks import check_range
+from jaxann.core.factories import factory
+from jaxann.core.products import Optimizer
+from jaxann.core.typing import Scalar
+from jaxann.optimizers.base import apply_updates, as_optimizer, evaluated_by, need, root, widened, widest
+
+__all__ = ["sam"]
+
+
+@factory(Optimizer, convert={"optimizer": lambda rule: as_optimizer(rule, "sam", "optimizer")})
+def sam(optimizer: Any, *, rho: Scalar = 0.05, adaptive: bool = False):
+    """e = rho g / (|g| + 1e-12);  the optimizer's update for the gradient at w + e, made at w.
+
+    Adaptive: e = rho w^2 g / (|w g| + 1e-12), which does not change when a layer's weights are scaled. The norm is over
+    all leaves. A step costs two gradients: the second is of the same batch with the same noise.
+
+    Args:
+        optimizer: the rule that steps.
+        rho: >= 0, the distance looked at; 0.05 as a rule, 10 times as much for the adaptive form.
+        adaptive: whether distances are measured in proportion to the weights.
+
+    Peers: as optax's sam in opaque mode, with sync_period=2 around chain(normalize(), sgd(rho)), which counts
+    both gradients as steps; PyTorch and Keras have none.
+
+    Source: Foret et al. 2021; Kwon et al. 2021 (adaptive).
+
+    Raises:
+        InputError: rho is negative, or `params` or `value_fn` is missing in the update.
+    """
+    check_range("sam", "rho", rho, 0)
+
+    def update(grads, state, params, *, value_fn=None, **more):
+        need("sam", "params", params, "the second gradient is taken beside them")
+        need("sam", "value_fn", value_fn, "a second gradient is taken")
+        wide, weights, dtype = widened(grads), widened(params), widest(params)
+        scaled = jax.tree.map(jnp.multiply, weights, wide) if adaptive else wide
+        squares = [jnp.vdot(s, s).astype(dtype) for s in jax.tree.leaves(scaled)]
+        factor = jnp.asarray(rho, dtype) / (root(sum(squares, jnp.zeros((), dtype))) + jnp.asarray(1e-12, dtype))
+        upward = jax.tree.map(jnp.multiply, weights, scaled) if adaptive else wide
+        offset = jax.tree.map(lambda u: factor.astype(u.dtype) * u, upward)
+        worst = jax.grad(value_fn)(apply_updates(params, offset))
+        return optimizer.update(worst, state, params, value_fn=value_fn, **more)
+
+    return evaluated_by(optimizer, optimizer.init, update, lambda state: state)

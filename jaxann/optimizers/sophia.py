@@ -1,0 +1,115 @@
+"""Sophia: steps over the curvature of each parameter, cut to one size."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+from jaxann.core.checks import check_count, check_range
+from jaxann.core.factories import factory
+from jaxann.core.patterns import Selection
+from jaxann.core.products import Optimizer
+from jaxann.core.typing import Array, Key, Params, Scalar
+from jaxann.optimizers.base import decayed, mix, need, unbiasing, widened, zeros_like
+from jaxann.optimizers.masking import check_meant
+from jaxann.optimizers.means import check_means
+from jaxann.schedules import value_at
+
+__all__ = ["SophiaState", "sophia"]
+
+
+class SophiaState(NamedTuple):
+    """Memory of `sophia`."""
+
+    step: Array  # int32 (), updates made so far
+    mu: Params  # mean of the gradients
+    curvature: Params  # mean of the estimated diagonals of the second derivative
+
+
+@factory(Optimizer)
+def sophia(
+    learning_rate: Any,
+    *,
+    b1: Scalar = 0.965,
+    b2: Scalar = 0.99,
+    eps: Scalar = 1e-8,
+    gamma: Scalar = 0.01,
+    clip_threshold: Scalar | None = 1.0,
+    update_interval: Scalar = 10,
+    weight_decay: Scalar = 1e-4,
+    mask: Selection = None,
+):
+    """m = b1 m + (1-b1) g;  update = -learning_rate (clip(m_hat / max(gamma h, eps), -1, 1) + decay w).
+
+    m_hat = m / (1 - b1^t). Every `update_interval` steps, from the first on, h = b2 h + (1-b2) r (H r), where H is the
+    objective's second derivative at the parameters and r random signs: the mean of r (H r) is H's diagonal (Hutchinson).
+    A step is taken with the h from before; h begins at 0, so the first `update_interval` of them, or one, is the sign
+    of m_hat.
+
+    Args:
+        learning_rate: number >= 0, array, or schedule of the step; the greatest step of a parameter, as in `lion`.
+        b1, b2: in [0, 1), how slowly the two means forget.
+        eps: the least curvature; where it is not positive the step is cut.
+        gamma: scale of the curvature: where 10 % to 50 % of the steps are not cut it is right.
+        clip_threshold: what the quotient is cut to; None does not cut it.
+        update_interval: steps from one estimate to the next, a whole number >= 1; one estimate costs about two
+            gradients.
+        weight_decay, mask: as in `adamw`.
+
+    Peers: as optax (with its own random numbers); PyTorch and Keras have none. The paper renews h before the step.
+
+    Source: Liu et al. 2023 (Sophia-H), with signs for normal numbers; Hutchinson 1989.
+
+    Raises:
+        InputError: a number is out of range, or `params`, `value_fn` or `key` is missing in the update.
+    """
+    check_means("sophia", learning_rate, b1, b2, gamma=gamma, weight_decay=weight_decay)
+    check_range("sophia", "eps", eps, 0, open_low=True)
+    if clip_threshold is not None:
+        check_range("sophia", "clip_threshold", clip_threshold, 0, open_low=True)
+    check_count("sophia", "update_interval", update_interval, 1)
+    check_meant("sophia", "mask", mask)
+
+    def init(params):
+        check_meant("sophia", "mask", mask, params)
+        return SophiaState(jnp.zeros((), jnp.int32), zeros_like(params), zeros_like(params))
+
+    def update(grads, state, params, *, value_fn=None, key=None):
+        need("sophia", "params", params, "they decay")
+        need("sophia", "value_fn", value_fn, "the curvature is the objective's")
+        need("sophia", "key", key, "the curvature is estimated with random signs")
+        rate = value_at(learning_rate, state.step)
+        mu = jax.tree.map(lambda m, g: mix(b1, m, g), state.mu, widened(grads))
+
+        def quotient(m, h):
+            curvature = jnp.maximum(jnp.asarray(gamma, h.dtype) * h, jnp.asarray(eps, h.dtype))
+            u = unbiasing(b1, state.step + 1, m.dtype) * m / curvature
+            if clip_threshold is None:
+                return u
+            limit = jnp.asarray(clip_threshold, u.dtype)
+            return jnp.clip(u, -limit, limit)
+
+        def renewed(curvature):
+            seen = widened(_curvature(value_fn, params, key))
+            return jax.tree.map(lambda h, new: mix(b2, h, new), curvature, seen)
+
+        direction = jax.tree.map(quotient, mu, state.curvature)
+        updates = decayed("sophia", rate, direction, params, weight_decay, mask)
+        due = state.step % jnp.asarray(update_interval, jnp.int32) == 0
+        curvature = lax.cond(due, renewed, lambda h: h, state.curvature)
+        return updates, SophiaState(state.step + 1, mu, curvature)
+
+    return init, update
+
+
+def _curvature(value_fn: Any, params: Params, key: Key) -> Params:
+    """r (H r) with random signs r: the diagonal of H in the mean, exactly so where H is diagonal."""
+    leaves, tree = jax.tree.flatten(params)
+    keys = jax.random.split(key, max(len(leaves), 1))
+    signs = [jax.random.rademacher(k, p.shape, p.dtype) for k, p in zip(keys, leaves, strict=False)]
+    signs = jax.tree.unflatten(tree, signs)
+    _, turned = jax.jvp(jax.grad(value_fn), (params,), (signs,))
+    return jax.tree.map(jnp.multiply, signs, turned)

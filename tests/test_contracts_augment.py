@@ -1,0 +1,89 @@
+"""What holds for every augmentation."""
+
+from __future__ import annotations
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxann.core.products import Augment, Mixed
+from tests.catalogue import AUGMENTS, AugmentRow
+from tests.contract import assert_input_error
+
+every_augment = pytest.mark.parametrize("row", AUGMENTS, ids=str)
+change = jax.jit(lambda augment, key, x, y, mask: augment(key, x, y, mask))
+
+
+@functools.cache
+def _batch(row: AugmentRow) -> tuple[jax.Array, jax.Array]:
+    x = jax.random.normal(jax.random.key(5), row.shape) + 3.0
+    return x, jnp.arange(row.shape[0], dtype=jnp.int32)  # each example's label is its number
+
+
+@every_augment
+def test_augment_keeps_shapes_and_dtypes(row: AugmentRow):
+    (x, y), augment = _batch(row), row.build()
+    assert isinstance(augment, Augment)
+    for dtype in (jnp.float32, jnp.bfloat16):
+        new, targets = change(augment, jax.random.key(0), x.astype(dtype), y, None)
+        assert (new.shape, new.dtype) == (x.shape, dtype)
+        assert isinstance(targets, Mixed) == row.mixes
+        if row.mixes:
+            np.testing.assert_array_equal(targets.first, y)
+            assert (targets.second.shape, targets.second.dtype) == (y.shape, y.dtype)
+            assert (targets.share.shape, targets.share.dtype) == (y.shape, jnp.float32)
+            assert sorted(targets.second.tolist()) == y.tolist()
+            assert ((targets.share >= 0) & (targets.share <= 1)).all()
+        else:
+            np.testing.assert_array_equal(targets, y)
+    whole = np.ones(row.shape, np.uint8)
+    if row.wide:
+        assert_input_error(lambda: jax.eval_shape(augment, jax.random.key(0), whole, y), "x", given="uint8")
+    else:
+        assert jax.eval_shape(augment, jax.random.key(0), whole, y)[0].dtype == jnp.uint8
+    if len(row.shape) == 4:
+        assert_input_error(lambda: jax.eval_shape(augment, jax.random.key(0), whole[0], y), "x", given="(5, 7, 2)")
+    assert_input_error(lambda: augment(3, x, y), "key", given="3")
+
+
+@every_augment
+def test_augment_depends_on_the_key_alone(row: AugmentRow):
+    (x, y), augment = _batch(row), row.build()
+    first = change(augment, jax.random.key(0), x, y, None)
+    for again in (change(row.build(), jax.random.key(0), x, y, None), augment(jax.random.key(0), x, y)):
+        jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-6), first, again)
+    assert any((np.asarray(change(augment, jax.random.key(k), x, y, None)[0]) != first[0]).any() for k in (1, 2, 3))
+    assert any((np.asarray(change(augment, jax.random.key(k), x, y, None)[0]) != x).any() for k in (1, 2, 3))
+    keys = jax.random.split(jax.random.key(7), 3)
+    many = jax.vmap(augment, in_axes=(0, None, None))(keys, x, y)
+    one = change(augment, keys[1], x, y, None)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a[1], b, rtol=1e-6), many, one)
+    if row.nothing is not None:
+        np.testing.assert_array_equal(augment.replace(**row.nothing)(keys[0], x, y)[0], x)
+
+
+@every_augment
+def test_augment_mixes_no_padding_in(row: AugmentRow):
+    (x, y), augment = _batch(row), row.build()
+    for mask in (jnp.array([1.0, 1, 1, 1, 0, 0]), jnp.array([False, True, True, False, True, False])):
+        real = np.asarray(mask).astype(bool)
+        spoiled = jnp.where(jnp.broadcast_to(mask.astype(bool).reshape(-1, *(1,) * (x.ndim - 1)), x.shape), x, jnp.nan)
+        for seed in range(5):
+            new, targets = change(augment, jax.random.key(seed), spoiled, y, mask)
+            assert np.isfinite(np.asarray(new)[real]).all()
+            if row.mixes:
+                assert set(np.asarray(targets.second)[real]) == set(np.asarray(y)[real])
+                np.testing.assert_array_equal(np.asarray(targets.second)[~real], np.asarray(y)[~real])
+    assert change(augment, jax.random.key(0), x, y, jnp.zeros(6))[0].shape == x.shape
+
+
+@every_augment
+def test_augment_numbers_may_be_traced(row: AugmentRow):
+    (x, y), augment = _batch(row), row.build()
+    numbers = jax.tree.map(jnp.asarray, augment)
+    many = jax.tree.map(lambda leaf: jnp.stack([leaf, leaf]), numbers)
+    new = jax.vmap(lambda a: a(jax.random.key(0), x, y)[0])(many)
+    np.testing.assert_allclose(new[1], change(augment, jax.random.key(0), x, y, None)[0], rtol=1e-6)
