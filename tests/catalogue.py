@@ -17,6 +17,7 @@ from tests.rows import metrics as metric_rows
 from tests.rows import optimizers as optimizer_rows
 from tests.rows import regularizers as regularizer_rows
 from tests.rows import schedules as schedule_rows
+from tests.rows import structured as structured_rows
 from tests.rows import transforms as transform_rows
 from tests.rows.kinds import ActivationRow, AugmentRow, LayerRow, LossRow, MetricRow, OptimizerRow, Row, ScheduleRow
 
@@ -63,7 +64,7 @@ SCHEDULES = schedule_rows.SCHEDULES
 LOSSES = loss_rows.LOSSES
 METRICS = metric_rows.METRICS
 LAYERS = layer_rows.LAYERS
-OPTIMIZERS = optimizer_rows.OPTIMIZERS + transform_rows.TRANSFORMS
+OPTIMIZERS = optimizer_rows.OPTIMIZERS + structured_rows.OPTIMIZERS_STRUCTURED + transform_rows.TRANSFORMS
 REGULARIZERS = regularizer_rows.REGULARIZERS
 AUGMENTS = augment_rows.AUGMENTS
 
@@ -79,6 +80,7 @@ HELPERS = {
         optimizer_rows,
         regularizer_rows,
         augment_rows,
+        structured_rows,
         transform_rows,
     )
     for name, reason in rows.HELPERS.items()

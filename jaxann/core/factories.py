@@ -42,6 +42,7 @@ __all__ = [
     "known_functions",
     "named_functions",
     "product_class",
+    "remade",
 ]
 
 P = TypeVar("P", bound="Product")

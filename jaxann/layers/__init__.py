@@ -1,5 +1,6 @@
 """Layers: `init(key, spec) -> (params, state)` and `apply(params, state, x, *, key, train) -> (y, state)`."""
 
+from jaxann.layers.activation import gated_dense, maxout, prelu, rrelu, swish
 from jaxann.layers.base import as_layer, custom, elementwise, residual, sequential
 from jaxann.layers.dense import dense, flatten
 from jaxann.layers.drop_connect import drop_connect_dense
@@ -7,6 +8,7 @@ from jaxann.layers.dropout import alpha_dropout, drop_block, dropout, spatial_dr
 from jaxann.layers.ensemble import batch_ensemble_dense, packed_dense, spread
 from jaxann.layers.noise import gaussian_dropout, gaussian_noise
 from jaxann.layers.norm import batch_norm
+from jaxann.layers.outputs import outputs
 from jaxann.layers.stochastic_depth import stochastic_depth
 
 __all__ = [
@@ -21,12 +23,18 @@ __all__ = [
     "dropout",
     "elementwise",
     "flatten",
+    "gated_dense",
     "gaussian_dropout",
     "gaussian_noise",
+    "maxout",
+    "outputs",
     "packed_dense",
+    "prelu",
     "residual",
+    "rrelu",
     "sequential",
     "spatial_dropout",
     "spread",
     "stochastic_depth",
+    "swish",
 ]

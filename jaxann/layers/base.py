@@ -9,7 +9,7 @@ parameters (JAX sorts the keys of a dict).
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -21,7 +21,17 @@ from jaxann.core.keys import fold_name
 from jaxann.core.products import Layer
 from jaxann.core.typing import Array, Key, Params, Spec, State
 
-__all__ = ["as_layer", "custom", "elementwise", "init_child", "output_spec", "residual", "run_child", "sequential"]
+__all__ = [
+    "Stack",
+    "as_layer",
+    "custom",
+    "elementwise",
+    "init_child",
+    "output_spec",
+    "residual",
+    "run_child",
+    "sequential",
+]
 
 
 @factory(Layer, static=("init", "apply"))
@@ -73,6 +83,14 @@ def _table(layers: Any) -> dict[str, Layer]:
     return {name: as_layer(layer, "sequential", f"layers[{name!r}]") for name, layer in layers.items()}
 
 
+class Stack(NamedTuple):
+    """What the body of `sequential` returns: the pair of functions, and the table for those who look inside."""
+
+    init: Callable
+    apply: Callable
+    layers: Mapping[str, Layer]
+
+
 @factory(Layer, convert={"layers": _table})
 def sequential(layers: Mapping[str, Layer]):
     """One layer after the other, in the order of the table.
@@ -97,7 +115,7 @@ def sequential(layers: Mapping[str, Layer]):
             x, after[name] = run_child(layer, name, params, state, x, key=key, train=train, mask=mask)
         return x, after
 
-    return init, apply
+    return Stack(init, apply, layers)
 
 
 @factory(

@@ -27,7 +27,7 @@ def dense(
     Args:
         units: number of outputs.
         use_bias: whether there is a b; leave it out right before a batch normalization, which cancels it.
-        kernel_init: law of W, `lecun_normal()` when None; `initializers.for_activation` picks one.
+        kernel_init: law of W, `lecun_normal()` when None; `initializers.init_for` picks one.
         bias_init: law of b, zeros when None.
 
     Parameters: `weight` `(in, units)`, `bias` `(units,)`, in the dtype of the spec. (PyTorch keeps the transpose.)

@@ -68,7 +68,8 @@ def gaussian_nll(predictions: Array, targets: Array, *, full: bool = False, eps:
     Returns:
         `(...)`.
 
-    Peers: as PyTorch's GaussianNLLLoss with var = exp(s), floor and slopes too; Keras and optax have none.
+    Peers: as PyTorch's GaussianNLLLoss with var = exp(s), floor too; below the floor PyTorch's slope by s is smaller
+        by the factor exp(s) / eps; Keras and optax have none.
 
     Source: Nix and Weigend 1994.
 

@@ -29,6 +29,8 @@ def of_mean(metric: Metric):
     Args:
         metric: a streaming metric, which sees predictions `(batch, ...)`.
 
+    Peers: scikit-learn, Keras and PyTorch have none.
+
     Raises:
         InputError: metric is no streaming metric, or predictions have no axis of members.
     """
@@ -46,6 +48,8 @@ def of_mean_softmax(metric: Metric):
     Args:
         metric: a streaming metric, which sees `(batch, ..., classes)`.
 
+    Peers: scikit-learn, Keras and PyTorch have none.
+
     Raises:
         InputError: metric is no streaming metric, or predictions have no axis of members.
     """
@@ -60,6 +64,8 @@ def of_mean_sigmoid(metric: Metric):
 
     Args:
         metric: a streaming metric, which sees `(batch, ...)`.
+
+    Peers: scikit-learn, Keras and PyTorch have none.
 
     Raises:
         InputError: metric is no streaming metric, or predictions have no axis of members.

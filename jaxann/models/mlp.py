@@ -8,7 +8,7 @@ from jaxann.core.checks import check_integer, check_range, fail
 from jaxann.core.factories import factory
 from jaxann.core.products import Initializer, Layer
 from jaxann.core.typing import Scalar
-from jaxann.initializers import for_activation, lecun_normal
+from jaxann.initializers import init_for, lecun_normal
 from jaxann.layers import batch_norm as normalization
 from jaxann.layers import dense, elementwise, sequential
 from jaxann.layers import dropout as drop
@@ -47,7 +47,7 @@ def mlp(
         check_integer("mlp", "each of widths", width)
     if dropout is not None:
         check_range("mlp", "dropout", dropout, 0, 1, open_high=True)
-    hidden_init = kernel_init or for_activation(activation)
+    hidden_init = kernel_init or init_for(activation)
     layers: dict[str, Layer] = {}
     for i, width in enumerate(widths[:-1]):
         layers[f"dense{i}"] = dense(width, use_bias=not batch_norm, kernel_init=hidden_init)

@@ -8,7 +8,7 @@ from jaxann.core.checks import check_integer, check_range, fail
 from jaxann.core.factories import factory
 from jaxann.core.products import Initializer, Layer
 from jaxann.core.typing import Scalar
-from jaxann.initializers import for_activation, lecun_normal
+from jaxann.initializers import init_for, lecun_normal
 from jaxann.layers import batch_ensemble_dense, elementwise, packed_dense, sequential, spread
 from jaxann.layers import dropout as drop
 
@@ -63,7 +63,7 @@ def tabm(
     check_integer("tabm", "members", members)
     if dropout is not None:
         check_range("tabm", "dropout", dropout, 0, 1, open_high=True)
-    hidden_init = kernel_init or for_activation(activation)
+    hidden_init = kernel_init or init_for(activation)
     layers: dict[str, Layer] = {"members": spread(members)}
     for i, width in enumerate(widths[:-1]):
         begins = input_scale if i == 0 else "ones"

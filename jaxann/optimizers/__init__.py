@@ -4,6 +4,7 @@ from jaxann.core.patterns import matrices
 from jaxann.optimizers.accumulate import AccumulateState, accumulate
 from jaxann.optimizers.adabelief import adabelief
 from jaxann.optimizers.adadelta import AdadeltaState, adadelta
+from jaxann.optimizers.adafactor import AdafactorState, adafactor
 from jaxann.optimizers.adagrad import AdagradState, adagrad
 from jaxann.optimizers.adam import AdamState, adam, adamw
 from jaxann.optimizers.adamax import AdaMaxState, adamax, adamaxw
@@ -24,20 +25,30 @@ from jaxann.optimizers.clip import (
 )
 from jaxann.optimizers.decay import DecayState, ScaleState, add_decayed_weights, scale
 from jaxann.optimizers.finite import FiniteState, ZeroNansState, apply_if_finite, zero_nans
+from jaxann.optimizers.lamb import lamb
+from jaxann.optimizers.lars import LARSState, lars
+from jaxann.optimizers.lbfgs import LBFGSState, lbfgs
 from jaxann.optimizers.lion import LionState, lion
 from jaxann.optimizers.lookahead import LookaheadState, lookahead
+from jaxann.optimizers.muon import MuonState, hidden_matrices, muon
 from jaxann.optimizers.nadam import nadam, nadamw
 from jaxann.optimizers.noise import NoiseState, add_noise
 from jaxann.optimizers.novograd import NovoGradState, novograd
 from jaxann.optimizers.partition import PartitionState, UnfreezingState, freeze, gradual_unfreezing, masked, partition
 from jaxann.optimizers.per_leaf import layerwise_learning_rate, per_leaf
 from jaxann.optimizers.polyak_sgd import PolyakSGDState, polyak_sgd
+from jaxann.optimizers.prodigy import ProdigyState, prodigy
 from jaxann.optimizers.project import ProximalState, max_norm, proximal_l1
 from jaxann.optimizers.radam import radam
 from jaxann.optimizers.rmsprop import RMSPropState, rmsprop
 from jaxann.optimizers.rprop import RpropState, rprop
+from jaxann.optimizers.sam import sam
+from jaxann.optimizers.schedule_free import ScheduleFreeState, schedule_free
 from jaxann.optimizers.sgd import SGDState, sgd
+from jaxann.optimizers.shampoo import ShampooState, shampoo
 from jaxann.optimizers.sm3 import SM3State, sm3
+from jaxann.optimizers.soap import SOAPState, soap
+from jaxann.optimizers.sophia import SophiaState, sophia
 from jaxann.optimizers.yogi import yogi
 
 __all__ = [
@@ -46,6 +57,7 @@ __all__ = [
     "AdEMAMixState",
     "AdaMaxState",
     "AdadeltaState",
+    "AdafactorState",
     "AdagradState",
     "AdamState",
     "AdanState",
@@ -54,23 +66,32 @@ __all__ = [
     "ClipState",
     "DecayState",
     "FiniteState",
+    "LARSState",
+    "LBFGSState",
     "LionState",
     "LookaheadState",
+    "MuonState",
     "NoiseState",
     "NovoGradState",
     "PartitionState",
     "PolyakSGDState",
+    "ProdigyState",
     "ProximalState",
     "RMSPropState",
     "RpropState",
     "SGDState",
     "SM3State",
+    "SOAPState",
     "ScaleState",
+    "ScheduleFreeState",
+    "ShampooState",
+    "SophiaState",
     "UnfreezingState",
     "ZeroNansState",
     "accumulate",
     "adabelief",
     "adadelta",
+    "adafactor",
     "adagrad",
     "adam",
     "adamax",
@@ -96,7 +117,11 @@ __all__ = [
     "ema",
     "freeze",
     "gradual_unfreezing",
+    "hidden_matrices",
+    "lamb",
+    "lars",
     "layerwise_learning_rate",
+    "lbfgs",
     "learning_rate_at",
     "lion",
     "lookahead",
@@ -104,6 +129,7 @@ __all__ = [
     "masked",
     "matrices",
     "max_norm",
+    "muon",
     "nadam",
     "nadamw",
     "novograd",
@@ -111,13 +137,19 @@ __all__ = [
     "per_leaf",
     "polyak",
     "polyak_sgd",
+    "prodigy",
     "proximal_l1",
     "radam",
     "rmsprop",
     "rprop",
+    "sam",
     "scale",
+    "schedule_free",
     "sgd",
+    "shampoo",
     "sm3",
+    "soap",
+    "sophia",
     "swa",
     "yogi",
     "zero_nans",

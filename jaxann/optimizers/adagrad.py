@@ -62,9 +62,8 @@ def adagrad(
         squares = jax.tree.map(lambda s, g: s + g * g, state.squares, grads)
 
         def one(g, s):
-            small, some = jnp.asarray(eps, s.dtype), jnp.where(s == 0, 1, s)
-            direction = g / (jnp.sqrt(some + small) if eps_in_sqrt else jnp.sqrt(some) + small)
-            return jnp.where(s == 0, 0, direction)
+            small, some = jnp.asarray(eps, s.dtype), jnp.where(s == 0, jnp.inf, s)  # g / inf: 0, and so is its slope
+            return g / (jnp.sqrt(some + small) if eps_in_sqrt else jnp.sqrt(some) + small)
 
         return descended(rate, jax.tree.map(one, grads, squares), params), AdagradState(state.step + 1, squares)
 

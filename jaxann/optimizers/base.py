@@ -178,6 +178,8 @@ def chain(*transforms: Optimizer):
 
     Optimizers of optax may stand among them. The state is the tuple of the states.
 
+    Peers: as optax; PyTorch and Keras have none.
+
     Raises:
         InputError: there is none, or one is no optimizer.
     """

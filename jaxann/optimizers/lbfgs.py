@@ -47,8 +47,8 @@ def lbfgs(
 
     H is the two-loop recursion, begun with (s'y / y'y) 1, and min(1, 1 / |g|) 1 before there is a pair; a pair with
     s'y <= 1e-10 |s| |y| is left out. The search ends at a with f(a) <= f(0) + c1 a f'(0) and |f'(a)| <= c2 |f'(0)|
-    (strong Wolfe conditions). Where it finds no step down the weights stay and the pairs are forgotten, so that the next
-    direction is the gradient's. The objective has to be the same function in every step: all examples, no noise.
+    (strong Wolfe conditions). Where it finds no step down the weights stay and the pairs are forgotten, so that the
+    next direction is the gradient's. The objective has to be the same function in every step: all examples, no noise.
 
     Args:
         learning_rate: number > 0, array, or schedule of the step: the first a that is tried, 1 as a rule.

@@ -41,7 +41,7 @@ def nadam(learning_rate: Any, *, b1: Scalar = 0.9, b2: Scalar = 0.999, eps: Scal
     Args:
         learning_rate, b1, b2, eps, eps_root: as in `adam`.
 
-    Peers: as optax; PyTorch and Keras let b1 itself rise by a schedule (0.5 b1 at first), so their first steps are
+    Peers: as optax; PyTorch and Keras let b1 itself rise by a schedule, from about half of it, so their first steps are
         shorter.
 
     Source: Dozat 2016.

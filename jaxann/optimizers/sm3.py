@@ -72,8 +72,8 @@ def sm3(learning_rate: Any, *, momentum: Scalar = 0.9, eps: Scalar = 1e-8):
         grads = widened(grads)
 
         def scaled(g, a):
-            some = jnp.where(a == 0, 1, a)
-            return jnp.where(a == 0, 0, g / jnp.sqrt(some + jnp.asarray(eps, a.dtype)))
+            some = jnp.where(a == 0, jnp.inf, a)  # g / inf: 0, and so is its slope
+            return g / jnp.sqrt(some + jnp.asarray(eps, a.dtype))
 
         squares = jax.tree.map(lambda g, cover: _least(cover, g.ndim) + g * g, grads, state.covers)
         mu = jax.tree.map(lambda m, g, a: mix(momentum, m, scaled(g, a)), state.mu, grads, squares)

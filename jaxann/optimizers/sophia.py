@@ -45,9 +45,8 @@ def sophia(
     """m = b1 m + (1-b1) g;  update = -learning_rate (clip(m_hat / max(gamma h, eps), -1, 1) + decay w).
 
     m_hat = m / (1 - b1^t). Every `update_interval` steps, from the first on, h = b2 h + (1-b2) r (H r), where H is the
-    objective's second derivative at the parameters and r random signs: the mean of r (H r) is H's diagonal (Hutchinson).
-    A step is taken with the h from before; h begins at 0, so the first `update_interval` of them, or one, is the sign
-    of m_hat.
+    objective's second derivative at the parameters and r random signs: in the mean r (H r) is the diagonal of H. The
+    step is taken with the h from before; h begins at 0, so the first one goes by the sign of m_hat.
 
     Args:
         learning_rate: number >= 0, array, or schedule of the step; the greatest step of a parameter, as in `lion`.

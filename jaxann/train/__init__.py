@@ -3,6 +3,7 @@
 from jaxann.train import ensemble
 from jaxann.train.export import export_run
 from jaxann.train.fit import fit
+from jaxann.train.monte_carlo import monte_carlo_predict
 from jaxann.train.population import Population, fit_population
 from jaxann.train.predict import evaluate, predict
 from jaxann.train.run import Result, Status, make_run
@@ -17,5 +18,6 @@ __all__ = [
     "fit",
     "fit_population",
     "make_run",
+    "monte_carlo_predict",
     "predict",
 ]

@@ -15,7 +15,19 @@ from jaxann import optimizers, schedules
 from jaxann.core.factories import factory
 from jaxann.core.products import Optimizer
 from jaxann.core.trees import flatten_named
-from jaxann.optimizers import adam, adamw, apply_updates, chain, freeze, masked, matrices, partition, per_leaf, sgd
+from jaxann.optimizers import (
+    adam,
+    adamw,
+    apply_updates,
+    chain,
+    freeze,
+    masked,
+    matrices,
+    muon,
+    partition,
+    per_leaf,
+    sgd,
+)
 from jaxann.optimizers.rates import leaf_rates
 from tests.contract import assert_input_error
 
@@ -143,7 +155,8 @@ def test_decay_is_set_in_every_rule_inside_that_decays():
     np.testing.assert_allclose(updates["head.weight"], -0.125, rtol=1e-6)
     assert not updates["encoder.weight"].any()
     assert per_leaf(decaying, decay=matrices).arguments["optimizer"] == decaying  # what was given stays as it was
-    assert_input_error(lambda: per_leaf(adam(0.1), decay="*.weight"), "decay", expected="mask")
+    for rule in (adam(0.1), muon(0.1)):  # the mask of Muon says what is a matrix
+        assert_input_error(lambda r=rule: per_leaf(r, decay="*.weight"), "decay", expected="mask")
 
 
 def test_patterns_that_mean_nothing_are_told_with_the_names_there_are():
@@ -232,6 +245,8 @@ def test_the_rate_in_force_is_known_at_every_leaf():
     assert rates(parts, 1) == {"encoder.bias": 0, "encoder.weight": 0, "head.bias": 0.125, "head.weight": 1.0}
     gathered = optimizers.accumulate(sgd(falling), 2)
     assert [rates(gathered, i)["head.bias"] for i in range(6)] == [0, 1.0, 0, 1.0, 0, 0.5]
+    both = muon(0.5, adam_learning_rate=falling, mask="*.weight")
+    assert rates(both)["head.weight"] == 0.5 and rates(both)["head.bias"] == 1.0
     layers = optimizers.layerwise_learning_rate(sgd(0.5), ("encoder", "head"), decay=0.5)
     assert rates(layers)["encoder.bias"] == 0.25 and rates(layers)["head.bias"] == 0.5
     later = optimizers.gradual_unfreezing(sgd(falling), ("encoder", "head"), every=3)

@@ -1,8 +1,7 @@
-"""Optimizers against steps worked by hand and a transcription of the documented formulas, 1,000 steps in float64."""
+"""Optimizers against steps worked by hand."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -11,100 +10,13 @@ import numpy as np
 import pytest
 
 from jaxann import optimizers
-from jaxann.optimizers import adam, adamw, apply_updates, chain, clip_by_global_norm, matrices, sgd
+from jaxann.optimizers import adam, adamw, chain, clip_by_global_norm, matrices, sgd
 from tests.contract import assert_input_error
 
 pytestmark = pytest.mark.usefixtures("x64")
 
 
-def _descend(optimizer: Any, steps: int) -> dict[str, np.ndarray]:
-    """The iterates on a bent valley, in one program."""
-
-    def body(carry, _):
-        params, state = carry
-        grads = jax.grad(_valley)(params)
-        updates, state = optimizer.update(grads, state, params)
-        return (apply_updates(params, updates), state), None
-
-    start = jax.tree.map(jnp.asarray, START)
-    return jax.jit(lambda c: jax.lax.scan(body, c, None, length=steps)[0][0])((start, optimizer.init(start)))
-
-
 START = {"weight": np.array([[1.5, -0.5], [0.25, 2.0]]), "bias": np.array([0.5, -1.0])}
-
-
-def _valley(p):
-    w, b = p["weight"], p["bias"]
-    return jnp.sum(w**2) / 2 + jnp.sum(jnp.sin(b) ** 2) + jnp.sum(w[0] * b) / 4
-
-
-def _slopes(p: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    w, b = p["weight"], p["bias"]
-    dw = w.copy()
-    dw[0] += b / 4
-    return {"weight": dw, "bias": np.sin(2 * b) + w[0] / 4}
-
-
-def _by_hand(rule: Callable[..., np.ndarray], steps: int) -> dict[str, np.ndarray]:
-    params = {name: value.copy() for name, value in START.items()}
-    memory: dict[str, dict[str, np.ndarray]] = {name: {} for name in params}
-    for t in range(1, steps + 1):
-        grads = _slopes(params)
-        params = {n: p + rule(n, t, p, grads[n], memory[n]) for n, p in params.items()}
-    return params
-
-
-def _sgd(rate: float, momentum: float = 0.0, nesterov: bool = False) -> Callable[..., np.ndarray]:
-    def rule(name, t, p, g, memory):
-        v = memory["v"] = momentum * memory.get("v", np.zeros_like(p)) + g
-        return -rate * (g + momentum * v if nesterov else v)
-
-    return rule
-
-
-def _adam(
-    rate, b1=0.9, b2=0.999, eps=1e-8, eps_root=0.0, decay=0.0, decays=lambda n: True
-) -> Callable[..., np.ndarray]:
-    def rule(name, t, p, g, memory):
-        m = memory["m"] = b1 * memory.get("m", np.zeros_like(p)) + (1 - b1) * g
-        v = memory["v"] = b2 * memory.get("v", np.zeros_like(p)) + (1 - b2) * g * g
-        step = (m / (1 - b1**t)) / (np.sqrt(v / (1 - b2**t) + eps_root) + eps)
-        return -rate * (step + (decay * p if decays(name) else 0.0))
-
-    return rule
-
-
-CASES = {
-    "sgd": (sgd(0.05), _sgd(0.05)),
-    "momentum": (sgd(0.05, momentum=0.8), _sgd(0.05, 0.8)),
-    "nesterov": (sgd(0.05, momentum=0.8, nesterov=True), _sgd(0.05, 0.8, True)),
-    "adam": (adam(0.01), _adam(0.01)),
-    "adam with other numbers": (
-        adam(0.01, b1=0.8, b2=0.9, eps=1e-3, eps_root=1e-4),
-        _adam(0.01, 0.8, 0.9, 1e-3, 1e-4),
-    ),
-    "adamw": (adamw(0.01, weight_decay=0.1), _adam(0.01, decay=0.1)),
-    "adamw of matrices": (
-        adamw(0.01, weight_decay=0.1, mask=matrices),
-        _adam(0.01, decay=0.1, decays=lambda n: n == "weight"),
-    ),
-}
-
-
-@pytest.mark.parametrize("name", CASES)
-def test_optimizer_follows_its_formula_for_a_thousand_steps(name: str):
-    optimizer, rule = CASES[name]
-    expected = _by_hand(rule, 1000)
-    for leaf, value in _descend(optimizer, 1000).items():
-        np.testing.assert_allclose(value, expected[leaf], rtol=1e-10, atol=1e-12)
-
-
-@pytest.mark.parametrize("name", CASES)
-def test_optimizer_has_moved_by_the_formula_early(name: str):
-    optimizer, rule = CASES[name]  # after a thousand steps all may stand at the valley's floor
-    expected = _by_hand(rule, 7)
-    for leaf, value in _descend(optimizer, 7).items():
-        np.testing.assert_allclose(value, expected[leaf], rtol=1e-12)
 
 
 def _first(optimizer: Any, params: Any, *grads: Any) -> Any:

@@ -8,6 +8,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 __all__ = [
     "ActivationRow",
@@ -62,6 +63,7 @@ class InitializerRow(Row):
 
     shape: tuple[int, ...] = (6, 5)
     random: bool = True
+    exact: bool = True  # the same bits in every program: XLA folds no constant of the law into another
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,17 +107,17 @@ class ScheduleRow(Row):
 
 @dataclass(frozen=True, eq=False)
 class LossRow(Row):
-    """`build` is the loss; `targets(key, shape)` draws targets for predictions of that shape.
+    """`build` is the loss; `targets(random, shape)` draws targets for predictions of that shape, by a NumPy generator.
 
     `event` are the last axes of the predictions, which the values do not have; `domain` makes predictions of any real
     numbers; `extreme` draws the targets that are hardest, `huge` says how far predictions may go where 1e4 overflows;
     `numbers` are hyper-parameters that may be traced; `whole_batch` is for values that belong to a batch.
     """
 
-    targets: Callable[[jax.Array, tuple[int, ...]], jax.Array] = jax.random.normal
+    targets: Callable[[np.random.Generator, tuple[int, ...]], np.ndarray] | None = None
     event: tuple[int, ...] = ()
     domain: Callable[[jax.Array], jax.Array] | None = None
-    extreme: Callable[[jax.Array, tuple[int, ...]], jax.Array] | None = None
+    extreme: Callable[[np.random.Generator, tuple[int, ...]], np.ndarray] | None = None
     huge: Mapping[str, float] = field(default_factory=dict)
     numbers: Mapping[str, float] = field(default_factory=dict)
     whole_batch: bool = False

@@ -15,6 +15,7 @@ __all__ = ["HELPERS", "LAYERS"]
 
 HELPERS = {
     "layers.as_layer": "takes in a foreign layer",
+    "layers.outputs": "looks inside a model",
 }
 
 
@@ -95,6 +96,18 @@ LAYERS = [
         "torch",
         ({"units": 0}, {"members": -1}),
         shape=(4, 3, 5),
+    ),
+    LayerRow(
+        "layers.prelu", lambda: layers.prelu(0.3, per_channel=True), "torch", ({"alpha": "a"}, {"per_channel": 1})
+    ),
+    LayerRow("layers.swish", lambda: layers.swish(1.5), "closed form", ({"beta": None}, {"per_channel": "no"})),
+    LayerRow("layers.rrelu", layers.rrelu, "torch", ({"lower": 0.5}, {"upper": 0.1}, {"upper": "third"}), random=True),
+    LayerRow("layers.maxout", lambda: layers.maxout(3, k=2), "NumPy", ({"units": 0}, {"k": 0}, {"k": True})),
+    LayerRow(
+        "layers.gated_dense",
+        lambda: layers.gated_dense(3, gate="geglu", gate_first=True),
+        "NumPy",
+        ({"units": 0}, {"gate": "glue"}, {"gate_first": 1}),
     ),
     LayerRow("layers.custom", lambda: layers.custom(own_init, own_apply), saved=False, takes_integers=True),
     LayerRow(

@@ -6,9 +6,10 @@ from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from jaxann import losses
-from tests.rows.kinds import LossRow, bits, distributions, labels
+from tests.rows.kinds import LossRow
 
 __all__ = ["HELPERS", "LOSSES"]
 
@@ -22,34 +23,51 @@ HELPERS = {
 }
 
 CLASSES = 3
-Drawer = Callable[[jax.Array, tuple[int, ...]], jax.Array]
+Shape = tuple[int, ...]
+Drawer = Callable[[np.random.Generator, Shape], np.ndarray]
 
 
-def _signs(key: jax.Array, shape: tuple[int, ...]) -> jax.Array:
-    return 2 * bits(key, shape) - 1
+def _numbers(random: np.random.Generator, shape: Shape) -> np.ndarray:
+    return random.normal(size=shape).astype(np.float32)
 
 
-def _counts(key: jax.Array, shape: tuple[int, ...]) -> jax.Array:
-    return jax.random.randint(key, shape, 0, 6).astype(jnp.float32)
+def _labels(random: np.random.Generator, shape: Shape) -> np.ndarray:
+    return random.integers(0, shape[-1], shape[:-1], np.int32)
 
 
-def _one_hot(key: jax.Array, shape: tuple[int, ...]) -> jax.Array:
-    return jax.nn.one_hot(labels(key, shape), shape[-1])
+def _bits(random: np.random.Generator, shape: Shape) -> np.ndarray:
+    return random.integers(0, 2, shape).astype(np.float32)
+
+
+def _distributions(random: np.random.Generator, shape: Shape) -> np.ndarray:
+    return random.dirichlet(np.ones(shape[-1]), shape[:-1]).astype(np.float32)
+
+
+def _signs(random: np.random.Generator, shape: Shape) -> np.ndarray:
+    return 2 * _bits(random, shape) - 1
+
+
+def _counts(random: np.random.Generator, shape: Shape) -> np.ndarray:
+    return random.integers(0, 6, shape).astype(np.float32)
+
+
+def _one_hot(random: np.random.Generator, shape: Shape) -> np.ndarray:
+    return np.eye(shape[-1], dtype=np.float32)[_labels(random, shape)]
 
 
 def _without(axes: int, draw: Drawer) -> Drawer:
     """Targets for predictions that have more axes."""
-    return lambda key, shape: draw(key, shape[: len(shape) - axes])
+    return lambda random, shape: draw(random, shape[: len(shape) - axes])
 
 
-def _pair_of_each(key: jax.Array, shape: tuple[int, ...]) -> jax.Array:
+def _of_three(random: np.random.Generator, shape: Shape) -> np.ndarray:
     """Labels of a batch in which each has a positive and a negative."""
-    return jnp.arange(shape[0], dtype=jnp.int32) % 3
+    return np.arange(shape[0], dtype=np.int32) % 3
 
 
-def _spelled(key: jax.Array, shape: tuple[int, ...]) -> jax.Array:
+def _spelled(random: np.random.Generator, shape: Shape) -> np.ndarray:
     """Two labels for four frames, neither the blank."""
-    return jax.random.randint(key, (*shape[:-2], 2), 1, shape[-1])
+    return random.integers(1, shape[-1], (*shape[:-2], 2), np.int32)
 
 
 def _directed(x: jax.Array) -> jax.Array:
@@ -58,11 +76,11 @@ def _directed(x: jax.Array) -> jax.Array:
 
 
 def _row(name: str, oracle: str, **facts: object) -> LossRow:
-    return LossRow(f"losses.{name}", getattr(losses, name), oracle, **facts)  # type: ignore[arg-type]
+    return LossRow(f"losses.{name}", getattr(losses, name), oracle, **({"targets": _numbers} | facts))  # type: ignore[arg-type]
 
 
-_LABELS = {"targets": labels, "event": (CLASSES,)}
-_DENSE = {"targets": distributions, "event": (CLASSES,), "extreme": _one_hot}
+_LABELS = {"targets": _labels, "event": (CLASSES,)}
+_DENSE = {"targets": _distributions, "event": (CLASSES,), "extreme": _one_hot}
 _PAIR = {"event": (2, 4)}
 _DIRECTIONS = {"event": (2, 4), "domain": _directed}
 _SQUARES = {"float16": 100.0}  # float16 ends at 65,504
@@ -72,7 +90,7 @@ LOSSES = [
     _row(
         "adaptive_barron",
         "barron_nll",
-        targets=_without(1, jax.random.normal),
+        targets=_without(1, _numbers),
         event=(3,),
         huge={"float16": 2.0},
         numbers={"lowest": 0.1, "highest": 1.9, "smallest": 0.01},
@@ -93,14 +111,14 @@ LOSSES = [
     _row(
         "binary_cross_entropy_probs",
         "torch",
-        targets=bits,
+        targets=_bits,
         domain=jax.nn.sigmoid,
         bad=({"eps": 0.0}, {"eps": 1.0}),
     ),
     _row(
         "contrastive",
         "a formula in NumPy",
-        targets=_without(2, bits),
+        targets=_without(2, _bits),
         huge={"float16": 50.0},
         numbers={"margin": 4.0},
         bad=({"margin": 0.0},),
@@ -123,11 +141,11 @@ LOSSES = [
         event=(4, CLASSES),
         bad=({"blank": 3}, {"blank": -1}, {"zero_infinity": 1}),
     ),
-    _row("dice", "optax", targets=bits, event=(5,), numbers={"smooth": 0.5}, bad=({"smooth": -1.0},)),
+    _row("dice", "optax", targets=_bits, event=(5,), numbers={"smooth": 0.5}, bad=({"smooth": -1.0},)),
     _row(
         "gaussian_nll",
         "torch",
-        targets=_without(1, jax.random.normal),
+        targets=_without(1, _numbers),
         event=(2,),
         huge={"float16": 0.2},
         numbers={"eps": 1e-3},
@@ -139,7 +157,7 @@ LOSSES = [
     _row(
         "info_nce",
         "torch",
-        targets=_without(2, jax.random.normal),
+        targets=_without(2, _numbers),
         whole_batch=True,
         numbers={"temperature": 0.5},
         bad=({"temperature": 0.0}, {"symmetric": None}),
@@ -154,7 +172,7 @@ LOSSES = [
     _row(
         "nt_xent",
         "optax",
-        targets=_without(2, jax.random.normal),
+        targets=_without(2, _numbers),
         whole_batch=True,
         numbers={"temperature": 0.5},
         bad=({"temperature": 0.0},),
@@ -180,14 +198,14 @@ LOSSES = [
     _row(
         "sigmoid_cross_entropy",
         "torch",
-        targets=bits,
+        targets=_bits,
         numbers={"positive_weight": 2.5},
         bad=({"positive_weight": -1.0},),
     ),
     _row(
         "sigmoid_focal",
         "optax",
-        targets=bits,
+        targets=_bits,
         numbers={"gamma": 1.5, "alpha": 0.3},
         bad=({"gamma": -1.0}, {"alpha": 1.5}),
     ),
@@ -222,7 +240,7 @@ LOSSES = [
     _row(
         "triplet",
         "torch",
-        targets=_without(2, jax.random.normal),
+        targets=_without(2, _numbers),
         event=(3, 4),
         numbers={"margin": 2.0, "p": 3.0, "eps": 0.01},
         bad=({"margin": 0.0}, {"p": 0.5}, {"eps": -1.0}, {"swap": 0}),
@@ -230,7 +248,7 @@ LOSSES = [
     _row(
         "triplet_hard",
         "a loop in NumPy",
-        targets=_pair_of_each,
+        targets=_of_three,
         event=(4,),
         whole_batch=True,
         numbers={"margin": 2.0},
@@ -239,7 +257,7 @@ LOSSES = [
     _row(
         "triplet_semi_hard",
         "a loop in NumPy",
-        targets=_pair_of_each,
+        targets=_of_three,
         event=(4,),
         whole_batch=True,
         numbers={"margin": 2.0},

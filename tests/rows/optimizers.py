@@ -51,7 +51,7 @@ OPTIMIZERS = [
     OptimizerRow(
         "optimizers.adagrad",
         optimizers.adagrad,
-        "optax, torch, keras",
+        "optax, torch",
         (*_RATE_BAD, {"initial_accumulator_value": -0.1}, {"eps": -1.0}),
         rate=1.0,
     ),
@@ -87,7 +87,7 @@ OPTIMIZERS = [
     OptimizerRow(
         "optimizers.lion",
         lambda rate: optimizers.lion(rate, mask=optimizers.matrices),
-        "optax, keras",
+        "optax",
         (*_SHARES_BAD, *_DECAY_BAD),
         rate=4e-3,
     ),
@@ -150,7 +150,7 @@ OPTIMIZERS = [
     OptimizerRow(
         "optimizers.sgd",
         lambda rate: optimizers.sgd(rate, momentum=0.5, nesterov=True),
-        "optax, torch, keras",
+        "optax, torch",
         (
             *_RATE_BAD,
             {"momentum": 1.0},

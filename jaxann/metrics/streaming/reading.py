@@ -69,12 +69,14 @@ def class_count(function: str, predictions: Any, targets: Any, weights: Any, cla
     """The number of classes: as given, or the last axis of scores, 2 for binary ones, and of labels the greatest + 1.
 
     Raises:
-        InputError: shapes do not fit, or labels are traced and the number is not given.
+        InputError: shapes do not fit, it is not that of the scores, or labels are traced and it is not given.
     """
     check_weights(function, weights, targets.shape)
     kind = form(function, predictions, targets)
     if classes is not None:
         check_integer(function, "classes", classes, 2)
+        if kind == "classes" and classes != predictions.shape[-1]:
+            fail(function, "classes", f"{predictions.shape[-1]}, the last axis of {predictions.shape}", classes)
         return int(classes)
     if kind == "classes":
         return predictions.shape[-1]
