@@ -34,6 +34,7 @@ __all__ = [
     "REGULARIZERS",
     "ROOMS",
     "SCHEDULES",
+    "TABLES",
     "ActivationRow",
     "AugmentRow",
     "LayerRow",
@@ -95,3 +96,27 @@ PRODUCTS = [
     *AUGMENTS,
     *(Row(row.name, lambda row=row: row.build(0.1), row.oracle, row.bad, row.saved) for row in OPTIMIZERS),
 ]
+
+_MIXED = ("layers.sequential", "layers.rrelu")  # random, and no regularizers
+_WHOLE = ("optimizers.chain", "optimizers.custom", "optimizers.clip_by_global_norm")
+
+
+def _names(*rows: Row) -> list[str]:
+    return [row.name for row in rows]
+
+
+_NOISY = _names(*(row for row in LAYERS if row.name.startswith("layers.") and row.random and row.name not in _MIXED))
+TABLES = {  # what the count and CATALOGUE.md show, by title
+    "activations": _names(*ACTIVATIONS),
+    "losses": _names(*LOSSES),
+    "optimizers": [
+        row.name for row in optimizer_rows.OPTIMIZERS + structured_rows.OPTIMIZERS_STRUCTURED if row.name not in _WHOLE
+    ],
+    "gradient transformations": [*_names(*transform_rows.TRANSFORMS), *_WHOLE],
+    "schedules": _names(*SCHEDULES),
+    "initializers": [*_names(*INITIALIZERS), "initializers.lsuv"],
+    "regularizers": [*_names(*REGULARIZERS), *_NOISY, *_names(*AUGMENTS), "train.monte_carlo_predict"],
+    "metrics": _names(*METRICS),
+    "averages": ["ops.ewma"],
+    "layers": [name for name in _names(*LAYERS) if name not in _NOISY],
+}

@@ -33,6 +33,16 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("filterwarnings", "ignore:Error (reading|writing) persistent compilation cache")
 
 
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """How many rows of the catalogue the contracts have run over, by room."""
+    reports = [report for found in terminalreporter.stats.values() for report in found]
+    if any("test_contracts" in getattr(report, "nodeid", "") for report in reports):
+        from tests.catalogue import TABLES
+
+        counts = ", ".join(f"{len(names)} {title}" for title, names in TABLES.items())
+        terminalreporter.write_line(f"catalogue: {counts}")
+
+
 @pytest.fixture
 def x64() -> Iterator[None]:
     """Double precision for the length of one test."""

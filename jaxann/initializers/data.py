@@ -106,6 +106,13 @@ def _names(apply: Callable[..., Mapping[str, Array]], params: Params, batch: Any
     return found
 
 
+def _columns(targets: Array) -> Array:
+    """(n, outputs) in float32 or better."""
+    columns = jnp.reshape(jnp.asarray(targets), (np.shape(targets)[0], -1))
+    floating = jnp.issubdtype(columns.dtype, jnp.floating)
+    return columns.astype(wide_dtype(columns.dtype) if floating else jnp.float32)
+
+
 def log_prior(targets: Array, *, classes: int | None = None) -> Array:
     """b_k = log(n_k / n) over classes; log(p / (1 - p)) for one logit; the mean of the targets in regression.
 
@@ -135,13 +142,10 @@ def log_prior(targets: Array, *, classes: int | None = None) -> Array:
         fail("log_prior", "targets", f"of shape {expected} with at least one example", f" shape {shape}")
     if classes is None:
         check_range("log_prior", "targets", targets)
-        columns = jnp.reshape(jnp.asarray(targets), (shape[0], -1))
-        return jnp.mean(columns.astype(jnp.promote_types(wide_dtype(columns.dtype), jnp.float32)), 0)
+        return jnp.mean(_columns(targets), 0)
     check_range("log_prior", "targets", targets, 0, max(classes - 1, 1))
     if classes == 1:
-        columns = jnp.reshape(jnp.asarray(targets), (shape[0], -1))
-        columns = columns.astype(jnp.promote_types(wide_dtype(columns.dtype), jnp.float32))
-        ones = jnp.sum(columns, 0)
+        ones = jnp.sum(_columns(targets), 0)
         return jnp.log(jnp.maximum(ones, 0.5)) - jnp.log(jnp.maximum(shape[0] - ones, 0.5))
     if is_concrete(targets) and np.any(np.asarray(targets) != np.round(np.asarray(targets))):
         fail("log_prior", "targets", "whole numbers, the labels", targets)

@@ -39,7 +39,11 @@ def bound(function: Callable) -> tuple[Callable, tuple, dict[str, Any]]:
     """The plain function inside, and the arguments bound to it from within outwards."""
     args: tuple = ()
     keywords: dict[str, Any] = {}
-    while isinstance(function, functools.partial | _Fixed):
+    while True:
+        inner = getattr(function, "fun", None)  # jax.tree_util.Partial wraps a partial it is given
+        function = inner if isinstance(inner, functools.partial) else function
+        if not isinstance(function, functools.partial | _Fixed):
+            return function, args, keywords
         if isinstance(function, _Fixed):
             keywords = {**dict(function.keywords), **keywords}
             function = function.function
@@ -47,7 +51,6 @@ def bound(function: Callable) -> tuple[Callable, tuple, dict[str, Any]]:
             args = (*function.args, *args)
             keywords = {**function.keywords, **keywords}
             function = function.func
-    return function, args, keywords
 
 
 def _is_static(value: Any) -> bool:

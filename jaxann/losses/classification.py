@@ -211,8 +211,9 @@ def _wide_labels(targets: Array) -> Array:
 def _same_number(targets: Array, number: Any) -> Array:
     """Where labels of any integer type equal a number of any size."""
     span = jnp.iinfo(targets.dtype)
-    if is_concrete(number) and not span.min <= int(number) <= span.max:
-        return jnp.zeros(targets.shape, bool)
+    if is_concrete(number):
+        fits = span.min <= int(number) <= span.max
+        return targets == jnp.asarray(int(number), targets.dtype) if fits else jnp.zeros(targets.shape, bool)
     signed = jnp.int64 if targets.dtype.itemsize == 8 else jnp.int32
     same = targets.astype(signed) == jnp.asarray(number).astype(signed)
     return same & (targets <= jnp.iinfo(signed).max) if span.max > jnp.iinfo(signed).max else same

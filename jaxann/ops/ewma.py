@@ -82,6 +82,8 @@ def _averages(x: Array, beta: Scalar, axis: int, debias: bool, skip_nan: bool) -
 def ewma_init(x: Array) -> EwmaState:
     """Nothing taken in yet, for values like `x`.
 
+    Peers: as optax's ema, one value after the other; PyTorch and Keras have none for arrays.
+
     Raises:
         InputError: x is not floating point.
     """
@@ -97,6 +99,8 @@ def ewma_update(state: EwmaState, x: Array, beta: Scalar, *, skip_nan: bool = Fa
         x: the next value, of the state's shape.
         beta: share of the old value, in [0, 1), the same at every update.
         skip_nan: as in `ewma`.
+
+    Peers: as optax's ema, one value after the other; PyTorch and Keras have none for arrays.
 
     Raises:
         InputError: beta is out of range, or x has another shape.
@@ -114,6 +118,8 @@ def ewma_update(state: EwmaState, x: Array, beta: Scalar, *, skip_nan: bool = Fa
 
 def ewma_read(state: EwmaState, beta: Scalar, *, debias: bool = True) -> Array:
     """v / (1 - beta^t), or v as it is without debias; NaN where nothing was taken in.
+
+    Peers: as optax's ema, one value after the other; PyTorch and Keras have none for arrays.
 
     Raises:
         InputError: beta is out of range.

@@ -147,6 +147,8 @@ def custom(init: Callable, update: Callable):
     Two products are equal, and share one compiled program, when they hold the same two functions. They run under
     JAX's ordinary type promotion, which code of other libraries counts on, whatever the caller has set. An update that
     takes `value`, `value_fn` or `grad` as keywords (as optax's L-BFGS does) is given them by the trainer.
+
+    Peers: such a pair is optax's GradientTransformation; PyTorch and Keras have classes to derive from.
     """
 
     def begin(params):

@@ -20,16 +20,21 @@ __all__ = ["LBFGSState", "lbfgs"]
 
 
 class LBFGSState(NamedTuple):
-    """Memory of `lbfgs`; the leaves stand in one vector of n numbers."""
+    """Memory of `lbfgs`; the leaves stand in one vector of n numbers.
+
+    There is a row more than pairs are kept, r = memory + 1: the next pair is written there before it is judged.
+    """
 
     step: Array  # int32 (), updates made so far
     params: Array  # (n,), of the update before
     grads: Array  # (n,), of the update before
-    moves: Array  # (memory, n), changes of the parameters, the newest in row (pairs - 1) mod memory
-    turns: Array  # (memory, n), changes of the gradient
-    rho: Array  # (memory,), 1 / (move . turn), and 0 in rows not in use
+    moves: Array  # (r, n), changes of the parameters, the newest in row (pairs - 1) mod r
+    turns: Array  # (r, n), changes of the gradient
+    crossed: Array  # (r, r), move i . turn j
+    turned: Array  # (r, r), turn i . turn j
+    rho: Array  # (r,), 1 / (move . turn), and 0 in rows not in use
     gamma: Array  # float (), (move . turn) / (turn . turn) of the newest
-    pairs: Array  # int32 (), rows ever filled
+    pairs: Array  # int32 (), pairs taken since the last start
     failures: Array  # int32 (), searches in a row that found no step down
 
 
@@ -82,9 +87,11 @@ def lbfgs(
         def zeros(*shape, dtype=dtype):
             return jnp.zeros(shape, dtype)
 
-        pairs = zeros(memory, size), zeros(memory, size), zeros(memory), zeros()
+        rows = memory + 1
+        last, pairs = (zeros(size), zeros(size)), (zeros(rows, size), zeros(rows, size))
+        products = zeros(rows, rows), zeros(rows, rows), zeros(rows), zeros()
         counts = zeros(dtype=jnp.int32), zeros(dtype=jnp.int32)
-        return LBFGSState(zeros(dtype=jnp.int32), zeros(size), zeros(size), *pairs, *counts)
+        return LBFGSState(zeros(dtype=jnp.int32), *last, *pairs, *products, *counts)
 
     def update(grads, state, params, *, value=None, value_fn=None):
         need("lbfgs", "params", params, "their changes are kept")
@@ -159,30 +166,44 @@ def _remembered(state: LBFGSState, x: Array, g: Array) -> LBFGSState:
     bend, square = jnp.vdot(move, turn), jnp.vdot(turn, turn)
     least = jnp.asarray(1e-10, bend.dtype) * jnp.sqrt(jnp.vdot(move, move)) * jnp.sqrt(square)
     taken = (state.step > 0) & (bend > least)
-    row = state.pairs % state.rho.shape[0]
-    safe = jnp.where(taken, bend, 1)
+    move, turn, safe = jnp.where(taken, move, 0), jnp.where(taken, turn, 0), jnp.where(taken, bend, 1)
+    rows = state.rho.shape[0]
+    row, pairs = state.pairs % rows, state.pairs + taken.astype(jnp.int32)
+    moves = lax.dynamic_update_index_in_dim(state.moves, move, row, 0)  # in place where the memory is given up
+    turns = lax.dynamic_update_index_in_dim(state.turns, turn, row, 0)
+    turned = turns @ turn
     return state._replace(
-        moves=state.moves.at[row].set(jnp.where(taken, move, state.moves[row])),
-        turns=state.turns.at[row].set(jnp.where(taken, turn, state.turns[row])),
-        rho=state.rho.at[row].set(jnp.where(taken, 1 / safe, state.rho[row])),
+        moves=moves,
+        turns=turns,
+        crossed=state.crossed.at[row].set(turns @ move).at[:, row].set(moves @ turn),
+        turned=state.turned.at[row].set(turned).at[:, row].set(turned),
+        rho=state.rho.at[row].set(jnp.where(taken, 1 / safe, 0)).at[pairs % rows].set(0),
         gamma=jnp.where(taken, safe / jnp.where(taken, square, 1), state.gamma),
-        pairs=state.pairs + taken.astype(jnp.int32),
+        pairs=pairs,
     )
 
 
 def _two_loop(state: LBFGSState, g: Array) -> Array:
-    """H g; from the newest pair back to the oldest, and forth again."""
-    memory = state.rho.shape[0]
+    """H g by the two-loop recursion: from the newest pair back to the oldest, and forth again.
 
-    def back(i, carry):
-        q, shares = carry
-        row = (state.pairs - 1 - i) % memory
-        share = state.rho[row] * jnp.vdot(state.moves[row], q)
-        return q - share * state.turns[row], shares.at[row].set(share)
+    Both loops need only products of the vectors with each other. So the vectors, which are long, are read twice, for
+    their products with g and for the sum at the end, and the loops run over numbers.
+    """
+    rows, rho, zeros = state.rho.shape[0], state.rho, jnp.zeros_like(state.rho)
+    gamma = jnp.where(state.pairs > 0, state.gamma, _first_scale(g))
+    along, across = state.moves @ g, state.turns @ g
 
-    def forth(i, r):
-        row = (state.pairs + i) % memory
-        return r + state.moves[row] * (shares[row] - state.rho[row] * jnp.vdot(state.turns[row], r))
+    def back(i, shares):  # with q = g - sum of shares turns: the share of a turn is rho (move . q)
+        row = (state.pairs - 1 - i) % rows
+        return shares.at[row].set(rho[row] * (along[row] - jnp.vdot(state.crossed[row], shares)))
 
-    q, shares = lax.fori_loop(0, memory, back, (g, jnp.zeros_like(state.rho)))
-    return lax.fori_loop(0, memory, forth, jnp.where(state.pairs > 0, state.gamma, _first_scale(g)) * q)
+    shares = lax.fori_loop(0, rows - 1, back, zeros)
+    across = gamma * (across - state.turned @ shares)
+
+    def forth(i, given):  # with r = gamma q + sum of given moves: what is given of a move is its share - rho (turn . r)
+        row = (state.pairs + 1 + i) % rows
+        met = across[row] + jnp.vdot(state.crossed[:, row], given)
+        return given.at[row].set(shares[row] - rho[row] * met)
+
+    given = lax.fori_loop(0, rows - 1, forth, zeros)
+    return gamma * g + given @ state.moves - gamma * (shares @ state.turns)

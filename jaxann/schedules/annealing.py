@@ -142,8 +142,8 @@ def wsd(
     end: Scalar = 0.0,
     shape: str = "linear",
 ):
-    """f(c) = start + (peak - start) c / warmup, then peak for `stable` steps, then end + (peak - end) s(p);
-    s = 1 - p (linear), 1 - sqrt(p) (1-sqrt) or (1 + cos(pi p)) / 2 (cosine), p = (c - warmup - stable) / decay.
+    """f(c) = start + (peak - start) c / warmup, peak for `stable` steps, then end + (peak - end) s(p),
+    s = 1 - p, 1 - sqrt(p) or (1 + cos(pi p)) / 2, p = (c - warmup - stable) / decay.
 
     Warmup, stable, decay: the length of the middle need not be known when training begins, for every decay branches
     off the same run.

@@ -45,7 +45,7 @@ def blend(first: Array, last: Array, weight: Array) -> Array:
 
 
 def share(now: Array, steps: Array) -> Array:
-    """now / steps, exactly 1 from now = steps on: XLA may multiply by a rounded 1 / steps instead."""
+    """now / steps, exactly 1 from now = steps on: XLA may multiply by a rounded 1 / steps."""
     return jnp.where(now >= steps, 1.0, now / jnp.maximum(steps, 1.0))
 
 

@@ -18,15 +18,38 @@ from tests.contract import assert_input_error, compiles
 A, B = jax.random.split(jax.random.key(0))
 
 
+def _draw(row: LossRow, lead: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
+    random = np.random.default_rng(0)
+    raw = random.normal(size=(*lead, *row.event)).astype(np.float32)
+    return raw, row.targets(random, (lead[0], *lead[2:], *row.event))
+
+
 @pytest.mark.parametrize("row", LOSSES, ids=str)
-def test_each_member_has_its_own_value(row: LossRow):
-    predictions = jax.random.normal(A, (6, 4, 3))
-    targets = row.targets(B, (6, 3))
-    values = each_member(row.build)(predictions, targets)
-    assert values.shape == (6, 4)
+def test_each_member_has_a_value(row: LossRow):
+    given = _draw(row, (6, 4) if row.whole_batch else (6, 4, 2))
+    assert jax.eval_shape(each_member(row.build), *given).shape == (6, 4)
+
+
+@pytest.mark.parametrize("name", ["squared_error", "softmax_cross_entropy", "gaussian_nll", "info_nce"])
+def test_each_member_has_its_own_value(name: str):
+    (row,) = (row for row in LOSSES if row.name == f"losses.{name}")
+    predictions, targets = _draw(row, (6, 4) if row.whole_batch else (6, 4, 2))
+
+    @jax.jit
+    def program(predictions):
+        alone = [row.build(predictions[:, k], targets) for k in range(4)]
+        return each_member(row.build)(predictions, targets), alone
+
+    values, alone = program(predictions)
     for k in range(4):
-        alone = row.build(predictions[:, k], targets)
-        np.testing.assert_allclose(values[:, k], alone.reshape(6, -1).mean(1), rtol=1e-6)
+        np.testing.assert_allclose(values[:, k], alone[k].reshape(6, -1).mean(1), rtol=1e-6)
+
+
+def test_each_member_hands_on_what_its_values_weigh():
+    labels = np.array([[0, 1], [1, -1]], np.int32)
+    loss = each_member(functools.partial(losses.softmax_cross_entropy, class_weights=(1.0, 3.0), ignore_index=-1))
+    np.testing.assert_allclose(losses.target_weights(loss, labels), [[2.0], [1.5]])
+    assert losses.target_weights(each_member(losses.squared_error), labels) is None
 
 
 def test_each_member_takes_one_number_an_example():

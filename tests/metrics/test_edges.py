@@ -143,8 +143,12 @@ def test_medians_by_hand_and_a_buffer_that_is_full():
     assert np.isnan(compute(update(metric.init(), np.where(p == 3, np.float32(np.nan), p), y, ones)))
     full = update(metric.init(), p, y, ones)
     assert float(compute(update(full, p, y, 0 * ones))) == 2.5
-    assert np.isnan(compute(update(full, p, y, np.eye(4, dtype=np.float32)[0])))
-    assert np.isnan(compute(jax.jit(lambda a, b: streaming.merge(metric, a, b))(full, full)))
+    over, merge = (
+        update(full, p, y, np.eye(4, dtype=np.float32)[0]),
+        jax.jit(functools.partial(streaming.merge, metric)),
+    )
+    for lossy in (over, merge(full, full), merge(over, metric.init()), merge(metric.init(), over)):
+        assert np.isnan(compute(lossy))
     other = streaming.median_absolute_error(5).init()
     assert_input_error(lambda: streaming.merge(metric, full, other), "a and b")
 

@@ -19,7 +19,7 @@ class Setting(NamedTuple):
 
 SETTINGS = {
     "sgd": Setting(o.sgd(0.5, momentum=0.9), 4000),
-    "adagrad": Setting(o.adagrad(0.5), 20_000),
+    "adagrad": Setting(o.adagrad(0.3, initial_accumulator_value=0.0), 5000),
     "adadelta": Setting(o.adadelta(10.0), 8000),
     "rmsprop": Setting(o.rmsprop(cosine(0.01, 8000)), 8000),
     "adam": Setting(o.adam(0.01), 4000),
@@ -31,7 +31,7 @@ SETTINGS = {
     "nadamw": Setting(o.nadamw(0.01), 5000),
     "radam": Setting(o.radam(0.01), 5000),
     "adabelief": Setting(o.adabelief(0.01), 5000),
-    "yogi": Setting(o.yogi(0.02), 10_000),
+    "yogi": Setting(o.yogi(0.02), 8000),
     "lion": Setting(o.lion(cosine(0.003, 8000), weight_decay=0.0), 8000),
     "rprop": Setting(o.rprop(0.01), 8000),
     "novograd": Setting(o.novograd(0.02), 8000),
@@ -40,4 +40,15 @@ SETTINGS = {
     "adopt": Setting(o.adopt(0.01), 5000),
     "ademamix": Setting(o.ademamix(0.005), 5000),
     "polyak_sgd": Setting(o.polyak_sgd(2.0, scaling=0.5), 15_000),
+    "lars": Setting(o.lars(cosine(5.0, 8000), mask=None), 8000),
+    "lamb": Setting(o.lamb(cosine(0.005, 6000)), 6000),
+    "adafactor": Setting(o.adafactor(cosine(0.01, 8000), decay_rate=0.9, multiply_by_parameter_scale=False), 8000),
+    "muon": Setting(o.muon(0.02, adam_learning_rate=0.01), 3000),
+    "shampoo": Setting(o.shampoo(0.01), 1500),
+    "soap": Setting(o.soap(0.01), 2000),
+    "sophia": Setting(o.sophia(cosine(0.01, 6000), gamma=0.1), 6000),
+    "schedule_free": Setting(o.schedule_free(o.adam(0.02, b1=0.0)), 8000),
+    "prodigy": Setting(o.prodigy(0.02), 4000),
+    "lbfgs": Setting(o.lbfgs(), 1000),
+    "sam": Setting(o.sam(o.adam(0.01), rho=0.01), 5000),
 }

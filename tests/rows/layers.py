@@ -101,7 +101,7 @@ LAYERS = [
         "layers.prelu", lambda: layers.prelu(0.3, per_channel=True), "torch", ({"alpha": "a"}, {"per_channel": 1})
     ),
     LayerRow("layers.swish", lambda: layers.swish(1.5), "closed form", ({"beta": None}, {"per_channel": "no"})),
-    LayerRow("layers.rrelu", layers.rrelu, "torch", ({"lower": 0.5}, {"upper": 0.1}, {"upper": "third"}), random=True),
+    LayerRow("layers.rrelu", layers.rrelu, "torch", ({"lower": None}, {"upper": 0.1}, {"upper": "third"}), random=True),
     LayerRow("layers.maxout", lambda: layers.maxout(3, k=2), "NumPy", ({"units": 0}, {"k": 0}, {"k": True})),
     LayerRow(
         "layers.gated_dense",

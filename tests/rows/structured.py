@@ -49,8 +49,8 @@ OPTIMIZERS_STRUCTURED = [
             *_DECAY,
         ),
         exact=False,
-        rate=0.01,
-        within=0.03,
+        rate=0.02,
+        within=0.05,
     ),
     OptimizerRow(
         "optimizers.muon",

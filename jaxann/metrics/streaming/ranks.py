@@ -43,13 +43,16 @@ def wins(scores: Array, own: Array, others: Array) -> Array:
         others: weights `(n, groups)` of those that should score low.
     """
     order, below, through = around(scores, others)
-    return _share(own[order] @ ((below + through) / 2), jnp.sum(own), jnp.sum(others, 0))
+    # sums of products, as a matrix product may be rounded to fewer digits on an accelerator
+    won = jnp.sum(lax.expand_dims(own[order], [1]) * (below + through), 0) / 2
+    return _share(won, jnp.sum(own), jnp.sum(others, 0))
 
 
 def binned_wins(own: Array, others: Array) -> Array:
     """The same from weights per bin, low to high: `(bins,)` and `(groups, bins)`; equal is who shares a bin."""
     through = jnp.cumsum(others, -1)
-    return _share((through - others / 2) @ own, jnp.sum(own), jnp.sum(others, -1))
+    won = jnp.sum((through - others / 2) * lax.expand_dims(own, [0]), -1)
+    return _share(won, jnp.sum(own), jnp.sum(others, -1))
 
 
 def _share(won: Array, own: Array, others: Array) -> Array:
