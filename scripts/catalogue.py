@@ -1,7 +1,7 @@
 """CATALOGUE.md: every activation, loss, optimizer and so on with its formula, its defaults and what its peers do.
 
-    python scripts/catalogue.py            print it
-    python scripts/catalogue.py --write    write CATALOGUE.md and the README's summary of it
+    python -m scripts.catalogue            print it
+    python -m scripts.catalogue --write    write CATALOGUE.md and the README's summary of it
 
 All of it is read from the docstrings and signatures of what the tests' catalogue lists, so nothing is typed twice.
 """
@@ -15,19 +15,17 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
-
 import jaxann
 from tests.catalogue import TABLES
 from tests.optimizers.spirals import SETTINGS
 
+ROOT = Path(__file__).resolve().parent.parent
 FILE, README = ROOT / "CATALOGUE.md", ROOT / "README.md"
 BEGIN, END = "<!-- catalogue:begin -->", "<!-- catalogue:end -->"
 HEAD = """# Catalogue
 
 What each function and factory computes, its defaults, and where PyTorch, Keras and optax do otherwise. Written by
-`python scripts/catalogue.py --write` from the docstrings, which say more: `help(jaxann.optimizers.adam)`.
+`python -m scripts.catalogue --write` from the docstrings, which say more: `help(jaxann.optimizers.adam)`.
 """
 
 

@@ -62,7 +62,7 @@ def test_every_row_has_a_formula_and_says_what_its_peers_do():
 
 
 def test_the_generated_tables_are_up_to_date():
-    advice = "python scripts/catalogue.py --write"
+    advice = "python -m scripts.catalogue --write"
     assert catalogue.FILE.read_text() == catalogue.catalogue(), advice
     shown = catalogue.README.read_text().partition(catalogue.BEGIN)[2].partition(catalogue.END)[0]
     assert shown.strip() == catalogue.summary(), advice

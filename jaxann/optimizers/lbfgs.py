@@ -138,7 +138,8 @@ def _flat(tree: Params) -> Array:
     """All leaves in one vector, in float32 or better."""
     dtype = widest(tree)
     parts = [leaf.astype(dtype).reshape(-1) for leaf in jax.tree.leaves(tree)]
-    return jnp.concatenate(parts) if parts else jnp.zeros(0, dtype)
+    vector = jnp.concatenate(parts) if parts else jnp.zeros(0, dtype)
+    return lax.optimization_barrier(vector)  # laid out once, not looked up leaf by leaf wherever it is used
 
 
 def _like(tree: Params, vector: Array) -> Params:

@@ -92,7 +92,7 @@ def test_density_of_barron_integrates_to_one():
 
     np.testing.assert_allclose(values, [log_z(a) for a in alphas], rtol=1e-10)
     np.testing.assert_allclose(
-        values[[0, -1]], [math.log(math.pi * math.sqrt(2)), math.log(2 * math.pi) / 2], rtol=1e-11
+        values[np.array([0, -1])], [math.log(math.pi * math.sqrt(2)), math.log(2 * math.pi) / 2], rtol=1e-11
     )
     for a, slope in zip(alphas[1:-1], slopes[1:-1], strict=True):
         h = 1e-4 * min(a, 2 - a)
