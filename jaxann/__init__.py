@@ -6,7 +6,8 @@
     result = ja.fit(model, ja.losses.softmax_cross_entropy, ja.optimizers.adam(1e-3), (x, y), key=jax.random.key(0),
                     epochs=20)
 
-Rooms: `models layers activations initializers losses metrics optimizers schedules train tune data io plot ops core`.
+Rooms: `models layers activations initializers losses metrics optimizers schedules regularizers train tune data io plot
+ops core`.
 """
 
 from jaxann import (
@@ -22,6 +23,7 @@ from jaxann import (
     ops,
     optimizers,
     plot,
+    regularizers,
     schedules,
     train,
     tune,
@@ -54,6 +56,7 @@ __all__ = [
     "optimizers",
     "plot",
     "predict",
+    "regularizers",
     "save",
     "schedules",
     "setup",

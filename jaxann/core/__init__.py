@@ -4,10 +4,11 @@ from jaxann.core.config import from_config, to_config
 from jaxann.core.errors import CheckpointError, DivergedError, DivergedWarning, InputError, MissingDependencyError
 from jaxann.core.factories import batch_axes, factory, is_product
 from jaxann.core.keys import fold_name
-from jaxann.core.products import Initializer, Layer, Metric, Optimizer, Schedule
+from jaxann.core.products import Augment, Initializer, Layer, Metric, Mixed, Optimizer, Penalty, Schedule
 from jaxann.core.trees import flatten_named, map_named, unflatten_named
 
 __all__ = [
+    "Augment",
     "CheckpointError",
     "DivergedError",
     "DivergedWarning",
@@ -16,7 +17,9 @@ __all__ = [
     "Layer",
     "Metric",
     "MissingDependencyError",
+    "Mixed",
     "Optimizer",
+    "Penalty",
     "Schedule",
     "batch_axes",
     "factory",

@@ -42,7 +42,6 @@ __all__ = [
     "known_functions",
     "named_functions",
     "product_class",
-    "remade",
 ]
 
 P = TypeVar("P", bound="Product")
@@ -233,18 +232,6 @@ def batch_axes(product: P) -> P:
     jax.vmap(train, in_axes=(batch_axes(rates),))(rates)
     """
     return jax.tree.map(lambda leaf: 0 if np.ndim(leaf) else None, product)
-
-
-def remade(tree: Any, factory: str, **changes: Any) -> Any:
-    """A tree, such as a model, in which every product of one factory is made anew with some arguments changed.
-
-    remade(model, "layers.batch_norm", frozen=True)
-    """
-
-    def made(node: Any) -> bool:
-        return isinstance(node, Product) and node._factory.name == factory
-
-    return jax.tree.map(lambda node: node.replace(**changes) if made(node) else node, tree, is_leaf=made)
 
 
 def known_factories() -> Mapping[str, Factory]:

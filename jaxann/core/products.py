@@ -66,7 +66,7 @@ class Layer(Product):
         x: Array,
         *,
         key: Key | None = None,
-        train: bool = False,
+        train: bool | str = False,
         mask: Array | None = None,
     ) -> tuple[Array, State]:
         """The layer's output, and its new state.
@@ -75,7 +75,9 @@ class Layer(Product):
             params, state: from `init`.
             x: `(batch, ..., features)`.
             key: randomness for `train=True`; needed if and only if the layer is random.
-            train: training mode; `False` draws nothing and changes no state.
+            train: training mode; `False` draws nothing and changes no state. "noise": dropout and the like are on,
+                statistics are those of evaluation; "statistics": the new state is that of this batch alone. A layer
+                with neither noise nor statistics takes both for True.
             mask: `(batch,)`, 1 for a real example and 0 for padding; padding does not count in batch statistics.
 
         Returns:

@@ -12,9 +12,11 @@ from jaxann.core.trees import wide_dtype
 from jaxann.core.typing import Scalar
 from jaxann.ops import moments, normalize
 
-__all__ = ["NOISE", "batch_norm"]
+__all__ = ["NOISE", "STATISTICS", "batch_norm"]
 
-NOISE = "noise"  # a value of train=: random layers draw as in training, statistics are those of evaluation
+# Values of train= beside True and False; a layer that knows neither takes them for True.
+NOISE = "noise"  # random layers draw as in training, statistics are those of evaluation
+STATISTICS = "statistics"  # as in training, but the state that comes back is that of the batch alone
 
 
 @factory(Layer)
@@ -30,6 +32,7 @@ def batch_norm(*, decay: Scalar = 0.9, eps: Scalar = 1e-5, unbiased: bool = Fals
         unbiased: whether the running variance takes n / (n - 1) of the batch's, as PyTorch does; flax and Keras do not.
         frozen: whether the running statistics are used, and stay as they are, in training too: for fine-tuning a
             trained model. `train="noise"` does the same for one call: dropout at work, statistics at rest.
+            (`train="statistics"` is training in which the state that comes back is the batch's own.)
 
     Parameters: `scale` (ones), `bias` (zeros), `(channels,)`. State: `mean`, `var`, `(channels,)`, float32 or better.
     Statistics are taken in float32 or better by two passes; examples with mask 0 do not count. A batch of one example
@@ -69,7 +72,8 @@ def batch_norm(*, decay: Scalar = 0.9, eps: Scalar = 1e-5, unbiased: bool = Fals
         if unbiased:
             variance = variance * count / jnp.maximum(count - 1, 1)
         wide = state["mean"].dtype
-        old = jnp.where(count > 0, jnp.asarray(decay, wide), 1)  # a batch of nothing but padding moves nothing
+        share = jnp.asarray(0 if train == STATISTICS else decay, wide)
+        old = jnp.where(count > 0, share, 1)  # a batch of nothing but padding moves nothing
         after = {
             "mean": old * state["mean"] + (1 - old) * mean.astype(wide),
             "var": old * state["var"] + (1 - old) * variance.astype(wide),

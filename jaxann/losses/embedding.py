@@ -34,7 +34,7 @@ def cosine_distance(predictions: Array, targets: Array, *, eps: Scalar = 1e-8) -
         `(...)`, from 0 for one direction to 2 for opposite ones; 1 for a vector of zeros.
 
     Peers: 1 less PyTorch's CosineSimilarity; optax's cosine_distance has eps 0; Keras's CosineSimilarity is this
-        less 1, with the sum of squares held at 1e-7 at least.
+        less 1, with lengths held at 1e-7 at least.
 
     Source: Salton, Wong and Yang 1975.
 

@@ -33,8 +33,8 @@ def sigmoid_focal(predictions: Array, targets: Array, *, gamma: Scalar = 2.0, al
     Returns:
         The same shape.
 
-    Peers: as optax's sigmoid_focal_loss and Keras's BinaryFocalCrossentropy (alpha there 0.25) for labels 0 and 1;
-        between them both mix p and 1 - p before the power is taken. PyTorch has none (torchvision: alpha 0.25).
+    Peers: as optax's sigmoid_focal_loss and Keras's BinaryFocalCrossentropy(from_logits=True), its mean over the last
+        axis, for labels 0 and 1; between them both mix p and 1 - p before the power is taken. PyTorch has none.
 
     Source: Lin and others 2017.
 

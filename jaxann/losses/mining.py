@@ -80,8 +80,7 @@ def triplet_semi_hard(predictions: Array, targets: Array, *, margin: Scalar = 1.
         `(batch,)`, for each anchor a the mean over its positives b; 0 for an example without a positive or without a
         negative, which `target_weights` leaves out of the mean.
 
-    Peers: PyTorch, Keras and optax have none; TensorFlow Addons's TripletSemiHardLoss takes squared distances and one
-        mean over all pairs.
+    Peers: PyTorch, Keras and optax have none.
 
     Source: Schroff, Kalenichenko and Philbin 2015.
 

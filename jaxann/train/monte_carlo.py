@@ -25,10 +25,9 @@ __all__ = ["monte_carlo_predict"]
 
 @functools.partial(jax.jit, static_argnames=("compute_dtype",))
 def _passes(model: Layer, params: Params, state: State, x: Array, keys: Key, compute_dtype: str | None) -> Array:
-    noise: Any = NOISE
 
     def one(key):
-        return apply_in(model, params, state, x, key=key, train=noise, compute_dtype=compute_dtype)[0]
+        return apply_in(model, params, state, x, key=key, train=NOISE, compute_dtype=compute_dtype)[0]
 
     return lax.map(one, keys)
 

@@ -115,7 +115,7 @@ def apply_in(
     *,
     compute_dtype: str | None,
     key: Key | None = None,
-    train: bool = False,
+    train: bool | str = False,
     mask: Array | None = None,
 ) -> tuple[Array, State]:
     """The model's output in float32 or better, its layers computed in `compute_dtype` when one is given."""

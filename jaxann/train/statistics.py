@@ -1,8 +1,8 @@
 """Statistics of normalizations for weights that no step was made with.
 
 An average of weights has other activations than the weights it is made of, so the running statistics gathered on the
-way are not its own. They are gathered anew: one pass over the training data in training mode, in which every batch
-normalization keeps the plain mean over all examples. Source: Izmailov et al. 2018.
+way are not its own. They are gathered anew: one pass over the training data in training mode, and the plain mean of
+the batches' own statistics, each batch counting as many times as it has examples. Source: Izmailov et al. 2018.
 """
 
 from __future__ import annotations
@@ -13,10 +13,11 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from jaxann.core.factories import remade
 from jaxann.core.products import Layer
 from jaxann.core.typing import Array, Key, Params, State
+from jaxann.layers.norm import STATISTICS
 from jaxann.train.objective import apply_in
+from jaxann.train.plan import default_float
 
 __all__ = ["Layout", "renewed"]
 
@@ -44,26 +45,27 @@ def renewed(
     if not jax.tree.leaves(state):
         return state
 
-    def look(state, seen, number, index, row):
+    def look(sums, seen, number, index, row):
         batch = x if index is None else x.at[index].get(mode="promise_in_bounds")
-        count = jnp.asarray(batch.shape[0], jnp.float32) if row is None else jnp.sum(row).astype(jnp.float32)
-        after = seen + count
-        _, new = apply_in(
-            remade(model, "layers.batch_norm", decay=seen / jnp.where(after == 0, 1, after)),
-            params,
-            state,
-            batch,
-            key=jax.random.fold_in(key, number),
-            train=True,
-            mask=row,
-            compute_dtype=compute_dtype,
-        )
-        # A batch of padding alone counts nothing.
-        return jax.tree.map(lambda a, b: jnp.where(count == 0, a, b), state, new), after
+        count = jnp.asarray(batch.shape[0], default_float()) if row is None else jnp.sum(row)
+        noise = jax.random.fold_in(key, number)
+        _, own = apply_in(
+            model, params, state, batch, key=noise, train=STATISTICS, mask=row, compute_dtype=compute_dtype
+        )  # fmt: skip
+        return jax.tree.map(
+            lambda s, a: s + count.astype(s.dtype) * a.astype(s.dtype) if _mean(a) else s, sums, own
+        ), seen + count
 
-    seen = jnp.zeros((), jnp.float32)
+    first = jax.tree.map(lambda a: jnp.zeros_like(a) if _mean(a) else a, state), jnp.zeros((), default_float())
     if layout.order is None:
-        return look(state, seen, jnp.int32(0), None, layout.mask)[0]
-    steps = layout.order.shape[0]
-    inputs = (jnp.arange(steps, dtype=jnp.int32), layout.order, layout.mask)
-    return lax.scan(lambda loop, step: (look(*loop, *step), None), (state, seen), inputs)[0][0]
+        sums, seen = look(*first, jnp.int32(0), None, None)
+    else:
+        steps = layout.order.shape[0]
+        inputs = (jnp.arange(steps, dtype=jnp.int32), layout.order, layout.mask)
+        sums, seen = lax.scan(lambda loop, step: (look(*loop, *step), None), first, inputs)[0]
+    return jax.tree.map(lambda s, a: s / seen.astype(s.dtype) if _mean(a) else a, sums, state)
+
+
+def _mean(leaf: Array) -> bool:
+    """Whether a leaf of the state is something to be averaged: a count or a key is not."""
+    return jnp.issubdtype(leaf.dtype, jnp.floating)

@@ -117,7 +117,7 @@ LOSSES = [
     ),
     _row(
         "contrastive",
-        "a formula in NumPy",
+        "a formula in PyTorch",
         targets=_without(2, _bits),
         huge={"float16": 50.0},
         numbers={"margin": 4.0},
@@ -133,7 +133,9 @@ LOSSES = [
         bad=({"margin": 1.5}, {"eps": 0.0}),
         **_DIRECTIONS,
     ),
-    _row("cross_entropy_probs", "keras", domain=jax.nn.softmax, bad=({"eps": 0.0}, {"eps": 1.0}), **_DENSE),
+    _row(
+        "cross_entropy_probs", "a formula in PyTorch", domain=jax.nn.softmax, bad=({"eps": 0.0}, {"eps": 1.0}), **_DENSE
+    ),
     _row(
         "ctc",
         "torch, and the sum over all paths",
@@ -163,9 +165,9 @@ LOSSES = [
         bad=({"temperature": 0.0}, {"symmetric": None}),
         **_DIRECTIONS,
     ),
-    _row("jensen_shannon_divergence", "scipy", domain=jax.nn.log_softmax, **_DENSE),
+    _row("jensen_shannon_divergence", "a formula in PyTorch", domain=jax.nn.log_softmax, **_DENSE),
     _row("kl_divergence", "torch", domain=jax.nn.log_softmax, **_DENSE),
-    _row("log_cosh", "keras"),
+    _row("log_cosh", "optax"),
     _row(
         "multiclass_hinge", "optax and torch", numbers={"margin": 0.7}, bad=({"margin": -1.0}, {"kind": "x"}), **_LABELS
     ),
@@ -187,7 +189,12 @@ LOSSES = [
         bad=({"eps": 0.0}, {"full": None}, {"log_input": 1}),
     ),
     _row("poly1", "optax", numbers={"epsilon": 1.5}, bad=({"epsilon": -2.0},), **_LABELS),
-    _row("quantile", "sklearn", numbers={"q": 0.3}, bad=({"q": 0.0}, {"q": 1.0}, {"q": (0.5, 2.0)}, {"q": "a"})),
+    _row(
+        "quantile",
+        "a formula in PyTorch",
+        numbers={"q": 0.3},
+        bad=({"q": 0.0}, {"q": 1.0}, {"q": (0.5, 2.0)}, {"q": "a"}),
+    ),
     _row(
         "reverse_kl_divergence",
         "torch",
@@ -230,13 +237,13 @@ LOSSES = [
     ),
     _row(
         "softmax_focal",
-        "keras",
+        "a formula in PyTorch",
         numbers={"gamma": 1.5, "alpha": 0.3},
         bad=({"gamma": -1.0}, {"alpha": -1.0}),
         **_LABELS,
     ),
     _row("squared_error", "torch", huge=_SQUARES),
-    _row("squared_hinge", "keras", targets=_signs, huge=_SQUARES),
+    _row("squared_hinge", "a formula in PyTorch", targets=_signs, huge=_SQUARES),
     _row(
         "triplet",
         "torch",
@@ -247,7 +254,7 @@ LOSSES = [
     ),
     _row(
         "triplet_hard",
-        "a loop in NumPy",
+        "a loop in PyTorch",
         targets=_of_three,
         event=(4,),
         whole_batch=True,
@@ -256,7 +263,7 @@ LOSSES = [
     ),
     _row(
         "triplet_semi_hard",
-        "a loop in NumPy",
+        "a loop in PyTorch",
         targets=_of_three,
         event=(4,),
         whole_batch=True,

@@ -160,26 +160,24 @@ def test_initial_weights_of_another_model_are_refused(case: str):
 
 
 def test_averaged_weights_are_measured_kept_and_have_statistics_of_their_own():
-    model = ja.layers.sequential(
-        {"hidden": ja.layers.dense(6), "norm": ja.layers.batch_norm(), "output": ja.layers.dense(4)}
-    )
+    model = ja.models.mlp((6, 4), activation="identity", batch_norm=True)
     average = ja.optimizers.ema(ja.optimizers.sgd(0.5, momentum=0.9), 0.9)
     settings = {"epochs": 4, "batch_size": 16, "validation": (X, Y)}
     result = fit(model, cross_entropy, average, (X, Y), **settings)
-    hidden = X @ np.asarray(result.params["hidden"]["weight"]) + np.asarray(result.params["hidden"]["bias"])
+    hidden = X @ np.asarray(result.params["dense0"]["weight"])
     batches = [hidden[:16], hidden[16:32], hidden[32:]]
     mean = sum(len(b) * b.mean(0) for b in batches) / 40
     variance = sum(len(b) * b.var(0) for b in batches) / 40
-    np.testing.assert_allclose(result.state["norm"]["mean"], mean, atol=1e-5)
-    np.testing.assert_allclose(result.state["norm"]["var"], variance, rtol=1e-4)
+    np.testing.assert_allclose(result.state["norm0"]["mean"], mean, atol=1e-5)
+    np.testing.assert_allclose(result.state["norm0"]["var"], variance, rtol=1e-4)
     logits = ja.predict(model, result.params, result.state, X)
     np.testing.assert_allclose(result.history["validation_loss"][-1], _cross_entropy(logits, Y).mean(), rtol=1e-5)
 
     stepping = result.carry.trained
-    assert np.abs(np.asarray(stepping.params["output"]["weight"] - result.params["output"]["weight"])).max() > 1e-3
+    assert np.abs(np.asarray(stepping.params["dense1"]["weight"] - result.params["dense1"]["weight"])).max() > 1e-3
     first = fit(model, cross_entropy, average, (X, Y), **settings | {"epochs": 2})
     resumed = fit(model, cross_entropy, average, (X, Y), **settings, resume=first)
-    np.testing.assert_array_equal(resumed.params["output"]["weight"], result.params["output"]["weight"])
+    np.testing.assert_array_equal(resumed.params["dense1"]["weight"], result.params["dense1"]["weight"])
     best = fit(model, cross_entropy, average, (X, Y), **settings, patience=10)
     logits = ja.predict(model, best.params, best.state, X)
     assert best.best_epoch == np.argmin(result.history["validation_loss"])
@@ -190,8 +188,8 @@ def test_averaged_weights_are_measured_kept_and_have_statistics_of_their_own():
 
     keys = jnp.stack([jax.random.key(0)] * 2)
     many = ja.train.fit_population(build, {"rate": [0.1, 0.5]}, (X, Y), keys=keys, shuffle=False, **settings)
-    np.testing.assert_allclose(many.params["output"]["weight"][1], result.params["output"]["weight"], atol=1e-5)
-    np.testing.assert_allclose(many.state["norm"]["mean"][1], result.state["norm"]["mean"], atol=1e-5)
+    np.testing.assert_allclose(many.params["dense1"]["weight"][1], result.params["dense1"]["weight"], atol=1e-5)
+    np.testing.assert_allclose(many.state["norm0"]["mean"][1], result.state["norm0"]["mean"], atol=1e-5)
 
 
 def test_optimizer_is_given_the_objective_of_its_batch():
