@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 __all__ = ["PAIRS", "Pair"]
@@ -35,6 +35,43 @@ def _pair(name: str, *arguments: Any, theirs: str | None = None, contrib: bool =
     return Pair(jaxann, optax)
 
 
+def _muon() -> Any:
+    import jaxann as ja
+
+    return ja.optimizers.muon(1e-3, mask=ja.optimizers.matrices)
+
+
+def _sam() -> Any:
+    import jaxann as ja
+
+    return ja.optimizers.sam(ja.optimizers.sgd(1e-3), rho=0.05)
+
+
+def _optax_sam(value_fn: Callable) -> Any:
+    import optax
+
+    ascent = optax.chain(optax.contrib.normalize(), optax.sgd(0.05))
+    return optax.contrib.sam(optax.sgd(1e-3), ascent, sync_period=2, opaque_mode=True)
+
+
+def _sam_extra(value: Any, grads: Any, value_fn: Callable) -> dict[str, Any]:
+    import jax
+
+    return {"grad_fn": lambda params, number: jax.grad(value_fn)(params)}
+
+
+def _schedule_free() -> Any:
+    import jaxann as ja
+
+    return ja.optimizers.schedule_free(ja.optimizers.sgd(1e-3))
+
+
+def _asking(name: str, *arguments: Any, extra: Callable, contrib: bool = False, **keywords: Any) -> Pair:
+    """One that asks for the objective."""
+    pair = _pair(name, *arguments, contrib=contrib, **keywords)
+    return replace(pair, objective=True, extra=extra)
+
+
 PAIRS: dict[str, Pair] = {
     "sgd": _pair("sgd", 1e-3),
     "sgd, momentum": _pair("sgd", 1e-3, momentum=0.9),
@@ -64,4 +101,12 @@ PAIRS: dict[str, Pair] = {
     "lamb": _pair("lamb", 1e-3),
     "adafactor": _pair("adafactor", 1e-3),
     "prodigy": _pair("prodigy", 1.0, contrib=True),
+    "muon": Pair(_muon, _pair("muon", 1e-3, contrib=True).optax),
+    "schedule_free": Pair(_schedule_free, _pair("schedule_free_sgd", 1e-3, contrib=True).optax),
+    "sophia": _asking("sophia", 1e-3, contrib=True, extra=lambda value, grads, value_fn: {"obj_fn": value_fn}),
+    "polyak_sgd": _asking("polyak_sgd", 1e-3, extra=lambda value, grads, value_fn: {"value": value}),
+    "sam": Pair(_sam, _optax_sam, objective=True, extra=_sam_extra),
+    "lbfgs": _asking(
+        "lbfgs", extra=lambda value, grads, value_fn: {"value": value, "grad": grads, "value_fn": value_fn}
+    ),
 }

@@ -15,6 +15,13 @@ from jaxann.activations import by_name, log_softmax, relu, sigmoid, softmax, str
 from tests.contract import assert_input_error
 
 
+@functools.partial(jax.jit, static_argnums=0)
+def value_and_pullback(function: Any, x: jax.Array, cotangent: jax.Array | None = None) -> tuple[jax.Array, jax.Array]:
+    """The value, and the gradient of its sum weighted by the cotangent, in one compiled program."""
+    y, back = jax.vjp(function, x)
+    return y, back(jnp.ones_like(y) if cotangent is None else cotangent)[0]
+
+
 def test_relu_at_its_kink_and_at_nan():
     for dtype in ("float32", "bfloat16"):
         x = jnp.array([-1.0, -0.0, 0.0, 1e-30, 2.0, jnp.nan], dtype)
@@ -76,17 +83,17 @@ def test_selu_keeps_mean_and_variance():
 
 def test_squareplus_without_a_bend_is_relu():
     x = jnp.array([-2.0, 0.0, 3.0])
-    y, back = jax.vjp(lambda x: act.squareplus(x, 0.0), x)
+    y, slope = value_and_pullback(lambda x: act.squareplus(x, 0.0), x)
     np.testing.assert_array_equal(y, [0.0, 0.0, 3.0])
-    np.testing.assert_array_equal(back(jnp.ones(3))[0], [0.0, 0.5, 1.0])
+    np.testing.assert_array_equal(slope, [0.0, 0.5, 1.0])
     np.testing.assert_allclose(act.squareplus(jnp.float32(-1e6)), 1e-6, rtol=1e-6)  # no cancellation
 
 
 def test_parameters_at_infinity_have_finite_slopes():
     x = jnp.array([-jnp.inf, jnp.inf])
-    for name in ("silu", "softplus", "celu", "elu", "squareplus"):
-        slope = jax.jacobian(functools.partial(getattr(act, name), x))(1.5)
-        assert np.isfinite(slope).all(), name
+    functions = [functools.partial(getattr(act, name), x) for name in ("silu", "softplus", "celu", "elu", "squareplus")]
+    slopes = jax.jit(jax.jacobian(lambda p: [f(p) for f in functions]))(1.5)
+    assert np.isfinite(slopes).all()
 
 
 def test_rrelu_draws_a_slope_for_each_number():
@@ -122,14 +129,13 @@ def test_heaviside_takes_integers_and_a_value_at_zero():
 
 def test_straight_through_steps_forward_and_slopes_backward():
     x = jnp.array([-2.0, -1.0, -0.5, 0.0, 0.5, 1.0, 2.0, jnp.nan])
-    y, back = jax.vjp(straight_through, x)
+    y, slope = value_and_pullback(straight_through, x)
     np.testing.assert_array_equal(y, [0, 0, 0, 0, 1, 1, 1, np.nan])
-    np.testing.assert_array_equal(back(jnp.ones(8))[0][:7], [0, 1, 1, 1, 1, 1, 0])
-    logits = jax.random.normal(jax.random.key(0), (3, 4))
-    hard, back = jax.vjp(lambda v: straight_through(v, "hard_max", softmax), logits)
-    np.testing.assert_array_equal(hard, act.hard_max(logits))
-    cotangent = jax.random.normal(jax.random.key(1), (3, 4))
-    np.testing.assert_allclose(back(cotangent)[0], jax.vjp(softmax, logits)[1](cotangent)[0], rtol=1e-5, atol=1e-7)
+    np.testing.assert_array_equal(slope[:7], [0, 1, 1, 1, 1, 1, 0])
+    logits, cotangent = jax.random.normal(jax.random.key(0), (2, 3, 4))
+    hard, slope = value_and_pullback(lambda v: straight_through(v, "hard_max", softmax), logits, cotangent)
+    np.testing.assert_array_equal(hard, np.eye(4)[np.asarray(logits).argmax(-1)])
+    np.testing.assert_allclose(slope, value_and_pullback(softmax, logits, cotangent)[1], rtol=1e-5, atol=1e-7)
     np.testing.assert_array_equal(straight_through(jnp.array([-jnp.inf, jnp.inf]), "heaviside", "identity"), [0, 1])
     assert_input_error(lambda: straight_through(np.ones(3, np.float32), "step"), "activation", given="'step'")
     assert_input_error(
@@ -140,36 +146,41 @@ def test_straight_through_steps_forward_and_slopes_backward():
 
 def test_softmax_is_a_distribution_and_shift_invariant():
     x = jax.random.normal(jax.random.key(0), (4, 6)) * 10
-    p = softmax(x)
-    np.testing.assert_allclose(p.sum(-1), np.ones(4), rtol=1e-6)
-    np.testing.assert_allclose(softmax(x + 100.0), p, rtol=2e-5)  # the shift itself rounds the logits by 4e-6
-    np.testing.assert_allclose(softmax(x, temperature=4.0), softmax(x / 4), rtol=1e-6)
-    np.testing.assert_allclose(log_softmax(x), np.log(np.asarray(p, np.float64)), rtol=1e-5, atol=1e-6)
     huge = jnp.array([1e4, 0.0, -1e4])
-    np.testing.assert_array_equal(softmax(huge), [1.0, 0.0, 0.0])
-    np.testing.assert_array_equal(log_softmax(huge), [0.0, -1e4, -2e4])
-    jacobian = jax.jacobian(softmax)(x[0])
+
+    @jax.jit
+    def several(x):
+        p, shifted, flat = softmax(x), softmax(x + 100.0), (softmax(x, temperature=4.0), softmax(x / 4))
+        return p, shifted, flat, log_softmax(x), softmax(huge), log_softmax(huge), jax.jacobian(softmax)(x[0])
+
+    p, shifted, flat, logs, sure, sure_logs, jacobian = several(x)
+    np.testing.assert_allclose(p.sum(-1), np.ones(4), rtol=1e-6)
+    np.testing.assert_allclose(shifted, p, rtol=2e-5)  # the shift itself rounds the logits by 4e-6
+    np.testing.assert_allclose(*flat, rtol=1e-6)
+    np.testing.assert_allclose(logs, np.log(np.asarray(p, np.float64)), rtol=1e-5, atol=1e-6)
+    np.testing.assert_array_equal(sure, [1.0, 0.0, 0.0])
+    np.testing.assert_array_equal(sure_logs, [0.0, -1e4, -2e4])
     np.testing.assert_allclose(jacobian, np.diag(p[0]) - np.outer(p[0], p[0]), atol=1e-6)
 
 
 def test_softmax_of_a_row_without_a_greatest_number_is_nan():
     rows = jnp.array([[np.inf, 0.0], [-np.inf, -np.inf], [np.nan, 0.0]])
-    for function in (softmax, log_softmax, act.sparsemax):
-        assert np.isnan(function(rows)).any(-1).all()
+    for values in jax.jit(lambda x: [softmax(x), log_softmax(x), act.sparsemax(x)])(rows):
+        assert np.isnan(values).any(-1).all()
 
 
 def test_masked_entries_take_no_part():
     x = jnp.array([[1.0, 2.0, jnp.nan], [4.0, jnp.inf, 6.0], [0.0, 1e30, -jnp.inf]])
     mask = jnp.array([[True, True, False], [True, False, True], [False, False, False]])
-    p, back = jax.vjp(lambda v: softmax(v, where=mask), x)
-    np.testing.assert_allclose(p[0, :2], softmax(x[0, :2]), rtol=1e-6)
+    p, slope = value_and_pullback(lambda v: softmax(v, where=mask), x, jnp.arange(9.0).reshape(3, 3))
+    np.testing.assert_allclose(p[0, :2], [1 / (1 + np.e), np.e / (1 + np.e)], rtol=1e-6)
     np.testing.assert_array_equal(p[2], [0.0, 0.0, 0.0])
     np.testing.assert_array_equal(np.asarray(p)[~mask], 0.0)
-    assert np.isfinite(back(jnp.arange(9.0).reshape(3, 3))[0]).all()
-    y, back = jax.vjp(lambda v: act.log_sum_exp(v, where=mask), x)
+    assert np.isfinite(slope).all()
+    y, slope = value_and_pullback(lambda v: act.log_sum_exp(v, where=mask), x)
     np.testing.assert_allclose(y, [np.log(np.exp(1) + np.exp(2)), np.log(np.exp(4) + np.exp(6)), -np.inf], rtol=1e-6)
-    np.testing.assert_allclose(back(jnp.ones(3))[0], p, rtol=1e-6)
-    column = softmax(jnp.zeros((2, 3)), where=jnp.array([True, True, False]))
+    np.testing.assert_allclose(slope, p, rtol=1e-6)
+    column = jax.jit(lambda x: softmax(x, where=jnp.array([True, True, False])))(jnp.zeros((2, 3)))
     np.testing.assert_array_equal(column, [[0.5, 0.5, 0.0]] * 2)
 
 
@@ -185,36 +196,39 @@ def test_hard_max_takes_the_first_of_equals_and_shows_nan():
 
 
 def test_sparsemax_gives_zeros_and_ones_exactly():
-    np.testing.assert_allclose(act.sparsemax(jnp.array([0.3, 0.1, -0.8, 0.2])), [0.4333333, 0.2333333, 0, 0.3333333],
-                               rtol=1e-6)  # fmt: skip
-    np.testing.assert_array_equal(act.sparsemax(jnp.array([1e4, -1e4, 0.0])), [1.0, 0.0, 0.0])
-    np.testing.assert_allclose(act.sparsemax(jnp.zeros(4)), [0.25] * 4, rtol=1e-6)
-    jacobian = jax.jacobian(act.sparsemax)(jnp.array([0.5, 0.2, -3.0]))
-    np.testing.assert_allclose(jacobian, [[0.5, -0.5, 0.0], [-0.5, 0.5, 0.0], [0.0, 0.0, 0.0]], atol=1e-6)
+    x = jnp.array([[0.3, 0.1, -0.8, 0.2], [1e4, -1e4, 0.0, 0.0], [0.0, 0.0, 0.0, 0.0], [0.5, 0.2, -3.0, -9.0]])
+    p, jacobian = jax.jit(lambda x: (act.sparsemax(x), jax.jacobian(act.sparsemax)(x[3])))(x)
+    np.testing.assert_allclose(p[0], [0.4333333, 0.2333333, 0.0, 0.3333333], rtol=1e-6)
+    np.testing.assert_array_equal(p[1], [1.0, 0.0, 0.0, 0.0])
+    np.testing.assert_allclose(p[2], [0.25] * 4, rtol=1e-6)
+    expected = np.zeros((4, 4))
+    expected[:2, :2] = [[0.5, -0.5], [-0.5, 0.5]]
+    np.testing.assert_allclose(jacobian, expected, atol=1e-6)
 
 
 def test_maxout_contains_relu_and_shares_ties():
     x = jnp.array([[1.0, 0.0, -2.0, 0.0], [3.0, 3.0, -1.0, -1.0]])
-    y, back = jax.vjp(act.maxout, x)
+    y, slope = value_and_pullback(act.maxout, x)
     np.testing.assert_array_equal(y, [[1.0, 0.0], [3.0, -1.0]])
-    np.testing.assert_array_equal(back(jnp.ones((2, 2)))[0], [[1.0, 0.0, 0.0, 1.0], [0.5, 0.5, 0.5, 0.5]])
+    np.testing.assert_array_equal(slope, [[1.0, 0.0, 0.0, 1.0], [0.5, 0.5, 0.5, 0.5]])
 
 
 def test_gumbel_softmax_draws_with_the_probabilities_of_softmax():
     logits = jnp.log(jnp.array([0.1, 0.2, 0.7]))
     keys = jax.random.split(jax.random.key(0), 20_000)
-    hard = jax.vmap(lambda k: act.gumbel_softmax(logits, key=k, hard=True))(keys)
+    hard = jax.jit(jax.vmap(lambda k: act.gumbel_softmax(logits, key=k, hard=True)))(keys)
     assert set(np.unique(hard)) == {0.0, 1.0}
     shares = np.asarray(hard.mean(0))
     assert (np.abs(shares - [0.1, 0.2, 0.7]) < 4 * np.sqrt(0.21 / 20_000)).all()
-    key = keys[0]
-    soft, back = jax.vjp(lambda v: act.gumbel_softmax(v, key=key, temperature=0.7), logits)
-    np.testing.assert_allclose(soft.sum(), 1.0, rtol=1e-6)
-    noise = jax.random.gumbel(key, (3,))
-    np.testing.assert_allclose(soft, softmax((logits + noise) / 0.7), rtol=1e-5)
-    _, straight = jax.vjp(lambda v: act.gumbel_softmax(v, key=key, temperature=0.7, hard=True), logits)
-    np.testing.assert_array_equal(straight(jnp.arange(3.0))[0], back(jnp.arange(3.0))[0])
-    wide = act.gumbel_softmax(jnp.zeros((2, 3)), key=key, hard=True, axis=0)
+    key, cotangent = keys[0], jnp.arange(3.0)
+    draw = functools.partial(act.gumbel_softmax, key=key, temperature=0.7)
+    soft, slope = value_and_pullback(draw, logits, cotangent)
+    noisy = (np.asarray(logits, np.float64) + np.asarray(jax.random.gumbel(key, (3,)))) / 0.7
+    np.testing.assert_allclose(soft, np.exp(noisy) / np.exp(noisy).sum(), rtol=1e-5)
+    hard, straight = value_and_pullback(functools.partial(draw, hard=True), logits, cotangent)
+    np.testing.assert_array_equal(hard, np.eye(3)[noisy.argmax()])
+    np.testing.assert_allclose(straight, slope, rtol=1e-6)
+    wide = jax.jit(lambda k: act.gumbel_softmax(jnp.zeros((2, 3)), key=k, hard=True, axis=0))(key)
     np.testing.assert_array_equal(wide.sum(0), np.ones(3))
 
 

@@ -145,7 +145,7 @@ def triplet(
 def length(x: Array, p: Any = 2) -> Array:
     """(sum_i |x_i|^p)^(1/p) over the last axis, slope 0 at 0; nothing overflows on the way."""
     scale = lax.stop_gradient(jnp.max(jnp.abs(x), -1, initial=0))
-    zero = scale == 0
+    zero = jnp.all(x == 0, -1)  # not scale == 0: a maximum of many may lose a NaN
     scale = jnp.where(zero, 1, scale)
     x = x / lax.expand_dims(scale, [scale.ndim])
     if is_concrete(p) and np.ndim(p) == 0 and p == 2:
@@ -162,7 +162,7 @@ def length(x: Array, p: Any = 2) -> Array:
 def unit(x: Array, eps: Any) -> Array:
     """x / max(|x|, eps) over the last axis, slope 1 / eps at 0; nothing overflows on the way."""
     scale = lax.stop_gradient(jnp.max(jnp.abs(x), -1, keepdims=True, initial=0))
-    zero = scale == 0
+    zero = jnp.all(x == 0, -1, keepdims=True)
     scale = jnp.where(zero, 1, scale)
     x = x / scale
     norm = jnp.sqrt(jnp.where(zero, 1, jnp.sum(x * x, -1, keepdims=True)))

@@ -45,7 +45,7 @@ def ctc(
         `(...)`, not divided by the number of labels; +inf with slope 0 for labels that need more frames than there
         are, NaN for a label that is no class.
 
-    Peers: as optax's ctc_loss (which gives about 1e5 for +inf) and PyTorch's CTCLoss(reduction="none") of `log_softmax(z)`,
+    Peers: as optax's ctc_loss (about 1e5 for +inf) and PyTorch's CTCLoss(reduction="none") of log_softmax(z),
         its "mean" divides by the labels' number; Keras's CTC takes 0 for blank and padding.
 
     Source: Graves and others 2006.

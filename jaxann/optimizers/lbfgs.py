@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -11,8 +12,9 @@ from jax import lax
 from jaxann.core.checks import check_choice, check_integer, check_range, fail, is_concrete
 from jaxann.core.factories import factory
 from jaxann.core.products import Optimizer
+from jaxann.core.trees import wide_dtype
 from jaxann.core.typing import Array, Params, Scalar
-from jaxann.optimizers.base import check_learning_rate, need, root, widest
+from jaxann.optimizers.base import check_learning_rate, need, root, widened, widest, zeros_like
 from jaxann.optimizers.line_search import Point, wolfe_step
 from jaxann.schedules import value_at
 
@@ -20,16 +22,16 @@ __all__ = ["LBFGSState", "lbfgs"]
 
 
 class LBFGSState(NamedTuple):
-    """Memory of `lbfgs`; the leaves stand in one vector of n numbers.
+    """Memory of `lbfgs`.
 
     There is a row more than pairs are kept, r = memory + 1: the next pair is written there before it is judged.
     """
 
     step: Array  # int32 (), updates made so far
-    params: Array  # (n,), of the update before
-    grads: Array  # (n,), of the update before
-    moves: Array  # (r, n), changes of the parameters, the newest in row (pairs - 1) mod r
-    turns: Array  # (r, n), changes of the gradient
+    params: Params  # of the update before
+    grads: Params  # of the update before
+    moves: Params  # (r, size) for each leaf, changes of the parameters, the newest in row (pairs - 1) mod r
+    turns: Params  # the same of the gradient
     crossed: Array  # (r, r), move i . turn j
     turned: Array  # (r, r), turn i . turn j
     rho: Array  # (r,), 1 / (move . turn), and 0 in rows not in use
@@ -82,44 +84,49 @@ def lbfgs(
     check_integer("lbfgs", "max_evaluations", max_evaluations, 1)
 
     def init(params):
-        dtype, size = widest(params), sum(leaf.size for leaf in jax.tree.leaves(params))
+        rows, dtype = memory + 1, widest(params)
 
         def zeros(*shape, dtype=dtype):
             return jnp.zeros(shape, dtype)
 
-        rows = memory + 1
-        last, pairs = (zeros(size), zeros(size)), (zeros(rows, size), zeros(rows, size))
-        products = zeros(rows, rows), zeros(rows, rows), zeros(rows), zeros()
+        def vectors():
+            return jax.tree.map(lambda p: jnp.zeros((rows, p.size), wide_dtype(p.dtype)), params)
+
+        last, products = (zeros_like(params), zeros_like(params)), (zeros(rows, rows), zeros(rows, rows))
         counts = zeros(dtype=jnp.int32), zeros(dtype=jnp.int32)
-        return LBFGSState(zeros(dtype=jnp.int32), *last, *pairs, *products, *counts)
+        return LBFGSState(zeros(dtype=jnp.int32), *last, vectors(), vectors(), *products, zeros(rows), zeros(), *counts)
 
     def update(grads, state, params, *, value=None, value_fn=None):
         need("lbfgs", "params", params, "their changes are kept")
-        x, g = _flat(params), _flat(grads)
+        x, g = widened(params), widened(grads)
+        still = _equal(x, state.params) & _equal(g, state.grads)
         state = _remembered(state, x, g)
-        direction = -_two_loop(state, g)
-        slope = jnp.vdot(g, direction)
+        direction = _two_loop(state, g)
+        slope = -_dot(g, direction)
         uphill = ~(slope < 0)
-        direction = jnp.where(uphill, -_first_scale(g) * g, direction)
-        slope = jnp.where(uphill, jnp.vdot(g, direction), slope)
-        step = value_at(learning_rate, state.step).astype(g.dtype)
+        shorter = _first_scale(g)
+        direction = jax.tree.map(lambda d, g: -jnp.where(uphill, shorter.astype(g.dtype) * g, d), direction, g)
+        slope = jnp.where(uphill, -shorter * _dot(g, g), slope)
+        step = value_at(learning_rate, state.step).astype(slope.dtype)
         failures = state.failures
         if line_search is not None:
             need("lbfgs", "value", value, "the search begins there")
             need("lbfgs", "value_fn", value_fn, "the search looks along the line")
 
             def at(a):
-                seen, grads = jax.value_and_grad(value_fn)(_like(params, x + a * direction))
-                return seen, jnp.vdot(_flat(grads), direction)
+                there = jax.tree.map(lambda p, w, d: (w + a.astype(w.dtype) * d).astype(p.dtype), params, x, direction)
+                seen, grads = jax.value_and_grad(value_fn)(there)
+                return seen, _dot(widened(grads), direction)
 
-            # Twice in vain at the same place, by the pairs and by the gradient: a third search would end the same way.
-            settled = (failures >= 2) & jnp.all(g == state.grads) & jnp.all(x == state.params)
-            start = Point(jnp.zeros_like(slope), jnp.asarray(value).astype(g.dtype), jnp.where(settled, 0, slope))
-            unit = jnp.asarray(jnp.finfo(g.dtype).eps, g.dtype) * _most(x)
-            least = unit / jnp.where(slope == 0, 1, _most(direction))
-            found = wolfe_step(at, start, step, c1=c1, c2=c2, most=max_evaluations, least=least)
+            # Twice in vain at this place, by the pairs and by the gradient: a third search would end the same way.
+            settled = (failures >= 2) & still
+            start = Point(jnp.zeros_like(slope), jnp.asarray(value).astype(slope.dtype), jnp.where(settled, 0, slope))
+            found = wolfe_step(at, start, step, c1=c1, c2=c2, most=max_evaluations)
             step, failures = found.step, jnp.where(found.step > 0, 0, failures + 1)
-        moved = jnp.where(step > 0, step * direction, 0 * g)  # NaN in g is not to be hidden
+
+        def moved(d, p):  # NaN in the gradient is not to be hidden
+            return (jnp.where(step > 0, step, 0).astype(d.dtype) * d).astype(p.dtype)
+
         forgotten = uphill | (failures > 0)
         after = state._replace(
             step=state.step + 1,
@@ -129,62 +136,64 @@ def lbfgs(
             pairs=jnp.where(forgotten, 0, state.pairs),
             failures=failures,
         )
-        return _like(params, moved), after
+        return jax.tree.map(moved, direction, params), after
 
     return init, update
 
 
-def _flat(tree: Params) -> Array:
-    """All leaves in one vector, in float32 or better."""
-    dtype = widest(tree)
-    parts = [leaf.astype(dtype).reshape(-1) for leaf in jax.tree.leaves(tree)]
-    vector = jnp.concatenate(parts) if parts else jnp.zeros(0, dtype)
-    return lax.optimization_barrier(vector)  # laid out once, not looked up leaf by leaf wherever it is used
+def _summed(function: Callable, *trees: Params) -> Any:
+    """The sum over leaves of what a function makes of each, in the widest dtype."""
+    dtype = widest(trees[-1])
+    parts = jax.tree.leaves(jax.tree.map(lambda *leaves: function(*leaves).astype(dtype), *trees))
+    return sum(parts[1:], parts[0]) if parts else jnp.zeros((), dtype)
 
 
-def _like(tree: Params, vector: Array) -> Params:
-    """A vector in the shapes and dtypes of a tree."""
-    leaves, structure = jax.tree.flatten(tree)
-    parts, begin = [], 0
-    for leaf in leaves:
-        parts.append(vector[begin : begin + leaf.size].reshape(leaf.shape).astype(leaf.dtype))
-        begin += leaf.size
-    return jax.tree.unflatten(structure, parts)
+def _dot(a: Params, b: Params) -> Array:
+    return _summed(jnp.vdot, a, b)
 
 
-def _most(vector: Array) -> Array:
-    return jnp.max(jnp.abs(vector), initial=0)
+def _met(rows: Params, vector: Params) -> Array:
+    """The product of each row with a vector."""
+    return _summed(lambda m, v: m @ v.reshape(-1), rows, vector)
 
 
-def _first_scale(g: Array) -> Array:
+def _equal(a: Params, b: Params) -> Array:
+    return _summed(lambda p, q: jnp.any(p != q), a, b) == 0
+
+
+def _first_scale(g: Params) -> Array:
     """A first step no longer than 1."""
-    return 1 / jnp.maximum(root(jnp.vdot(g, g)), 1)
+    return 1 / jnp.maximum(root(_dot(g, g)), 1)
 
 
-def _remembered(state: LBFGSState, x: Array, g: Array) -> LBFGSState:
+def _remembered(state: LBFGSState, x: Params, g: Params) -> LBFGSState:
     """The memory with the newest pair, if it shows that the objective bends upward."""
-    move, turn = x - state.params, g - state.grads
-    bend, square = jnp.vdot(move, turn), jnp.vdot(turn, turn)
-    least = jnp.asarray(1e-10, bend.dtype) * jnp.sqrt(jnp.vdot(move, move)) * jnp.sqrt(square)
+    move, turn = jax.tree.map(jnp.subtract, x, state.params), jax.tree.map(jnp.subtract, g, state.grads)
+    bend, square = _dot(move, turn), _dot(turn, turn)
+    least = jnp.asarray(1e-10, bend.dtype) * jnp.sqrt(_dot(move, move)) * jnp.sqrt(square)
     taken = (state.step > 0) & (bend > least)
-    move, turn, safe = jnp.where(taken, move, 0), jnp.where(taken, turn, 0), jnp.where(taken, bend, 1)
     rows = state.rho.shape[0]
     row, pairs = state.pairs % rows, state.pairs + taken.astype(jnp.int32)
-    moves = lax.dynamic_update_index_in_dim(state.moves, move, row, 0)  # in place where the memory is given up
-    turns = lax.dynamic_update_index_in_dim(state.turns, turn, row, 0)
-    turned = turns @ turn
+    move, turn = jax.tree.map(lambda v: jnp.where(taken, v, 0), (move, turn))
+    bend = jnp.where(taken, bend, 1)
+
+    def written(m, v):  # in place where the memory is given up
+        return lax.dynamic_update_index_in_dim(m, v.reshape(-1), row, 0)
+
+    moves, turns = jax.tree.map(written, state.moves, move), jax.tree.map(written, state.turns, turn)
+    turned = _met(turns, turn)
     return state._replace(
         moves=moves,
         turns=turns,
-        crossed=state.crossed.at[row].set(turns @ move).at[:, row].set(moves @ turn),
+        crossed=state.crossed.at[row].set(_met(turns, move)).at[:, row].set(_met(moves, turn)),
         turned=state.turned.at[row].set(turned).at[:, row].set(turned),
-        rho=state.rho.at[row].set(jnp.where(taken, 1 / safe, 0)).at[pairs % rows].set(0),
-        gamma=jnp.where(taken, safe / jnp.where(taken, square, 1), state.gamma),
+        rho=state.rho.at[row].set(jnp.where(taken, 1 / bend, 0)).at[pairs % rows].set(0),
+        gamma=jnp.where(taken, bend / jnp.where(taken, square, 1), state.gamma),
         pairs=pairs,
     )
 
 
-def _two_loop(state: LBFGSState, g: Array) -> Array:
+def _two_loop(state: LBFGSState, g: Params) -> Params:
     """H g by the two-loop recursion: from the newest pair back to the oldest, and forth again.
 
     Both loops need only products of the vectors with each other. So the vectors, which are long, are read twice, for
@@ -192,7 +201,7 @@ def _two_loop(state: LBFGSState, g: Array) -> Array:
     """
     rows, rho, zeros = state.rho.shape[0], state.rho, jnp.zeros_like(state.rho)
     gamma = jnp.where(state.pairs > 0, state.gamma, _first_scale(g))
-    along, across = state.moves @ g, state.turns @ g
+    along, across = _met(state.moves, g), _met(state.turns, g)
 
     def back(i, shares):  # with q = g - sum of shares turns: the share of a turn is rho (move . q)
         row = (state.pairs - 1 - i) % rows
@@ -207,4 +216,9 @@ def _two_loop(state: LBFGSState, g: Array) -> Array:
         return given.at[row].set(shares[row] - rho[row] * met)
 
     given = lax.fori_loop(0, rows - 1, forth, zeros)
-    return gamma * g + given @ state.moves - gamma * (shares @ state.turns)
+
+    def joined(g, moves, turns):
+        own = given.astype(g.dtype) @ moves - (gamma * shares).astype(g.dtype) @ turns
+        return gamma.astype(g.dtype) * g + own.reshape(g.shape)
+
+    return jax.tree.map(joined, g, state.moves, state.turns)

@@ -48,7 +48,6 @@ def wolfe_step(
     c1: Scalar,
     c2: Scalar,
     most: int,
-    least: Array,
 ) -> Found:
     """A step a with f(a) <= f(0) + c1 a f'(0) and |f'(a)| <= c2 |f'(0)|, of at most `most` evaluations.
 
@@ -63,15 +62,14 @@ def wolfe_step(
         start: step 0, in the dtype to reckon in.
         trial: the first step, > 0.
         c1, c2: 0 < c1 < c2 < 1.
-        most: evaluations.
-        least: steps closer than this are not told apart.
+        most: evaluations, at least 1.
 
     Source: Nocedal and Wright 2006, algorithms 3.5 and 3.6; Hager and Zhang 2005 (the condition by slopes).
     """
     dtype = start.slope.dtype
     c1, c2 = jnp.asarray(c1, dtype), jnp.asarray(c2, dtype)
     zero = jnp.zeros((), dtype)
-    slack = 8 * _rounding(at, zero).astype(dtype) * jnp.abs(start.value)
+    slack = 8 * _rounding(at, zero) * jnp.abs(start.value)
     downhill = jnp.isfinite(start.value) & (start.slope < 0) & jnp.isfinite(start.slope)
 
     def look(s: _Search) -> _Search:
@@ -93,7 +91,7 @@ def wolfe_step(
         halved = s.bracketed & (width > 0.66 * jnp.abs(span))
         inside = _between(low, high, halved, slack)
         trial = jnp.where(bracketed, inside, _beyond(s.low, here))
-        ended = accepted | (bracketed & (width <= least)) | (s.evaluations + 1 >= most)
+        ended = accepted | (bracketed & (width <= 4 * jnp.finfo(dtype).eps * jnp.abs(low.step))) | (s.evaluations + 1 >= most)
         return _Search(s.evaluations + 1, trial, low, high, bracketed, accepted, ended)
 
     no = jnp.zeros((), bool)
@@ -105,7 +103,7 @@ def wolfe_step(
 def _rounding(at: Callable, zero: Array) -> Array:
     """The machine epsilon of the values."""
     value, _ = jax.eval_shape(at, zero)
-    return jnp.asarray(jnp.finfo(value.dtype).eps, jnp.float32)
+    return jnp.asarray(jnp.finfo(value.dtype).eps, zero.dtype)
 
 
 def _pick(condition: Array, yes: Point, no: Point) -> Point:

@@ -74,6 +74,15 @@ def test_log_cosh_keeps_its_digits_near_zero():
     assert curvature(jnp.float32(0)) == 1
 
 
+def test_a_maximum_of_many_does_not_lose_nan():
+    scores = np.ones((81, 81), np.float32)
+    scores[0, 1:] = np.nan
+    labels = np.arange(81, dtype=np.int32)
+    assert np.isnan(_slope(losses.multiclass_hinge, scores, labels)[0][0])
+    assert np.isnan(_slope(losses.triplet_hard, scores, labels % 3)[0][0])
+    assert np.isnan(_slope(losses.cosine_distance, scores, scores)[0]).tolist() == [True] + 80 * [False]
+
+
 def test_several_quantiles_have_an_output_each():
     predictions, targets = np.float32([[0.0, 1.0], [2.0, -1.0]]), np.float32([1.0, 0.0])
     expected = [[0.1, 0.0], [1.8, 0.9]]
