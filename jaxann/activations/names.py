@@ -43,8 +43,7 @@ def straight_through(
         forward: name or function that gives the value.
         surrogate: name or function that gives the slope; of the same output shape.
 
-    Peers: PyTorch, Keras and jax.nn have none; jax.nn.sparse_sigmoid and PyTorch's gumbel_softmax(hard=True) do it
-    inside.
+    Peers: none of PyTorch, Keras and jax.nn has it; PyTorch's gumbel_softmax(hard=True) does it inside.
 
     Raises:
         InputError: a name is unknown, x is not floating-point, or the two shapes differ.

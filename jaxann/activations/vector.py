@@ -50,7 +50,7 @@ def softmax(x: Array, axis: int = -1, temperature: Scalar = 1.0, where: Array | 
         where: flags of a shape that broadcasts to x; only entries with True take part, the others get 0, and a row
             without any is 0.
 
-    Peers: as jax.nn, PyTorch and Keras, which have no temperature; only jax.nn has where. 16-bit floats are summed in
+    Peers: as jax.nn, PyTorch and Keras, which have no temperature; of the functions jax.nn's alone has where. 16-bit floats are summed in
     float32.
 
     Raises:

@@ -8,9 +8,9 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from jaxann.core.binding import as_partial
 from jaxann.core.checks import fail
 from jaxann.core.typing import Array
-from jaxann.losses.binding import as_partial
 from jaxann.losses.reduce import labels_to_check, target_weights, weighed_by
 
 __all__ = ["each_member"]

@@ -9,10 +9,10 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from jaxann.core.binding import bound
 from jaxann.core.checks import fail
 from jaxann.core.trees import wide_dtype
 from jaxann.core.typing import Array
-from jaxann.losses.binding import bound
 
 __all__ = ["labels_to_check", "masked", "mean", "target_weights", "weighed_by"]
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
 from typing import Any
 
+from jaxann.core.binding import bound
 from jaxann.core.products import Metric
 from jaxann.metrics import streaming
 from jaxann.metrics.classification import (
@@ -22,7 +22,7 @@ from jaxann.metrics.ranking import average_precision, roc_auc
 from jaxann.metrics.regression import explained_variance, mae, mape, median_absolute_error, mse, r2, rmse
 from jaxann.metrics.retrieval import f1, f_beta, precision, recall
 
-__all__ = ["Bound", "bound", "form_of"]
+__all__ = ["form_of", "sizes_of"]
 
 _PLAIN = {
     accuracy: streaming.accuracy,
@@ -51,43 +51,24 @@ _RANKS = {average_precision: streaming.average_precision, roc_auc: streaming.roc
 _SIZES = ("bins", "classes")
 
 
-@dataclass(frozen=True)
-class Bound:
-    """A function with settings that belong to its structure; two of one function and equal settings are equal."""
-
-    function: Callable
-    settings: tuple[tuple[str, Any], ...]
-
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """The function, with its settings."""
-        return self.function(*args, **dict(self.settings), **kwargs)
+def sizes_of(metric: Callable) -> tuple[str, ...]:
+    """Keywords of a metric of this room that decide shapes."""
+    known = {*_PLAIN, *_OUTPUTS, *_CLASSES, *_RANKS, expected_calibration_error, median_absolute_error}
+    return _SIZES if bound(metric)[0] in known else ()
 
 
-def bound(metric: functools.partial) -> tuple[Callable, dict[str, Any]]:
-    """A partial's function with names, flags and sizes bound as structure, and the numbers left over."""
-    known = metric.func in {*_PLAIN, *_OUTPUTS, *_CLASSES, *_RANKS, expected_calibration_error, median_absolute_error}
-    fixed = {
-        name: value
-        for name, value in metric.keywords.items()
-        if isinstance(value, str | bool) or value is None or (known and name in _SIZES)
-    }
-    numbers = {name: value for name, value in metric.keywords.items() if name not in fixed}
-    return (Bound(metric.func, tuple(sorted(fixed.items()))) if fixed else metric.func), numbers
-
-
-def form_of(function: Callable, settings: Mapping[str, Any], targets: Any, predictions: Any = None) -> Metric | None:
+def form_of(metric: Callable, targets: Any, predictions: Any = None) -> Metric | None:
     """The streaming form of a metric of whole arrays; None for a function that has none, or if it is not yet known.
 
     Args:
-        function: a metric such as `metrics.f1`, or one `Bound` to settings.
-        settings: keywords it is to be called with.
+        metric: such as `metrics.f1`, keywords perhaps bound to it.
         targets: all the targets, or anything of their shape and dtype: metrics that keep examples have room for these.
         predictions: anything of the predictions' shape; the last axis tells the number of classes. Without, metrics
             that need it have a form only where `classes` is among the settings.
     """
-    if isinstance(function, Bound):
-        return form_of(function.function, dict(function.settings) | dict(settings), targets, predictions)
-    settings = dict(settings)
+    function, args, settings = bound(metric)
+    if args:
+        return None
     outputs = 1 if len(targets.shape) < 2 else targets.shape[-1]
     size = functools.reduce(lambda a, b: a * b, targets.shape, 1)
     if function in _PLAIN:

@@ -21,7 +21,7 @@ from jaxann.core.typing import Array, Key, Params, State
 from jaxann.ops import shuffled_positions
 from jaxann.optimizers import learning_rate_at
 from jaxann.train import stopping
-from jaxann.train.measure import measure
+from jaxann.train.measure import measure, with_streams
 from jaxann.train.plan import Ingredients, Plan, default_float, plateaus, step_count, streaming_form, with_plateaus
 from jaxann.train.statistics import Layout, renewed
 from jaxann.train.step import Trained, start_guard, train_step
@@ -104,7 +104,8 @@ def run_epoch(
     steps = step_count(examples, plan.batch_size)
     optimizer = with_plateaus(parts.optimizer, carry.plateaus)
     stepping = parts._replace(optimizer=optimizer)
-    streams = {name: streaming_form(metric, train[1]) for name, metric in parts.metrics.items()}
+    gathered = with_streams(parts, carry.trained.params, carry.trained.state, *train[:2], plan.compute_dtype).metrics
+    streams = {name: streaming_form(metric, train[1]) for name, metric in gathered.items()}
     order, mask = _order(plan, key, carry.epoch, examples, rows)
 
     def step(loop, inputs):

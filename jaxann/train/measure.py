@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from typing import Any, NamedTuple
 
 import jax
@@ -13,7 +14,7 @@ from jaxann.core.typing import Array, Params, State
 from jaxann.train.objective import apply_in, batch_sums
 from jaxann.train.plan import Ingredients, default_float, streaming_form
 
-__all__ = ["Sums", "add_batch", "figures", "measure", "nothing"]
+__all__ = ["Sums", "add_batch", "figures", "measure", "nothing", "with_streams"]
 
 
 class Sums(NamedTuple):
@@ -26,6 +27,22 @@ class Sums(NamedTuple):
 
 def _streams(parts: Ingredients, y: Any) -> dict[str, Metric | None]:
     return {name: streaming_form(metric, y) for name, metric in parts.metrics.items()}
+
+
+def with_streams(
+    parts: Ingredients, params: Params, state: State, x: Any, y: Any, compute_dtype: str | None
+) -> Ingredients:
+    """The ingredients with each metric in its streaming form where it has one for data like `x` and `y`."""
+    forms = _streams(parts, y)
+    if None in forms.values():  # the number of classes is the last axis of the predictions
+        spec = jax.ShapeDtypeStruct((1, *x.shape[1:]), x.dtype)
+        one = jax.eval_shape(
+            lambda p, s, v: apply_in(parts.model, p, s, v, compute_dtype=compute_dtype)[0], params, state, spec
+        )
+        seen = jax.ShapeDtypeStruct((y.shape[0], *one.shape[1:]), one.dtype)
+        forms = {name: streaming_form(metric, y, seen) for name, metric in parts.metrics.items()}
+    chosen = ((name, m if forms[name] is None else forms[name]) for name, m in parts.metrics.items())
+    return parts._replace(metrics=OrderedDict(chosen))
 
 
 def nothing(parts: Ingredients, y: Any) -> Sums:
@@ -69,6 +86,7 @@ def measure(
     All full batches run in a scan and the rest after it at its own size, so nothing is padded.
     """
     rows, y = data[0].shape[0], data[1]
+    parts = with_streams(parts, params, state, data[0], y, compute_dtype)
     keeps = None in _streams(parts, y).values()
     size = min(batch_size, rows)
     full = rows // size * size

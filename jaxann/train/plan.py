@@ -6,7 +6,7 @@ rate, patience, number of epochs or seed compiles nothing.
 
 from __future__ import annotations
 
-import functools
+from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
@@ -15,11 +15,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxann.core.binding import as_partial
 from jaxann.core.checks import check_choice, check_count, check_integer, check_range, fail, is_concrete
 from jaxann.core.products import Augment, Layer, Metric, Optimizer, Penalty
 from jaxann.core.typing import Scalar
 from jaxann.layers import as_layer
-from jaxann.metrics.forms import bound, form_of
+from jaxann.metrics.forms import form_of, sizes_of
 from jaxann.optimizers import as_optimizer, looks_at_all
 from jaxann.schedules import Plateau
 
@@ -133,14 +134,15 @@ def make_plan(
         metrics=names,
     )
     check_choice(function, "monitor", monitor, plan.columns(True))
-    parts = {name: _metric(function, name, metric) for name, metric in metrics.items()}
+    # a plain dict comes out of a compiled program sorted by name, and the history would be labelled wrongly
+    parts = OrderedDict((name, _metric(function, name, metric)) for name, metric in metrics.items())
     if penalty is not None and not isinstance(penalty, Penalty):
         fail(function, "penalty", "a penalty such as jaxann.regularizers.l2_penalty(1e-4), or None", penalty)
     augment = (augment,) if isinstance(augment, Augment) else augment
     if not isinstance(augment, tuple | list) or not all(isinstance(one, Augment) for one in augment):
         fail(function, "augment", "an augmentation such as jaxann.data.mixup(0.2), or several", augment)
     patience = 1 if patience is None else patience
-    loss = _partial(loss)
+    loss = as_partial(loss)
     return plan, Ingredients(
         model, loss, optimizer, parts, patience, min_delta, most_bad, penalty, tuple(augment)
     )  # fmt: skip
@@ -159,23 +161,12 @@ def fit_batch(function: str, plan: Plan, examples: int) -> Plan:
     return replace(plan, batch_size=int(examples)) if plan.batch_size > examples else plan
 
 
-def _partial(function: Any) -> Any:
-    """A function as a pytree: numbers bound by functools.partial become leaves, so changing them compiles nothing."""
-    inner = getattr(function, "func", None)
-    if inner is not None and hasattr(function, "keywords"):
-        return jax.tree_util.Partial(inner, *function.args, **function.keywords)
-    return jax.tree_util.Partial(function)
-
-
 def _metric(function: str, name: str, metric: Any) -> Any:
     if isinstance(metric, Metric):
         return metric
     if not callable(metric):
         fail(function, f"metrics[{name!r}]", "a metric function (predictions, targets) -> figure", metric)
-    if isinstance(metric, functools.partial):  # average="macro" and classes=10 are structure, beta=2.0 a leaf
-        kept, numbers = bound(metric)
-        return jax.tree_util.Partial(kept, *metric.args, **numbers)
-    return _partial(metric)
+    return as_partial(metric, sizes_of(metric))  # average="macro" and classes=10 are structure, beta=2.0 a leaf
 
 
 def streaming_form(metric: Any, targets: Any, predictions: Any = None) -> Metric | None:
@@ -185,7 +176,7 @@ def streaming_form(metric: Any, targets: Any, predictions: Any = None) -> Metric
     """
     if isinstance(metric, Metric):
         return metric
-    return None if metric.args else form_of(metric.func, metric.keywords, targets, predictions)
+    return form_of(metric, targets, predictions)
 
 
 def strong(tree: Any) -> Any:

@@ -16,7 +16,7 @@ from jaxann.core.typing import Array, Params, State
 from jaxann.layers import as_layer
 from jaxann.optimizers import sgd
 from jaxann.train.inputs import as_array, as_data, check_labels
-from jaxann.train.measure import Sums, add_batch, figures, nothing
+from jaxann.train.measure import Sums, add_batch, figures, nothing, with_streams
 from jaxann.train.objective import apply_in
 from jaxann.train.plan import make_plan, strong
 
@@ -148,6 +148,7 @@ def evaluate(
     )
     check_labels("evaluate", "data", y, predictions, parts.loss)
     weights = np.ones(x.shape[0], np.float32) if weights is None else np.asarray(weights)
+    parts = with_streams(parts, params, state, x, y, compute_dtype)
     sums, outputs = nothing(parts, y), []
     for first in range(0, x.shape[0], batch_size):
         blocks = [np.asarray(a[first : first + batch_size]) for a in (x, y, weights)]

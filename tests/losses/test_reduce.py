@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from jaxann import losses
-from jaxann.losses.binding import as_partial
+from jaxann.core.binding import as_partial
 from jaxann.losses.reduce import labels_to_check
 from tests.contract import assert_input_error
 

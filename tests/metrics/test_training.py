@@ -57,6 +57,9 @@ def test_a_training_epoch_without_steps_has_the_figures_of_its_start():
         np.testing.assert_allclose(result.history[name][-1], figure, rtol=1e-5)
 
 
+FEW = {name: METRICS[name] for name in ("kappa", "f1")}
+
+
 def test_members_of_a_population_and_folds_have_them_too():
     def build(hyper):
         return ja.models.mlp((8, 3)), LOSS, ja.optimizers.adam(hyper["learning_rate"])
@@ -64,15 +67,16 @@ def test_members_of_a_population_and_folds_have_them_too():
     rates = np.asarray([1e-3, 1e-2], np.float32)
     many = ja.train.fit_population(build, {"learning_rate": rates}, (X[:60], Y[:60]), validation=(X[60:], Y[60:]),
                                    keys=jax.random.split(jax.random.key(0), 2), epochs=2, batch_size=16,
-                                   metrics=METRICS)  # fmt: skip
+                                   metrics=FEW)  # fmt: skip
     for member in range(2):
         one = many.member(member)
         logits = ja.predict(ja.models.mlp((8, 3)), one.params, one.state, X[60:])
-        for name, figure in _expected(logits, Y[60:]).items():
+        for name in FEW:
+            figure = METRICS[name](logits, Y[60:])
             np.testing.assert_allclose(many.history[f"validation_{name}"][member, -1], figure, rtol=1e-4)
     table = ja.tune.cross_validate(build, {"learning_rate": rates}, (X[:70], Y[:70]), folds=3, key=jax.random.key(0),
-                                   epochs=1, batch_size=16, metrics=METRICS)  # fmt: skip
-    assert all(np.isfinite(table.mean[name]).all() for name in METRICS)
+                                   epochs=1, batch_size=16, metrics=FEW)  # fmt: skip
+    assert all(np.isfinite(table.mean[name]).all() for name in FEW)
 
 
 def _parts(**metrics):

@@ -1,4 +1,4 @@
-"""A loss with arguments bound to it, as a pytree: numbers and arrays are its leaves, names and flags its structure."""
+"""A function with arguments bound to it, as a pytree: numbers are its leaves, names and flags its structure."""
 
 from __future__ import annotations
 
@@ -24,13 +24,14 @@ class _Fixed:
         return self.function(*args, **dict(self.keywords), **keywords)
 
 
-def as_partial(function: Callable) -> jax.tree_util.Partial:
+def as_partial(function: Callable, sizes: tuple[str, ...] = ()) -> jax.tree_util.Partial:
     """The function as a `jax.tree_util.Partial` whose leaves are numbers and arrays.
 
-    What `functools.partial` bound may be a string, a flag, None or a function as well: that stays static.
+    What `functools.partial` bound may be a string, a flag, None or a function as well: that stays static, and so do
+    the keywords named in `sizes`.
     """
     inner, args, keywords = bound(function)
-    fixed = {name: value for name, value in keywords.items() if _is_static(value)}
+    fixed = {name: value for name, value in keywords.items() if name in sizes or _is_static(value)}
     moving = {name: value for name, value in keywords.items() if name not in fixed}
     return jax.tree_util.Partial(_Fixed(inner, tuple(sorted(fixed.items()))) if fixed else inner, *args, **moving)
 
