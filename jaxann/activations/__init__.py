@@ -2,8 +2,8 @@
 
 All of them take floating-point arrays and raise `InputError` for complex numbers, and for integers too but for
 `heaviside` and `hard_max`. NaN stays NaN in the value of all, and in the slope of the elementwise ones that bend; at
--inf and inf their value and slope are the limits. What the slope is at a kink is stated for each. Values are computed in
-float32 or better, the elementwise ones within four units of the last place of float32. Parameters may be traced and
+-inf and inf their value and slope are the limits. What the slope is at a kink is stated for each. Values are computed
+in float32 or better, the elementwise ones within four units of the last place of float32. Parameters may be traced and
 differentiated.
 """
 

@@ -18,7 +18,7 @@ def identity(x: Array) -> Array:
 
     The output of a regression network.
 
-    Peers: Keras calls it linear; PyTorch has the module Identity.
+    Peers: as jax.nn.identity; Keras calls it linear, PyTorch has the module Identity.
 
     Raises:
         InputError: x is not floating-point.

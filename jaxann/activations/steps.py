@@ -30,7 +30,7 @@ def heaviside(x: Array, value_at_zero: Scalar = 0.0) -> Array:
         x: any shape, floating-point or integer.
         value_at_zero: 0 does not fire at the threshold; 0 or 1 where x is integer.
 
-    Peers: PyTorch's and NumPy's heaviside demand the value at 0, Keras's has it optional.
+    Peers: the heaviside of PyTorch, NumPy and Keras demands the value at 0.
 
     Raises:
         InputError: x is boolean or complex, or integer with a value at zero that is not.

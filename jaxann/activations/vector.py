@@ -50,8 +50,8 @@ def softmax(x: Array, axis: int = -1, temperature: Scalar = 1.0, where: Array | 
         where: flags of a shape that broadcasts to x; only entries with True take part, the others get 0, and a row
             without any is 0.
 
-    Peers: as jax.nn, PyTorch and Keras, which have no temperature; of the functions jax.nn's alone has where. 16-bit floats are summed in
-    float32.
+    Peers: as jax.nn, PyTorch and Keras, which have no temperature; of the functions jax.nn's alone has where. Here
+    16-bit floats are summed in float32.
 
     Raises:
         InputError: x is not floating-point, the axis is none of x, or the temperature is not positive.
@@ -171,7 +171,8 @@ def sparsemax(x: Array, axis: int = -1) -> Array:
         x: scores.
         axis: the axis of the classes.
 
-    Peers: as Keras; neither PyTorch nor jax.nn has it.
+    Peers: neither PyTorch nor jax.nn has it; that of Keras 3.15 on JAX does not sum to 1 where more than one entry is
+    in the support.
 
     Raises:
         InputError: x is not floating-point, or the axis is none of x.

@@ -113,6 +113,8 @@ def check_choice(function: str, argument: str, value: Any, choices: Iterable[str
     if isinstance(value, str) and value in names:
         return
     close = difflib.get_close_matches(value, names, 1) if isinstance(value, str) else []
+    if isinstance(value, str):  # another case is closer than another letter
+        close = [name for name in names if name.lower() == value.lower()] or close
     hint = f"Did you mean {close[0]!r}?" if close else None
     fail(function, argument, f"one of {', '.join(names)}", value, hint=hint)
 

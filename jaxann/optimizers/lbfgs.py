@@ -98,6 +98,9 @@ def lbfgs(
 
     def update(grads, state, params, *, value=None, value_fn=None):
         need("lbfgs", "params", params, "their changes are kept")
+        if line_search is not None:
+            need("lbfgs", "value", value, "the search begins there")
+            need("lbfgs", "value_fn", value_fn, "the search looks along the line")
         x, g = widened(params), widened(grads)
         still = _equal(x, state.params) & _equal(g, state.grads)
         state = _remembered(state, x, g)
@@ -110,9 +113,6 @@ def lbfgs(
         step = value_at(learning_rate, state.step).astype(slope.dtype)
         failures = state.failures
         if line_search is not None:
-            need("lbfgs", "value", value, "the search begins there")
-            need("lbfgs", "value_fn", value_fn, "the search looks along the line")
-
             def at(a):
                 there = jax.tree.map(lambda p, w, d: (w + a.astype(w.dtype) * d).astype(p.dtype), params, x, direction)
                 seen, grads = jax.value_and_grad(value_fn)(there)

@@ -52,8 +52,7 @@ def wolfe_step(
     """A step a with f(a) <= f(0) + c1 a f'(0) and |f'(a)| <= c2 |f'(0)|, of at most `most` evaluations.
 
     The step grows until such a one is bracketed, then the bracket is narrowed by cubic interpolation, halved where that
-    narrows it slowly. Where the decrease is lost in rounding a step is taken by its slope alone:
-    c2 f'(0) <= f'(a) <= (2 c1 - 1) f'(0) with f(a) no greater than f(0) but for rounding. A value that is not finite
+    narrows it slowly. Where f(a) is f(0) but for rounding the second condition decides. A value that is not finite
     counts as too far. A search that ends without such a step gives the best that goes down far enough, and 0 if none
     does or if f does not go down at 0.
 
@@ -64,7 +63,7 @@ def wolfe_step(
         c1, c2: 0 < c1 < c2 < 1.
         most: evaluations, at least 1.
 
-    Source: Nocedal and Wright 2006, algorithms 3.5 and 3.6; Hager and Zhang 2005 (the condition by slopes).
+    Source: Nocedal and Wright 2006, algorithms 3.5 and 3.6; Hager and Zhang 2005 (values lost in rounding).
     """
     dtype = start.slope.dtype
     c1, c2 = jnp.asarray(c1, dtype), jnp.asarray(c2, dtype)
@@ -77,9 +76,8 @@ def wolfe_step(
         here = Point(s.trial, value.astype(dtype), slope.astype(dtype))
         finite = jnp.isfinite(here.value) & jnp.isfinite(here.slope)
         far_down = here.value <= start.value + c1 * here.step * start.slope
-        by_value = far_down & (jnp.abs(here.slope) <= -c2 * start.slope)
-        by_slope = (here.slope >= c2 * start.slope) & (here.slope <= (2 * c1 - 1) * start.slope)
-        accepted = finite & (by_value | (by_slope & (here.value <= start.value + slack)))
+        lost = jnp.abs(here.value - start.value) <= slack
+        accepted = finite & (far_down | lost) & (jnp.abs(here.slope) <= -c2 * start.slope)
 
         beyond = ~finite | ~far_down | (here.value >= s.low.value)
         span = jnp.where(s.bracketed, s.high.step - s.low.step, 1)

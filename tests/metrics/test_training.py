@@ -11,8 +11,9 @@ import pytest
 
 import jaxann as ja
 from jaxann.core import from_config, to_config
+from jaxann.core.binding import as_partial, bound
 from jaxann.metrics import streaming
-from jaxann.metrics.forms import Bound, bound, form_of
+from jaxann.metrics.forms import form_of, sizes_of
 from jaxann.train.plan import make_plan, streaming_form
 
 METRICS = {
@@ -86,17 +87,14 @@ def _parts(**metrics):
 
 
 def test_bound_settings_are_structure_and_bound_numbers_leaves():
-    def make(beta):
-        return _parts(f=functools.partial(ja.metrics.f_beta, beta=beta, average="macro", classes=3))["f"]
+    def made(beta):
+        metric = functools.partial(ja.metrics.f_beta, beta=beta, average="macro", classes=3)
+        return as_partial(metric, sizes_of(metric))
 
-    first, second = make(0.5), make(2.0)
-    assert jax.tree.structure(first) == jax.tree.structure(second)
-    assert jax.tree.leaves(first) == [0.5]
-    assert hash(first.func) == hash(second.func) and isinstance(first.func, Bound)
-    assert streaming_form(first, Y) == streaming.f_beta(3, beta=0.5, average="macro")
-    mine = _parts(f=functools.partial(lambda p, t, how, k: p, how="x", k=3))["f"]
-    assert jax.tree.leaves(mine) == [3] and mine(1, 2) == 1 and streaming_form(mine, Y) is None
-    assert bound(functools.partial(ja.metrics.r2)) == (ja.metrics.r2, {})
+    assert jax.tree.structure(made(0.5)) == jax.tree.structure(made(2.0))
+    assert jax.tree.leaves(made(0.5)) == [0.5]
+    assert bound(made(0.5)) == (ja.metrics.f_beta, (), {"average": "macro", "classes": 3, "beta": 0.5})
+    assert sizes_of(len) == ()
 
 
 def test_every_metric_has_a_form_for_known_shapes():
@@ -105,17 +103,19 @@ def test_every_metric_has_a_form_for_known_shapes():
     assert len(functions) == 23
     for name, function in functions.items():
         settings = {"average": "macro"} if name in ("f1", "f_beta", "precision", "recall") else {}
-        form = form_of(function, settings, Y, logits)
+        form = form_of(functools.partial(function, **settings), Y, logits)
         assert isinstance(form, ja.core.Metric) and repr(form).startswith(name)
         assert from_config(json.loads(json.dumps(to_config(form)))) == form
-    assert form_of(ja.metrics.f1, {}, Y) == streaming.f1()
-    assert form_of(ja.metrics.confusion_matrix, {}, Y) is None
+    assert form_of(ja.metrics.f1, Y) == streaming.f1()
+    assert form_of(ja.metrics.confusion_matrix, Y) is None
     binary = jax.ShapeDtypeStruct((90,), np.float32)
-    assert form_of(ja.metrics.confusion_matrix, {}, Y, binary) == streaming.confusion_matrix()
-    assert form_of(ja.metrics.r2, {}, X).arguments["outputs"] == 4
-    assert form_of(ja.metrics.median_absolute_error, {}, X).arguments["capacity"] == 90
-    assert form_of(ja.metrics.expected_calibration_error, {"adaptive": True}, Y).arguments["capacity"] == 90
-    assert form_of(len, {}, Y) is None
+    assert form_of(ja.metrics.confusion_matrix, Y, binary) == streaming.confusion_matrix()
+    assert form_of(ja.metrics.r2, X).arguments["outputs"] == 4
+    assert form_of(ja.metrics.median_absolute_error, X).arguments["capacity"] == 90
+    assert (
+        form_of(functools.partial(ja.metrics.expected_calibration_error, adaptive=True), Y).arguments["capacity"] == 90
+    )
+    assert form_of(len, Y) is None
 
 
 @pytest.mark.parametrize("name", ["f1", "kappa"])
