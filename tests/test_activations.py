@@ -238,3 +238,6 @@ def test_activations_are_looked_up_by_name():
         assert_input_error(lambda bad=bad: by_name(bad), "activation", given=repr(bad)[:4])
     message = assert_input_error(lambda: by_name("sigmiod"), "activation", given="'sigmiod'", expected="celu, elu")
     assert "Did you mean 'sigmoid'?" in message
+    for name, hint in (("swish", "silu"), ("prelu", "layers.prelu"), ("linear", "identity")):
+        message = assert_input_error(lambda n=name: by_name(n), "activation", given=repr(name))
+        assert hint in message.splitlines()[1]

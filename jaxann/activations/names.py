@@ -65,6 +65,13 @@ _BY_NAME: dict[str, Callable[..., Array]] = {
         sigmoid, sign, silu, softmax, softplus, softsign, sparsemax, squareplus, straight_through, swiglu, tanh,
     )
 }  # fmt: skip
+_HINTS = {
+    "gumbel_softmax": "It needs a key: activations.gumbel_softmax(x, key=key).",
+    "linear": "It is called identity here.",
+    "prelu": "It learns a slope, so it is a layer: layers.prelu().",
+    "step": "It is called heaviside here; straight_through lends it a slope.",
+    "swish": "It is called silu here; layers.swish() learns its beta.",
+}
 named_functions(gumbel_softmax, prelu, *_BY_NAME.values())
 
 
@@ -79,6 +86,8 @@ def by_name(activation: str | Callable[[Array], Array]) -> Callable[[Array], Arr
         InputError: no activation has that name (the message lists them), or it is neither a name nor a function.
     """
     if isinstance(activation, str):
+        if activation in _HINTS:
+            fail("activations.by_name", "activation", "one of its names", activation, hint=_HINTS[activation])
         check_choice("activations.by_name", "activation", activation, _BY_NAME)
         return _BY_NAME[activation]
     if not callable(activation) and not is_product(activation):

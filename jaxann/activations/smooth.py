@@ -136,9 +136,9 @@ def hard_swish(x: Array) -> Array:
 
 
 def _mish_parts(x: Array) -> Array:
-    """n = e^x (e^x + 2), of which tanh(softplus x) = n / (n + 2)."""
+    """n = e^2x + 2 e^x, of which tanh(softplus x) = n / (n + 2)."""
     power = jnp.exp(jnp.minimum(x, 20))
-    return power * (power + 2)
+    return power * power + 2 * power
 
 
 def _mish_value(x: Array) -> Array:

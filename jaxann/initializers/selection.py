@@ -18,7 +18,7 @@ import numpy as np
 
 from jaxann.core.checks import check_choice, check_range, fail
 from jaxann.core.factories import is_product
-from jaxann.core.products import Initializer
+from jaxann.core.products import Initializer, Layer
 from jaxann.core.typing import Scalar
 from jaxann.initializers.laws import normal
 from jaxann.initializers.scaling import glorot_uniform, he_normal, lecun_normal, variance_scaling
@@ -111,7 +111,7 @@ def _measured(activation: Callable) -> float:
     return 1 / math.sqrt(float((weights * y * y).sum()))
 
 
-def gain(activation: str | Callable, negative_slope: Scalar | None = None, *, exact: bool = False) -> Scalar:
+def gain(activation: str | Callable | Layer, negative_slope: Scalar | None = None, *, exact: bool = False) -> Scalar:
     """g in sd(w) = g / sqrt(fan_in): customary 1 or sqrt(2 / (1 + negative_slope^2)); exact: 1 / sqrt(E f(z)^2).
 
     Customary gains: 1 for identity, sigmoid, tanh, softsign, selu, maxout and the gated units; sqrt(2) for relu, gelu,
@@ -145,7 +145,7 @@ def gain(activation: str | Callable, negative_slope: Scalar | None = None, *, ex
     return _TABLE[name].exact if exact else _TABLE[name].customary
 
 
-def init_for(activation: str | Callable, *, gain: str | Scalar | None = None) -> Initializer:
+def init_for(activation: str | Callable | Layer, *, gain: str | Scalar | None = None) -> Initializer:
     """The customary law of weights that feed an activation: He for relu and kin, Glorot for sigmoid and tanh, LeCun.
 
     Glorot does not rescue deep sigmoid stacks: their slope is 1/4 at best, so the gradient still vanishes. A function

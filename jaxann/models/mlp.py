@@ -20,7 +20,7 @@ __all__ = ["mlp"]
 def mlp(
     widths: tuple[int, ...],
     *,
-    activation: str | Callable = "relu",
+    activation: str | Callable | Layer = "relu",
     dropout: Scalar | None = None,
     batch_norm: bool = False,
     kernel_init: Initializer | None = None,
@@ -30,7 +30,7 @@ def mlp(
     Args:
         widths: units of each layer, the output last: `(512, 512, 10)` has two hidden layers; `(10,)` is a linear
             model.
-        activation: name or function, after each hidden layer.
+        activation: name, function or layer such as `layers.prelu()`, after each hidden layer.
         dropout: probability of dropping after each hidden activation; None for no dropout layers.
         batch_norm: whether to normalize before each hidden activation.
         kernel_init: law of the hidden weights, the customary one of the activation when None. The output layer has
@@ -53,7 +53,7 @@ def mlp(
         layers[f"dense{i}"] = dense(width, use_bias=not batch_norm, kernel_init=hidden_init)
         if batch_norm:
             layers[f"norm{i}"] = normalization()
-        layers[f"act{i}"] = elementwise(activation)
+        layers[f"act{i}"] = activation if isinstance(activation, Layer) else elementwise(activation)
         if dropout is not None:
             layers[f"drop{i}"] = drop(dropout)
     layers[f"dense{len(widths) - 1}"] = dense(widths[-1], kernel_init=lecun_normal())

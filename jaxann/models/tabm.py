@@ -20,7 +20,7 @@ def tabm(
     widths: tuple[int, ...],
     *,
     members: int = 32,
-    activation: str | Callable = "relu",
+    activation: str | Callable | Layer = "relu",
     dropout: Scalar | None = None,
     input_scale: str = "random_signs",
     kernel_init: Initializer | None = None,
@@ -39,7 +39,7 @@ def tabm(
     Args:
         widths: units of each layer, the output last; at least one hidden layer, for that is what is shared.
         members: size of the ensemble.
-        activation: name or function, after each hidden layer.
+        activation: name, function or layer such as `layers.prelu()`, after each hidden layer.
         dropout: probability of dropping after each hidden activation, each member by itself; None for none.
         input_scale: how the first layer's r begins, "random_signs" or "normal" (see `batch_ensemble_dense`; the paper
             takes "normal" where the features are embedded). All other scales begin at 1. With "ones" the members would
@@ -68,7 +68,7 @@ def tabm(
     for i, width in enumerate(widths[:-1]):
         begins = input_scale if i == 0 else "ones"
         layers[f"dense{i}"] = batch_ensemble_dense(width, members, input_scale=begins, kernel_init=hidden_init)
-        layers[f"act{i}"] = elementwise(activation)
+        layers[f"act{i}"] = activation if isinstance(activation, Layer) else elementwise(activation)
         if dropout is not None:
             layers[f"drop{i}"] = drop(dropout)
     layers[f"dense{len(widths) - 1}"] = packed_dense(widths[-1], members, kernel_init=lecun_normal())

@@ -71,7 +71,7 @@ def adafactor(
 
     Peers: as optax, which takes its weight_decay_rate off as it is, `scale_decay=False`. PyTorch factors the last two
         axes of every leaf that has two, bounds sqrt(v) instead of adding eps, takes min(learning_rate, 1/sqrt(t)) as
-        the rate and decays by 1e-2; Keras takes that minimum too.
+        the rate and decays by 1e-2; Keras takes that minimum too, by default.
 
     Source: Shazeer and Stern 2018.
 
@@ -136,7 +136,8 @@ def adafactor(
         nu = jax.tree.map(squares, grads, state.nu)
         mu = steps = jax.tree.map(scaled, grads, nu, params)
         if momentum is not None:
-            mu = steps = jax.tree.map(lambda m, u: mix(momentum, m, u), state.mu, steps)
+            share = momentum
+            mu = steps = jax.tree.map(lambda m, u: mix(share, m, u), state.mu, steps)
         updates = jax.tree.map(taken, steps, params, meant("adafactor", "mask", mask, params))
         return updates, AdafactorState(state.step + 1, None if momentum is None else mu, nu)
 

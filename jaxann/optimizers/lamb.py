@@ -42,7 +42,7 @@ def lamb(
         weight_decay: decay that counts in the ratio.
         mask: which leaves decay: path patterns, or `(name, leaf) -> bool`; None for all of them.
 
-    Peers: as optax and Keras (there eps as in Keras' Adam); PyTorch has none.
+    Peers: as optax; Keras has eps = 1e-7 and takes its decay off beside the ratio; PyTorch has none.
 
     Source: You et al. 2020.
 

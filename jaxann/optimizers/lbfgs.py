@@ -96,7 +96,7 @@ def lbfgs(
         counts = zeros(dtype=jnp.int32), zeros(dtype=jnp.int32)
         return LBFGSState(zeros(dtype=jnp.int32), *last, vectors(), vectors(), *products, zeros(rows), zeros(), *counts)
 
-    def update(grads, state, params, *, value=None, value_fn=None):
+    def update(grads, state, params, *, value: Any = None, value_fn: Any = None):
         need("lbfgs", "params", params, "their changes are kept")
         if line_search is not None:
             need("lbfgs", "value", value, "the search begins there")
@@ -113,6 +113,7 @@ def lbfgs(
         step = value_at(learning_rate, state.step).astype(slope.dtype)
         failures = state.failures
         if line_search is not None:
+
             def at(a):
                 there = jax.tree.map(lambda p, w, d: (w + a.astype(w.dtype) * d).astype(p.dtype), params, x, direction)
                 seen, grads = jax.value_and_grad(value_fn)(there)

@@ -89,7 +89,11 @@ def wolfe_step(
         halved = s.bracketed & (width > 0.66 * jnp.abs(span))
         inside = _between(low, high, halved, slack)
         trial = jnp.where(bracketed, inside, _beyond(s.low, here))
-        ended = accepted | (bracketed & (width <= 4 * jnp.finfo(dtype).eps * jnp.abs(low.step))) | (s.evaluations + 1 >= most)
+        ended = (
+            accepted
+            | (bracketed & (width <= 4 * jnp.finfo(dtype).eps * jnp.abs(low.step)))
+            | (s.evaluations + 1 >= most)
+        )
         return _Search(s.evaluations + 1, trial, low, high, bracketed, accepted, ended)
 
     no = jnp.zeros((), bool)

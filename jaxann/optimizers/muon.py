@@ -93,7 +93,7 @@ def muon(
 
     Peers: as optax, which makes every leaf of two axes orthogonal and has Nesterov's form of AdamW for the rest.
         PyTorch takes matrices alone, of shape (outputs, inputs), iterates in bfloat16, does not correct M, and has
-        decay 0.1, eps 1e-7. Keras has none.
+        decay 0.1, eps 1e-7. Keras has "match_rms_adamw" by default, does not correct M, and has decay 4e-3.
 
     Source: Jordan et al. 2024; Liu et al. 2025 (match_rms_adamw).
 
@@ -102,8 +102,8 @@ def muon(
             in the update.
     """
     check_learning_rate("muon", learning_rate)
-    if adam_learning_rate is not None:
-        check_learning_rate("muon", adam_learning_rate)
+    if adam_learning_rate is not None and not callable(adam_learning_rate):
+        check_range("muon", "adam_learning_rate", adam_learning_rate, 0)
     check_shares("muon", beta=beta, adam_b1=adam_b1, adam_b2=adam_b2)
     check_integer("muon", "ns_steps", ns_steps, 1)
     if not isinstance(ns_coeffs, tuple | list) or len(ns_coeffs) != 3:

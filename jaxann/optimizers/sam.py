@@ -28,8 +28,8 @@ def sam(optimizer: Any, *, rho: Scalar = 0.05, adaptive: bool = False):
         rho: >= 0, the distance looked at; 0.05 as a rule, 10 times as much for the adaptive form.
         adaptive: whether distances are measured in proportion to the weights.
 
-    Peers: as optax's sam in opaque mode, with sync_period=2 around chain(normalize(), sgd(rho)), which counts
-    both gradients as steps; PyTorch and Keras have none.
+    Peers: as optax's sam in opaque mode with sync_period=2 and chain(normalize(), sgd(rho)) inside; PyTorch and Keras
+        have none.
 
     Source: Foret et al. 2021; Kwon et al. 2021 (adaptive).
 
@@ -38,7 +38,7 @@ def sam(optimizer: Any, *, rho: Scalar = 0.05, adaptive: bool = False):
     """
     check_range("sam", "rho", rho, 0)
 
-    def update(grads, state, params, *, value_fn=None, **more):
+    def update(grads, state, params, *, value_fn: Any = None, **more):
         need("sam", "params", params, "the second gradient is taken beside them")
         need("sam", "value_fn", value_fn, "a second gradient is taken")
         wide, weights, dtype = widened(grads), widened(params), widest(params)

@@ -42,7 +42,8 @@ def schedule_free(optimizer: Any, learning_rate: Any = None, *, b1: Scalar = 0.9
         b1: in (0, 1], how near to the mean the gradients are taken.
         weight_lr_power: 0 for equal weights.
 
-    Peers: as optax, which evaluates a schedule one step on for the weights; PyTorch and Keras have none.
+    Peers: as optax, which evaluates a schedule one step on for the weights; Keras has it around AdamW alone, with equal
+        weights; PyTorch has none.
 
     Source: Defazio et al. 2024.
 
@@ -72,13 +73,12 @@ def schedule_free(optimizer: Any, learning_rate: Any = None, *, b1: Scalar = 0.9
         total = state.weight_sum + weight
         share = jnp.where(total == 0, 0, weight / jnp.where(total == 0, 1, total))
 
-        def one(z, u, y):  # the new y less the old one, with x = (y - (1-b1) z) / b1 put in
-            c = share.astype(z.dtype)
-            towards = c * (z - y.astype(z.dtype))
-            return (towards + (1 - jnp.asarray(b1, z.dtype) * (1 - c)) * u.astype(z.dtype)).astype(y.dtype)
+        def one(z, after, y):  # the new y less the old one, with x = (y - (1-b1) z) / b1 put in
+            c, b = share.astype(z.dtype), jnp.asarray(b1, z.dtype)
+            return (c * (after - y.astype(z.dtype)) + (1 - c) * (1 - b) * (after - z)).astype(y.dtype)
 
-        updates = jax.tree.map(one, state.z, moved, params)
         z = jax.tree.map(lambda z, u: z + u.astype(z.dtype), state.z, moved)
+        updates = jax.tree.map(one, state.z, z, params)
         return updates, ScheduleFreeState(state.step + 1, rate, total, z, inner)
 
     def evaluate(state, params):

@@ -76,7 +76,7 @@ def sophia(
         check_meant("sophia", "mask", mask, params)
         return SophiaState(jnp.zeros((), jnp.int32), zeros_like(params), zeros_like(params))
 
-    def update(grads, state, params, *, value_fn=None, key=None):
+    def update(grads, state, params, *, value_fn: Any = None, key: Any = None):
         need("sophia", "params", params, "they decay")
         need("sophia", "value_fn", value_fn, "the curvature is the objective's")
         need("sophia", "key", key, "the curvature is estimated with random signs")

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from jaxann import activations, layers, models, optimizers
+from jaxann.core import from_config, to_config
 from jaxann.layers import gated_dense, maxout, outputs, prelu, rrelu, sequential, swish
 from tests.contract import assert_input_error
 
@@ -83,6 +84,19 @@ def test_gated_dense_is_a_dense_layer_and_its_gate(gate: str):
         z = x @ params["weight"]
         expected = getattr(activations, gate)(z, gate_first=first)
         np.testing.assert_allclose(layer.apply(params, state, x)[0], expected, rtol=1e-5, atol=1e-6)
+
+
+def test_models_take_a_layer_for_their_activation():
+    x = jnp.asarray(X, jnp.float32)
+    model = models.mlp((4, 3, 2), activation=prelu(0.1, per_channel=True))
+    params, state = model.init(jax.random.key(0), x)
+    assert params["act0"]["alpha"].shape == (4,) and params["act1"]["alpha"].shape == (3,)
+    leaky = models.mlp((4, 3, 2), activation=functools.partial(activations.leaky_relu, negative_slope=0.1))
+    plain, empty = leaky.init(jax.random.key(0), x)
+    np.testing.assert_allclose(model.apply(params, state, x)[0], leaky.apply(plain, empty, x)[0], rtol=1e-6)
+    assert from_config(to_config(model)) == model
+    wide = models.tabm((4, 2), members=3, activation=swish())
+    assert wide.apply(*wide.init(jax.random.key(0), x), x)[0].shape == (6, 3, 2)
 
 
 def test_outputs_are_those_of_every_layer():

@@ -81,7 +81,7 @@ def lamb(rate, b1=0.9, b2=0.999, eps=1e-6, eps_root=0.0, decay=0.0):
     return rule
 
 
-def adafactor(rate, least=128, power=0.8, offset=0, scaled=True, clip=1.0, mu=None, decay=0.0, eps=1e-30):
+def adafactor(rate, least=128, power=0.8, offset=0, scaled=True, clip: Any = 1.0, mu=None, decay=0.0, eps=1e-30):
     def rule(memory, t, w, g):
         b = 1 - float(max(t - offset, 1)) ** -power
         square = g**2 + eps
@@ -177,7 +177,7 @@ def soap(rate, b1=0.95, b2=0.95, eps=1e-8, decay=0.01, every=10, largest=10000):
     return rule
 
 
-def sophia(rate, b1=0.965, b2=0.99, eps=1e-8, gamma=0.01, clip=1.0, every=10, decay=1e-4):
+def sophia(rate, b1=0.965, b2=0.99, eps=1e-8, gamma=0.01, clip: Any = 1.0, every=10, decay=1e-4):
     def rule(memory, t, w, g):
         memory["m"] = b1 * memory.get("m", 0.0) + (1 - b1) * g
         h = memory.get("h", np.zeros_like(w))

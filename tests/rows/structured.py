@@ -109,7 +109,7 @@ OPTIMIZERS_STRUCTURED = [
         "optax",
         (
             _NO_RULE,
-            {"optimizer": optimizers.centralize(), "learning_rate": None},
+            {"learning_rate": None, "optimizer": optimizers.centralize()},
             {"optimizer": optimizers.ema(sgd(0.1), 0.9)},
             {"learning_rate": -1.0},
             {"b1": 0.0},
