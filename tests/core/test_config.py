@@ -47,9 +47,7 @@ def test_config_keeps_the_order_of_layers_and_the_functions():
     model = layers.sequential({"z": layers.elementwise("relu"), "a": layers.flatten(), "m": layers.flatten()})
     assert list(_through_json(model).arguments["layers"]) == ["z", "a", "m"]
     config = to_config(optimizers.adamw(1e-3, mask=optimizers.matrices))
-    assert config["factory"] == "optimizers.adamw" and config["arguments"]["mask"] == {
-        "function": "core.matrices"
-    }
+    assert config["factory"] == "optimizers.adamw" and config["arguments"]["mask"] == {"function": "core.matrices"}
 
 
 def test_config_checks_arguments_like_a_call():

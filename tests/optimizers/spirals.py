@@ -19,7 +19,7 @@ class Setting(NamedTuple):
 
 SETTINGS = {
     "sgd": Setting(o.sgd(0.5, momentum=0.9), 4000),
-    "adagrad": Setting(o.adagrad(0.3, initial_accumulator_value=0.0), 5000),
+    "adagrad": Setting(o.adagrad(0.3, initial_accumulator_value=0.0), 12_000),
     "adadelta": Setting(o.adadelta(10.0), 8000),
     "rmsprop": Setting(o.rmsprop(cosine(0.01, 8000)), 8000),
     "adam": Setting(o.adam(0.01), 4000),

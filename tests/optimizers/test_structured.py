@@ -264,6 +264,11 @@ def test_adafactor_keeps_rows_and_columns():
     g = jnp.outer(jnp.array([1.0, 2.0, 3.0]), jnp.array([0.1, -5.0]))
     rule = optimizers.adafactor(0.5, min_dim_size_to_factor=2, multiply_by_parameter_scale=False)
     np.testing.assert_allclose(_first(rule, jnp.zeros((3, 2)), g), -0.5 * np.sign(g), rtol=1e-10)
+    # the two greatest axes of three: a stack of matrices is each by itself
+    stack = jnp.sin(jnp.arange(24.0)).reshape(2, 4, 3)
+    rule = rule.replace(min_dim_size_to_factor=3, clipping_threshold=None)
+    each = jnp.stack([_first(rule, jnp.zeros((4, 3)), g, g * g) for g in stack])
+    np.testing.assert_allclose(_first(rule, jnp.zeros((2, 4, 3)), stack, stack * stack), each, rtol=1e-10)
 
 
 def test_muon_takes_singular_values_near_one(key: jax.Array):
