@@ -1,4 +1,4 @@
-"""Every optimizer brings a small network to 95 % on the two spirals; those that need more than the gradient by `fit`."""
+"""Every optimizer brings a small network to 95 % on the two spirals; some of them inside `fit`."""
 
 from __future__ import annotations
 

@@ -98,7 +98,9 @@ def read_labels(function: str, predictions: Array, targets: Array, classes: int,
     kind = form(function, predictions, targets)
     if kind == "classes":
         if predictions.shape[-1] != classes:
-            fail(function, "classes", f"{predictions.shape[-1]}, the last axis of {predictions.shape}", classes)
+            hint = 'A figure of more than two classes has to be averaged: average="macro", "micro" or "weighted".'
+            expected = f"{predictions.shape[-1]}, the last axis of {predictions.shape}"
+            fail(function, "classes", expected, classes, hint=hint if classes == 2 else None)
         true, predicted = targets.astype(jnp.int32), jnp.argmax(predictions, -1).astype(jnp.int32)
         unknown = jnp.any(jnp.isnan(predictions), -1)
     elif kind == "binary":
