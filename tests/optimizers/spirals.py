@@ -47,7 +47,7 @@ SETTINGS = {
     "shampoo": Setting(o.shampoo(0.01), 1500),
     "soap": Setting(o.soap(0.01), 2000),
     "sophia": Setting(o.sophia(cosine(0.01, 6000), gamma=0.1), 6000),
-    "schedule_free": Setting(o.schedule_free(o.adam(0.02, b1=0.0)), 8000),
+    "schedule_free": Setting(o.schedule_free(o.adam(0.03, b1=0.0), b1=0.98), 8000),
     "prodigy": Setting(o.prodigy(0.02), 4000),
     "lbfgs": Setting(o.lbfgs(), 1000),
     "sam": Setting(o.sam(o.adam(0.01), rho=0.01), 5000),
