@@ -27,12 +27,12 @@ class _Fixed:
 def as_partial(function: Callable, sizes: tuple[str, ...] = ()) -> jax.tree_util.Partial:
     """The function as a `jax.tree_util.Partial` whose leaves are numbers and arrays.
 
-    What `functools.partial` bound may be a string, a flag, None or a function as well: that stays static, and so do
-    the keywords named in `sizes`.
+    What `functools.partial` bound may be a string, a flag, a whole number (a size, a label), None or a function as
+    well: that stays static, and so do the keywords named in `sizes`. A list of numbers is taken for an array.
     """
     inner, args, keywords = bound(function)
     fixed = {name: value for name, value in keywords.items() if name in sizes or _is_static(value)}
-    moving = {name: value for name, value in keywords.items() if name not in fixed}
+    moving = {name: _array(value) for name, value in keywords.items() if name not in fixed}
     return jax.tree_util.Partial(_Fixed(inner, tuple(sorted(fixed.items()))) if fixed else inner, *args, **moving)
 
 
@@ -54,8 +54,14 @@ def bound(function: Callable) -> tuple[Callable, tuple, dict[str, Any]]:
             function = function.func
 
 
+def _array(value: Any) -> Any:
+    """A list or tuple of numbers as an array."""
+    listed = isinstance(value, list | tuple) and len(value) > 0
+    return np.asarray(value) if listed and all(isinstance(v, int | float) for v in value) else value
+
+
 def _is_static(value: Any) -> bool:
-    if value is None or isinstance(value, str | bool | np.bool_):
+    if value is None or isinstance(value, str | bool | np.bool_ | int):
         return True
     leaves = jax.tree.leaves(value) if callable(value) else []
     return len(leaves) == 1 and leaves[0] is value  # a function, not a pytree that can be called

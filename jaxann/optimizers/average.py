@@ -128,7 +128,7 @@ def swa(optimizer: Any, *, start: Scalar, every: Scalar):
 
     Cycles of `every` updates begin after update `start`; until the first has ended the weights are evaluated as they
     are. Use it with a rate that is constant or falls within each cycle. Running statistics of batch normalization are
-    not averaged: measure them again with the averaged weights.
+    not averaged: `fit` measures them again with the averaged weights, a loop of your own has to.
 
     Args:
         optimizer: the rule that steps.

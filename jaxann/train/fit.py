@@ -84,7 +84,7 @@ def fit(
         penalty: a term added to the objective, `jaxann.regularizers.l2_penalty(1e-4)`; `loss` in the history has it,
             `validation_loss` has not.
         augment: changes of the training examples, new for each batch, `jaxann.data.mixup(0.2)`; several are applied
-            one after the other.
+            one after the other. Metrics of the training set compare with each example's own target, also in a mixture.
         initial: `(params, state)` to begin with, such as a trained model's, instead of fresh ones.
         progress: whether to draw a bar.
         resume: a result of `fit` to go on from, with the same model, optimizer and data; the bits are those of an

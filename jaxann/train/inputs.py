@@ -204,4 +204,6 @@ def check_labels(function: str, argument: str, targets: Any, predictions: Any, l
         bad = np.argwhere((host < 0) | (host >= classes))[0]
         got = f" {host[tuple(bad)]} at row {bad[0]}"
         hint = f"The model has {classes} outputs; labels start at 0."
+        if host.min() < 0:
+            hint += " Labels to be left out: functools.partial(loss, ignore_index=...)."
         fail(function, f"{argument} y", f"labels in 0..{classes - 1}", got, hint=hint)

@@ -140,8 +140,9 @@ def initial_of(function: str, parts: Ingredients, key: Key, x: Any, initial: Any
     """
     if initial is None:
         return None
-    if not isinstance(initial, tuple | list) or len(initial) != 2:
-        fail(function, "initial", "a tuple (params, state)", initial)
+    if not isinstance(initial, tuple | list) or isinstance(initial, Result) or len(initial) != 2:
+        hint = "Of a result: initial=(result.params, result.state)."
+        fail(function, "initial", "a tuple (params, state)", f" a {type(initial).__name__}", hint=hint)
     spec = jax.ShapeDtypeStruct((1, *x.shape[1:]), x.dtype)
     fresh = _named(jax.eval_shape(lambda k: parts.model.init(k, spec), key))
     given = _named(initial)

@@ -6,6 +6,7 @@ import functools
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from jaxann.core.checks import fail
@@ -15,7 +16,7 @@ from jaxann.core.typing import Array, Key
 from jaxann.train.epoch import Data
 from jaxann.train.inputs import check_labels
 from jaxann.train.objective import apply_in, example_sums
-from jaxann.train.plan import Ingredients, Plan
+from jaxann.train.plan import Ingredients, Plan, streaming_form
 
 __all__ = ["check_shapes", "for_model"]
 
@@ -50,6 +51,10 @@ def check_shapes(function: str, plan: Plan, parts: Ingredients, key: Key, data: 
             x, y = (jax.ShapeDtypeStruct((plan.batch_size, *a.shape[1:]), a.dtype) for a in part[:2])
             predictions = _forward.eval_shape(parts.model, parts.loss, key, x, y, plan.compute_dtype)
             check_labels(function, name, part[1], predictions, parts.loss)
+            for metric, shape in _figures.eval_shape(parts.metrics, predictions, y).items():
+                if shape.shape:
+                    expected = "a metric that gives one figure"
+                    fail(function, f"metrics[{metric!r}]", expected, f" one of shape {shape.shape}")
             if parts.loss.args or parts.loss.keywords:  # numbers bound to the loss: checked as they are, untraced
                 jax.eval_shape(functools.partial(example_sums, parts.loss), predictions, y)
 
@@ -61,3 +66,10 @@ def _forward(model: Layer, loss: Any, key: Key, x: Array, y: Array, compute_dtyp
     predictions, _ = apply_in(model, params, state, x, compute_dtype=compute_dtype)
     example_sums(loss, predictions, y)
     return predictions
+
+
+@jax.jit
+def _figures(metrics: Any, predictions: Array, y: Array) -> dict[str, Array]:
+    """The metrics of a batch; only ever traced, and only once for a setting."""
+    forms = {name: streaming_form(metric, y, predictions) or metric for name, metric in metrics.items()}
+    return {name: jnp.asarray(form(predictions, y)) for name, form in forms.items()}
