@@ -13,7 +13,15 @@ from jaxann.optimizers.ademamix import AdEMAMixState, ademamix
 from jaxann.optimizers.adopt import adopt
 from jaxann.optimizers.amsgrad import AMSGradState, amsgrad
 from jaxann.optimizers.average import AverageState, ema, polyak, swa
-from jaxann.optimizers.base import apply_updates, as_optimizer, chain, custom, learning_rate_at, looks_at_all
+from jaxann.optimizers.base import (
+    apply_updates,
+    as_optimizer,
+    chain,
+    custom,
+    learning_rate_at,
+    looks_at_all,
+    looks_elsewhere,
+)
 from jaxann.optimizers.centralize import CentralizeState, centralize
 from jaxann.optimizers.clip import (
     ClipState,
@@ -126,6 +134,7 @@ __all__ = [
     "lion",
     "lookahead",
     "looks_at_all",
+    "looks_elsewhere",
     "masked",
     "matrices",
     "max_norm",

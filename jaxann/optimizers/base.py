@@ -37,6 +37,7 @@ __all__ = [
     "full_like",
     "learning_rate_at",
     "looks_at_all",
+    "looks_elsewhere",
     "mix",
     "need",
     "rate_of",
@@ -221,12 +222,19 @@ def evaluated_by(optimizer: Optimizer, init: Callable, update: Callable, own: Ca
 
 def looks_at_all(optimizer: Optimizer) -> bool:
     """Whether a rule compares the objective from step to step, so that it has to be that of all examples."""
+    return _holds(optimizer, ("optimizers.lbfgs",))
 
-    def compares(node: Any) -> bool:
-        return is_product(node) and node._factory.name == "optimizers.lbfgs"
 
+def looks_elsewhere(optimizer: Optimizer) -> bool:
+    """Whether a rule takes derivatives of its own, which may fail to be finite where the gradient is."""
+    return _holds(optimizer, ("optimizers.sam", "optimizers.sophia"))
+
+
+def _holds(optimizer: Optimizer, names: tuple[str, ...]) -> bool:
+    """Whether it, or a rule inside it, was made by one of these factories."""
     inside = jax.tree.leaves(list(optimizer.arguments.values()), is_leaf=is_product)
-    return compares(optimizer) or any(looks_at_all(node) for node in inside if isinstance(node, Optimizer))
+    inner = (_holds(node, names) for node in inside if isinstance(node, Optimizer))
+    return optimizer._factory.name in names or any(inner)
 
 
 def learning_rate_at(optimizer: Optimizer, step: Array) -> Array:

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jaxann.core.checks import check_count, check_range
+from jaxann.core.checks import check_count, check_range, fail
 from jaxann.core.factories import factory
 from jaxann.core.products import Optimizer
 from jaxann.core.typing import Array, Params, Scalar
@@ -42,8 +42,11 @@ def lookahead(optimizer: Any, *, sync_period: Scalar = 5, slow_step_size: Scalar
     Source: Zhang et al. 2019.
 
     Raises:
-        InputError: a number is out of range.
+        InputError: a number is out of range, or the optimizer averages its weights itself.
     """
+    if optimizer.averages:
+        hint = "An average goes around it: ema(lookahead(...))."
+        fail("lookahead", "optimizer", "one that is evaluated where it steps", optimizer, hint=hint)
     check_count("lookahead", "sync_period", sync_period, 1)
     check_range("lookahead", "slow_step_size", slow_step_size, 0, 1, open_low=True)
 

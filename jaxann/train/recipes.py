@@ -206,7 +206,7 @@ def _trace(function, build, columns, chosen, epochs, examples, settings) -> list
     first = setting_of(columns, chosen[0])
     names = [name for name, value in first.items() if isinstance(value, float)]
     fixed = tuple((name, value) for name, value in first.items() if name not in names)
-    shared = tuple((n, v) for n, v in settings.items() if n != "metrics")
+    shared = tuple((n, tuple(v) if isinstance(v, list) else v) for n, v in settings.items() if n != "metrics")
     metrics = tuple((settings.get("metrics") or {}).items())
     recipe = _Traced(function, build, fixed, shared, metrics)
     groups: dict[Any, tuple[list, list, list]] = {}

@@ -42,7 +42,7 @@ def renewed(
         key: randomness of the layers.
         compute_dtype: as in training.
     """
-    if not jax.tree.leaves(state):
+    if not any(map(_mean, jax.tree.leaves(state))):
         return state
 
     def look(sums, seen, number, index, row):
@@ -52,9 +52,14 @@ def renewed(
         _, own = apply_in(
             model, params, state, batch, key=noise, train=STATISTICS, mask=row, compute_dtype=compute_dtype
         )  # fmt: skip
-        return jax.tree.map(
-            lambda s, a: s + count.astype(s.dtype) * a.astype(s.dtype) if _mean(a) else s, sums, own
-        ), seen + count
+        # A batch that is not finite was no step either, and has no say here.
+        fine = jnp.all(jnp.stack([jnp.all(jnp.isfinite(leaf)) for leaf in jax.tree.leaves(own) if _mean(leaf)]))
+        count = jnp.where(fine, count, 0)
+
+        def add(s, a):
+            return s + jnp.where(fine, count.astype(s.dtype) * a.astype(s.dtype), 0) if _mean(a) else s
+
+        return jax.tree.map(add, sums, own), seen + count
 
     first = jax.tree.map(lambda a: jnp.zeros_like(a) if _mean(a) else a, state), jnp.zeros((), default_float())
     if layout.order is None:
@@ -63,7 +68,10 @@ def renewed(
         steps = layout.order.shape[0]
         inputs = (jnp.arange(steps, dtype=jnp.int32), layout.order, layout.mask)
         sums, seen = lax.scan(lambda loop, step: (look(*loop, *step), None), first, inputs)[0]
-    return jax.tree.map(lambda s, a: s / seen.astype(s.dtype) if _mean(a) else a, sums, state)
+    total = jnp.where(seen > 0, seen, 1)
+    return jax.tree.map(
+        lambda s, a: jnp.where(seen > 0, s / total.astype(s.dtype), a) if _mean(a) else a, sums, state
+    )  # fmt: skip
 
 
 def _mean(leaf: Array) -> bool:

@@ -14,7 +14,7 @@ from jaxann.core.keys import fold_name
 from jaxann.core.products import Mixed
 from jaxann.core.trees import squared_norm
 from jaxann.core.typing import Array, Key, Params, State
-from jaxann.optimizers import apply_updates
+from jaxann.optimizers import apply_updates, looks_elsewhere
 from jaxann.train.objective import Seen, objective
 from jaxann.train.plan import Ingredients
 
@@ -83,9 +83,9 @@ def train_step(
 ) -> tuple[Trained, tuple[Array, Array, Array, Array, Array]]:
     """Gradient, update, guard.
 
-    A step is bad when its loss, or the squared norm of its gradient, is not finite in float32: then parameters, layer
-    state and optimizer memory stay as they were. After `parts.most_bad` bad steps in a row nothing moves any more (1
-    ends training at the first).
+    A step is bad when its loss, or the squared norm of its gradient (and of its update, for a rule that takes
+    derivatives of its own), is not finite in float32: then parameters, layer state and optimizer memory stay as they
+    were. After `parts.most_bad` bad steps in a row nothing moves any more (1 ends training at the first).
 
     Args:
         trained: where the run stands.
@@ -101,25 +101,29 @@ def train_step(
     (value, seen), grads, value_fn = gradient(trained, parts, batch, key=key, mask=mask, compute_dtype=compute_dtype)
     square = squared_norm(grads)
     guard = trained.guard
-    finite = jnp.isfinite(value) & jnp.isfinite(square)
-    kept = guard.alive & finite
-    bad = guard.alive & ~finite
-    in_row = jnp.where(kept, 0, guard.bad_in_row + bad.astype(jnp.int32))
-    first = jnp.where(bad & (guard.first_bad < 0), number, guard.first_bad)
-    most_bad = jnp.asarray(parts.most_bad, jnp.int32)
-    after = Guard(guard.alive & (in_row < most_bad), in_row, guard.skipped + bad.astype(jnp.int32), first)
+    finite = guard.alive & jnp.isfinite(value) & jnp.isfinite(square)
     noise = None if key is None else fold_name(key, "optimizer")
+    elsewhere = looks_elsewhere(parts.optimizer)
 
     def move(old, grads, new_state):
         params, _, memory = old
         updates, memory = parts.optimizer.update(grads, memory, params, value=value, value_fn=value_fn, key=noise)
-        return apply_updates(params, updates), new_state, memory
+        new = apply_updates(params, updates), new_state, memory
+        if not elsewhere:
+            return new, jnp.asarray(True)
+        fine = jnp.isfinite(squared_norm(updates))
+        return jax.tree.map(lambda a, b: jnp.where(fine, a, b), new, old), fine
 
     # A branch, not a selection: selecting each number would copy the parameters and both moments in every step.
     # Under vmap it becomes a selection by itself, so each member is guarded alone.
     old = (trained.params, trained.state, trained.optimizer)
-    moved = lax.cond(kept, move, lambda old, *_: old, old, grads, seen.state)
+    moved, kept = lax.cond(finite, move, lambda old, *_: (old, jnp.asarray(False)), old, grads, seen.state)
     params, state, memory = moved
+    bad = guard.alive & ~kept
+    in_row = jnp.where(kept, 0, guard.bad_in_row + bad.astype(jnp.int32))
+    first = jnp.where(bad & (guard.first_bad < 0), number, guard.first_bad)
+    most_bad = jnp.asarray(parts.most_bad, jnp.int32)
+    after = Guard(guard.alive & (in_row < most_bad), in_row, guard.skipped + bad.astype(jnp.int32), first)
     return Trained(params, state, memory, after), (value, seen.weight, jnp.sqrt(square), seen.predictions, kept)
 
 

@@ -25,6 +25,7 @@ from jaxann.core.errors import DivergedError
 from jaxann.core.keys import fold_name
 from jaxann.core.typing import Array, Key
 from jaxann.ops import shuffled_positions
+from jaxann.optimizers import looks_at_all
 from jaxann.train.epoch import Data, begin
 from jaxann.train.hyper import built_from, split_hyper
 from jaxann.train.measure import measure
@@ -142,17 +143,23 @@ def _value_and_slopes(
         parts = strong(parts)
         if plateaus(parts.optimizer):
             fail("hypergradient", "optimizer", "without a plateau schedule, whose cuts have no slope", parts.optimizer)
+        if looks_at_all(parts.optimizer):
+            fail("hypergradient", "optimizer", "without a line search, which has no slope", parts.optimizer)
         plan = fit_to(plan, "hypergradient", data[0].shape[0], held_out)
         trained = _train(plan, parts, key, data, epochs)
+        params = parts.optimizer.evaluation_params(trained.optimizer, trained.params)
+        if parts.optimizer.averages and jax.tree.leaves(trained.state):
+            expected = "without an average of weights, or the model without batch normalization"
+            fail("hypergradient", "optimizer", expected, parts.optimizer)
         loss, *_ = measure(
             parts,
-            trained.params,
+            params,
             trained.state,
             held_out,
             batch_size=plan.evaluation_batch_size,
             compute_dtype=plan.compute_dtype,
         )
-        return loss, (trained.guard.first_bad, trained.params, trained.state)
+        return loss, (trained.guard.first_bad, params, trained.state)
 
     return jax.value_and_grad(outcome, has_aux=True)(floats)
 

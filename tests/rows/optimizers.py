@@ -16,6 +16,7 @@ HELPERS = {
     "optimizers.as_optimizer": "takes in a foreign optimizer",
     "optimizers.learning_rate_at": "reads the rate of any optimizer",
     "optimizers.looks_at_all": "asks whether a rule wants all examples",
+    "optimizers.looks_elsewhere": "asks whether a rule takes derivatives of its own",
     "optimizers.matrices": "a rule for adamw's mask",
 }
 

@@ -217,3 +217,27 @@ def test_line_search_of_optax_runs_inside_fit():
     result = fit(MODEL, cross_entropy, optax.lbfgs(memory_size=3), (X, Y), epochs=20, batch_size=40)
     slow = fit(MODEL, cross_entropy, ja.optimizers.sgd(0.1), (X, Y), epochs=20, batch_size=40)
     assert result.history["loss"][-1] < slow.history["loss"][-1]
+
+
+def test_a_gradient_taken_elsewhere_that_is_not_finite_is_a_bad_step():
+    positive = np.abs(X[:, :1])
+    climb = ja.optimizers.sam(ja.optimizers.sgd(0.01), rho=200.0)
+    with pytest.warns(ja.DivergedWarning):
+        result = fit(
+            ja.layers.dense(1), ja.losses.poisson_nll, climb, (X, positive), epochs=3, batch_size=20,
+            on_nonfinite="skip",
+        )  # fmt: skip
+    assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(result.params))
+
+
+def test_statistics_of_averaged_weights_leave_out_a_batch_that_is_not_finite():
+    model = ja.models.mlp((6, 4), batch_norm=True)
+    x = X.copy()
+    x[7] = 1e6  # beyond float16
+    with pytest.warns(ja.DivergedWarning):
+        result = fit(
+            model, cross_entropy, ja.optimizers.ema(ja.optimizers.sgd(0.1), 0.9), (x, Y), epochs=2, batch_size=16,
+            validation=(X, Y), compute_dtype="float16", on_nonfinite="skip",
+        )  # fmt: skip
+    assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves((result.params, result.state)))
+    assert np.isfinite(result.history["validation_loss"]).all()
