@@ -6,6 +6,7 @@ the first array exists.
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -27,10 +28,25 @@ for name, value in {
 }.items():
     jax.config.update(name, value)
 
+from tests.contract import compiles  # imports jaxann: after the settings
+
+_few_programs_since = [0]
+MOST_PROGRAMS = 3000  # each takes about five of the 65,530 memory maps that Linux grants a process
+
 
 def pytest_configure(config: pytest.Config) -> None:
     """A cached program that another worker is just writing is compiled anew; that is no failure."""
     config.addinivalue_line("filterwarnings", "ignore:Error (reading|writing) persistent compilation cache")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _few_programs() -> Iterator[None]:
+    """Let compiled programs go between two files once there are many: a process out of memory maps is killed."""
+    yield
+    if compiles() - _few_programs_since[0] > MOST_PROGRAMS:
+        _few_programs_since[0] = compiles()
+        jax.clear_caches()
+        gc.collect()
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
