@@ -28,9 +28,6 @@ for name, value in {
 }.items():
     jax.config.update(name, value)
 
-from tests.contract import compiles  # imports jaxann: after the settings
-
-_few_programs_since = [0]
 MOST_PROGRAMS = 3000  # each takes about five of the 65,530 memory maps that Linux grants a process
 
 
@@ -39,12 +36,20 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("filterwarnings", "ignore:Error (reading|writing) persistent compilation cache")
 
 
+@pytest.fixture(scope="session")
+def _let_go() -> list[int]:
+    """How many programs had been compiled when they were let go last."""
+    return [0]
+
+
 @pytest.fixture(scope="module", autouse=True)
-def _few_programs() -> Iterator[None]:
+def _few_programs(_let_go: list[int]) -> Iterator[None]:
     """Let compiled programs go between two files once there are many: a process out of memory maps is killed."""
+    from tests.contract import compiles  # imports jaxann: after the settings
+
     yield
-    if compiles() - _few_programs_since[0] > MOST_PROGRAMS:
-        _few_programs_since[0] = compiles()
+    if compiles() - _let_go[0] > MOST_PROGRAMS:
+        _let_go[0] = compiles()
         jax.clear_caches()
         gc.collect()
 
