@@ -14,6 +14,7 @@ import pytest
 from jaxann.core.trees import cast, flatten_named
 from tests.catalogue import LAYERS, LayerRow
 from tests.contract import assert_input_error
+from tests.programs import quick_jit
 from tests.tolerances import assert_close, close
 
 every_layer = pytest.mark.parametrize("row", LAYERS, ids=str)
@@ -130,13 +131,13 @@ def test_layer_maps_over_members_and_over_batches(row: LayerRow, train: bool):
     members = jax.vmap(lambda k: layer.init(k, x))(jax.random.split(jax.random.key(5), 3))
     apply = functools.partial(layer.apply, key=key, train=train)
     if jax.tree.leaves(members):
-        y, after = jax.jit(jax.vmap(apply, in_axes=(0, 0, None)))(*members, x)
+        y, after = quick_jit(jax.vmap(apply, in_axes=(0, 0, None)))(*members, x)
         one = jax.tree.map(lambda leaf: leaf[1], members)
         expected = run(layer, *one, x, key, train, None)
         assert_close(y[1], expected[0], "program")
         chex.assert_trees_all_close(jax.tree.map(lambda leaf: leaf[1], after), expected[1], rtol=1e-5, atol=1e-6)
     batches = jnp.stack([x, x + 1])
-    y, _ = jax.jit(jax.vmap(apply, in_axes=(None, None, 0)))(params, state, batches)
+    y, _ = quick_jit(jax.vmap(apply, in_axes=(None, None, 0)))(params, state, batches)
     assert_close(y[1], run(layer, params, state, x + 1, key, train, None)[0], "program")
 
 
@@ -149,7 +150,7 @@ def test_layer_has_finite_gradients(row: LayerRow, train: bool):
         return jnp.sum(jnp.sin(y + 0.1))
 
     numbers = jax.tree.map(jnp.asarray, layer)
-    slopes = jax.jit(jax.grad(total, argnums=(0, 1, 2)))(numbers, params, x)
+    slopes = quick_jit(jax.grad(total, argnums=(0, 1, 2)))(numbers, params, x)
     chex.assert_trees_all_equal_shapes_and_dtypes(slopes, (numbers, params, x))
     chex.assert_tree_all_finite(slopes)
     assert (np.asarray(slopes[2]) != 0).any()
@@ -165,7 +166,7 @@ def test_layer_state_is_carried_by_scan(row: LayerRow):
         return after, y
 
     scales = jnp.array([1.0, 2.0, 3.0])
-    last, ys = jax.jit(lambda s: jax.lax.scan(body, s, scales))(state)
+    last, ys = quick_jit(lambda s: jax.lax.scan(body, s, scales))(state)
     for i, scale in enumerate(scales):
         y, state = run(layer, params, state, x * scale, key, True, None)
         assert_close(ys[i], y, "program")

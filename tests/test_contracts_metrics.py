@@ -13,6 +13,7 @@ import pytest
 from jaxann.metrics import streaming
 from tests.catalogue import METRICS, MetricRow
 from tests.contract import assert_input_error
+from tests.programs import quick_jit
 from tests.rows.metrics import VARIANTS
 from tests.tolerances import assert_close
 
@@ -97,7 +98,7 @@ def test_whole_arrays_give_the_figure_of_the_oracle(row: MetricRow):
     plain = row.plain
     assert plain is not None
 
-    @functools.partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})  # it runs once
+    @quick_jit
     def figures(predictions, targets, weights):
         return plain(predictions, targets, weights), plain(predictions, targets) if row in METRICS else None
 
@@ -128,7 +129,7 @@ def test_members_and_batches_go_through_vmap_and_scan(row: MetricRow):
     metric = row.build()
     parts = [_part(row, index) for index in (np.arange(30), np.arange(30, 60))]
 
-    @jax.jit
+    @quick_jit
     @jax.vmap
     def figures(members):
         return metric.compute(jax.lax.scan(lambda s, b: (metric.update(s, *b), None), metric.init(), members)[0])

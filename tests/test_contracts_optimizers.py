@@ -15,6 +15,7 @@ from jaxann import optimizers, schedules
 from jaxann.core.products import Optimizer
 from tests.catalogue import OPTIMIZERS, OptimizerRow
 from tests.contract import compiles
+from tests.programs import quick_jit
 from tests.tolerances import assert_close
 
 every_optimizer = pytest.mark.parametrize("row", OPTIMIZERS, ids=str)
@@ -148,7 +149,7 @@ def test_optimizer_descends_a_parabola(row: OptimizerRow):
         updates, _ = update(optimizer, goal, optimizer.init(start), start)
         assert float(jnp.sum(updates * goal)) > 0  # the gradient's direction, for another rule to take
         return
-    run = jax.jit(lambda c: jax.lax.scan(body, c, jnp.arange(1000, dtype=jnp.int32))[0])
+    run = quick_jit(lambda c: jax.lax.scan(body, c, jnp.arange(1000, dtype=jnp.int32))[0])
     x, state = run((start, optimizer.init(start)))
     np.testing.assert_allclose(optimizer.evaluation_params(state, x), goal, atol=row.within)
 
@@ -186,6 +187,6 @@ def test_optimizer_maps_over_rates_and_is_differentiated(row: OptimizerRow):
 
     if not row.proportional:
         return
-    slope = jax.jit(jax.grad(total, allow_int=True))(row.build(0.1))
+    slope = quick_jit(jax.grad(total, allow_int=True))(row.build(0.1))
     expected = jnp.sum(one["dense0"]["weight"]) / rates[2]  # updates are proportional to the rate
     np.testing.assert_allclose(slope.arguments["learning_rate"], expected, rtol=1e-4)
