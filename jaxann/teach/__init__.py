@@ -1,0 +1,8 @@
+"""The library explains itself: a training step number by number, and the mistakes that are commonly printed."""
+
+from jaxann.teach.account import Account, explain
+from jaxann.teach.examples import EXAMPLES, Example, example
+from jaxann.teach.page import page
+from jaxann.teach.steps import Column, Edge, Net, Part, Step, Unit
+
+__all__ = ["EXAMPLES", "Account", "Column", "Edge", "Example", "Net", "Part", "Step", "Unit", "example", "explain", "page"]
