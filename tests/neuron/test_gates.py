@@ -47,7 +47,7 @@ def test_exclusive_or_goes_round_in_circles():
     # In another order each epoch the rule comes past weights that are wrong once only; no unit is better.
     keys = jax.random.split(jax.random.key(0), 8)
     shuffled = jax.vmap(lambda key: fit_perceptron(x, targets, shuffle=True, key=key)[1])(keys)
-    assert sorted(set(shuffled.pocket_mistakes.tolist())) == [1, 2] and not shuffled.converged.any()
+    assert shuffled.pocket_mistakes.tolist() == 8 * [1] and not shuffled.converged.any()
     wrong = [int(np.sum(perceptron(x, weights) != targets)) for weights in shuffled.pocket]
     assert wrong == shuffled.pocket_mistakes.tolist()
 
