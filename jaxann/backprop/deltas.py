@@ -15,7 +15,16 @@ import jax.numpy as jnp
 from jax import lax
 
 from jaxann import losses
-from jaxann.backprop import deltas_labels, deltas_numbers
+from jaxann.backprop import (
+    deltas_batch,
+    deltas_ctc,
+    deltas_labels,
+    deltas_laws,
+    deltas_numbers,
+    deltas_pairs,
+    deltas_robust,
+    deltas_scores,
+)
 from jaxann.core.binding import bound
 from jaxann.core.checks import fail
 from jaxann.core.trees import wide_dtype
@@ -52,7 +61,7 @@ def _formula(slope: Callable[..., Array], *, whole: bool = False) -> Pull:
 
 
 def _each_member(g: Array, loss: Callable, predictions: Array, targets: Any) -> Array:
-    """values[:, k] = the mean of loss(predictions[:, k], targets) over what an example has:  each member its own delta."""
+    """values[:, k] = the mean of loss(predictions[:, k], targets) over what an example has: each member its own."""
     inner, args, settings = loss_pull(loss)
 
     def own(g: Array, predictions: Array) -> Array:
@@ -65,9 +74,10 @@ def _each_member(g: Array, loss: Callable, predictions: Array, targets: Any) -> 
 
 
 _MEMBERS = bound(losses.each_member(losses.half_squared_error))[0]
+_FAMILIES = (deltas_ctc, deltas_labels, deltas_laws, deltas_numbers, deltas_pairs, deltas_robust, deltas_scores)
 LOSSES: dict[Callable, Pull] = {
-    **{getattr(losses, name): _formula(slope) for name, slope in deltas_numbers.SLOPES.items()},
-    **{getattr(losses, name): _formula(slope) for name, slope in deltas_labels.SLOPES.items()},
+    **{getattr(losses, name): _formula(slope) for family in _FAMILIES for name, slope in family.SLOPES.items()},
+    **{getattr(losses, name): _formula(pull, whole=True) for name, pull in deltas_batch.PULLS.items()},
     _MEMBERS: _each_member,
 }
 

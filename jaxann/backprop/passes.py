@@ -109,9 +109,9 @@ def backward(
 def value_and_grad(
     model: Any, loss: Callable[[Array, Any], Array], *, train: bool | str = True, compute_dtype: Any = None
 ) -> Callable[..., tuple[tuple[Array, tuple[Array, State]], Params]]:
-    """`f(params, state, x, y, *, key, weights, mask) -> ((C, (predictions, new state)), gradients)`, for a training loop.
+    """`f(params, state, x, y, *, key, weights, mask) -> ((C, (predictions, new state)), gradients)`.
 
-    It stands where `jax.value_and_grad(cost, has_aux=True)` would:
+    For a training loop: it stands where `jax.value_and_grad(cost, has_aux=True)` would:
 
         gradient = ja.backprop.value_and_grad(model, loss)
 

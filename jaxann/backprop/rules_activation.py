@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from typing import Any
 
 import jax.numpy as jnp
 
@@ -85,7 +86,7 @@ def maxout(call: Call) -> Step:
 def gated_dense(call: Call) -> Step:
     """Z = A W + b = [P, Q], y = P g(Q):  D = [G g(Q), G P g'(Q)]; then the dense rule."""
     settings = call.layer.arguments
-    gate = activations.by_name(settings["gate"])
+    gate: Any = activations.by_name(settings["gate"])
     return _dense_then(call, functools.partial(gate, gate_first=settings["gate_first"]))
 
 

@@ -69,7 +69,7 @@ def _sparsemax(g: Array, x: Array, y: Array, *, axis: int = -1) -> Array:
 def _gumbel_softmax(
     g: Array, x: Array, y: Array, *, key: Key, temperature: Scalar = 1.0, hard: bool = False, axis: int = -1
 ) -> Array:
-    """y = softmax((x + n) / T), n the noise the key draws:  dx as for softmax; hard or not, the slope is the soft one's."""
+    """y = softmax((x + n) / T), n the noise the key draws:  dx as for softmax, hard or not: the soft one's slope."""
     t = jnp.asarray(temperature, x.dtype)
     soft = jax.nn.softmax((x + jax.random.gumbel(key, x.shape, x.dtype)) / t, axis) if hard else y
     return _softmax(g, x, soft, axis=axis, temperature=temperature)
