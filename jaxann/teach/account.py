@@ -193,5 +193,3 @@ def _wide(leaf: Any) -> Array:
     array = np.asarray(leaf)
     floating = array.dtype.kind == "f" or jax.dtypes.issubdtype(array.dtype, np.floating)
     return jnp.asarray(array.astype(np.float64) if floating else array)
-
-

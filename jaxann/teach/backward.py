@@ -129,7 +129,9 @@ def _parameters(item: Item, sizes: Sizes):
             left = f"dJ/d{weight(item.number, i, j, units)}"
             title = f"Gradient of the weights: input times delta{over}"
             right = f"sum of {right}" if summed else right
-            yield Step(title, f"{left} = {right}", bare(joined(products, len(x))), number(matrix[i, j], digits), matrix[i, j])
+            yield Step(
+                title, f"{left} = {right}", bare(joined(products, len(x))), number(matrix[i, j], digits), matrix[i, j]
+            )
     if not few:
         title = f"All {matrix.size:,} weights, {inputs:,} x {units:,}"
         yield Step(title, f"dJ/dW{item.number}", "", vector(matrix, digits), matrix)
@@ -155,7 +157,9 @@ def _below(item: Item, many: bool, sizes: Sizes):
         return
     matrix, digits = np.asarray(item.params["weight"]), sizes.digits
     inputs, units = matrix.shape
-    g, delta = (np.asarray(v).reshape(-1, n)[0] for v, n in ((item.trace.input_grad, inputs), (item.trace.delta, units)))
+    g, delta = (
+        np.asarray(v).reshape(-1, n)[0] for v, n in ((item.trace.input_grad, inputs), (item.trace.delta, units))
+    )
     title = "Down to the layer below: each unit's weights times the deltas above"
     way = f", by way of {item.name}" if many else ""
     terms = range(units if units <= MOST else 2)
@@ -163,7 +167,9 @@ def _below(item: Item, many: bool, sizes: Sizes):
         names = [f"{weight(item.number, i, j, units)} {at(gradient(item.symbol), j, units, sizes)}" for j in terms]
         products = [f"{operand(matrix[i, j], digits)} * {operand(delta[j], digits)}" for j in terms]
         left = at(gradient(item.source), i, inputs, sizes)
-        yield Step(title + way, f"{left} = {joined(names, units)}", bare(joined(products, units)), number(g[i], digits), g[i])
+        yield Step(
+            title + way, f"{left} = {joined(names, units)}", bare(joined(products, units)), number(g[i], digits), g[i]
+        )
     if inputs > MOST:
         yield Step(f"All {inputs:,} units below", gradient(item.source), "", vector(g, digits), g)
 

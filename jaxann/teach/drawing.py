@@ -24,7 +24,9 @@ def drawing(found: list[Item], sizes: Sizes) -> Net | None:
             continue
         x = np.asarray(item.trace.x).reshape(-1, np.shape(item.params["weight"])[0])[0]
         if not columns:
-            units = tuple(Unit(at(item.source, i, x.size, sizes), (("", number(x[i], digits)),)) for i in _drawn(x.size))
+            units = tuple(
+                Unit(at(item.source, i, x.size, sizes), (("", number(x[i], digits)),)) for i in _drawn(x.size)
+            )
             columns.append(Column("input", units, x.size - len(units), ()))
         behind = found[position + 1] if position + 1 < len(found) else None
         columns.append(_layer(item, behind, digits, sizes))
@@ -54,7 +56,9 @@ def _layer(item: Item, behind: Item | None, digits: int, sizes: Sizes) -> Column
         units.append(Unit(f"unit {j + 1}" if count > 1 else "unit", tuple(lines)))
     greatest = float(np.abs(matrix).max()) or 1.0
     edges = tuple(
-        Edge(i, j, number(matrix[i, j], digits), operand(grads[i, j], digits).strip("()"), float(matrix[i, j]) / greatest)
+        Edge(
+            i, j, number(matrix[i, j], digits), operand(grads[i, j], digits).strip("()"), float(matrix[i, j]) / greatest
+        )
         for i in _drawn(inputs)
         for j in _drawn(count)
     )

@@ -53,9 +53,7 @@ _LOSSES: dict[str, _Cost] = {
     "squared_error": _Cost("({y} - {a})^2", "2 * ({a} - {y})"),
     "absolute_error": _Cost("|{y} - {a}|", "sign({a} - {y})"),
     "log_cosh": _Cost("ln cosh({a} - {y})", "tanh({a} - {y})"),
-    "binary_cross_entropy_probs": _Cost(
-        "-{y} * ln {a} - (1 - {y}) * ln(1 - {a})", "({a} - {y}) / ({a} * (1 - {a}))"
-    ),
+    "binary_cross_entropy_probs": _Cost("-{y} * ln {a} - (1 - {y}) * ln(1 - {a})", "({a} - {y}) / ({a} * (1 - {a}))"),
     "sigmoid_cross_entropy": _Cost("ln(1 + e^{a}) - {y} * {a}", "1/(1 + e^{m}) - {y}"),
     "hinge": _Cost("max(0, 1 - {y} * {a})", ""),
 }

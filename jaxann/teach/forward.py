@@ -41,7 +41,10 @@ def joined(terms: list[str], total: int) -> str:
 def _dense(item: Item, sizes: Sizes):
     """z[j] = sum_i x[i] W[i,j] + b[j]."""
     matrix, bias = np.asarray(item.params["weight"]), item.params.get("bias")
-    x, z = np.asarray(item.trace.x).reshape(-1, matrix.shape[0])[0], np.asarray(item.trace.z).reshape(-1, matrix.shape[1])[0]
+    x, z = (
+        np.asarray(item.trace.x).reshape(-1, matrix.shape[0])[0],
+        np.asarray(item.trace.z).reshape(-1, matrix.shape[1])[0],
+    )
     inputs, units = matrix.shape
     digits = sizes.digits
     title = "Weighted sum of the inputs" + ("" if bias is None else ", plus the bias")
@@ -106,7 +109,9 @@ def _other(item: Item, sizes: Sizes) -> Step:
     what = KINDS.get(item.kind, f"{item.kind}(u)")
     what = f"{what}, u = {item.source}" if "u" in what else what
     values = row(item.trace.a)
-    return Step(f"{item.kind}: {values.size:,} numbers", f"{item.symbol} = {what}", "", vector(values, sizes.digits), values)
+    return Step(
+        f"{item.kind}: {values.size:,} numbers", f"{item.symbol} = {what}", "", vector(values, sizes.digits), values
+    )
 
 
 def loss_part(symbol: str, predictions: Any, y: Any, values: Any, cost: Any, loss: Any, sizes: Sizes) -> Part:

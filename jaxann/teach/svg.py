@@ -102,7 +102,9 @@ def _unit(unit: Unit, box: _Box) -> str:
         sign = f'<tspan class="symbol">{_GREEK.get(symbol, symbol)} = </tspan>' if symbol else ""
         kind = "value slope" if symbol == "delta" else "value"
         texts.append(f'<text class="{kind}" x="{box.x:.1f}" y="{y:.1f}">{sign}{_minus(value)}</text>')
-    frame = f'<rect class="unit" x="{left:.1f}" y="{top:.1f}" width="{box.width:.1f}" height="{box.height:.1f}" rx="10"/>'
+    frame = (
+        f'<rect class="unit" x="{left:.1f}" y="{top:.1f}" width="{box.width:.1f}" height="{box.height:.1f}" rx="10"/>'
+    )
     return frame + "".join(texts)
 
 

@@ -13,8 +13,8 @@ __all__ = ["Line", "lines"]
 
 _INDENT = "  "
 _NOTATION = (
-    "z is a weighted sum, a = f(z) what the activation makes of it, J the loss, delta = dJ/dz. W1[2,1] is the weight of "
-    "layer 1 from its input 2 to its unit 1, counted from 1; in a layer with a single unit W2[1] is the one from input 1."
+    "z is a weighted sum, a = f(z) what the activation makes of it, J the loss, delta = dJ/dz. W1[2,1] is the "
+    "weight of layer 1 from its input 2 to its unit 1, counted from 1; a layer with a single unit has one index."
 )
 
 

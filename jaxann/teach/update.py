@@ -21,7 +21,8 @@ def update(found: list[Item], learning_rate: float, sizes: Sizes) -> Part:
             w, g = np.asarray(item.params[name]), np.asarray(leaf)
             count += w.size
             steps += _of_leaf(item, name, w, g, learning_rate, sizes)
-    text = f"eta = {number(learning_rate, sizes.digits)}, the learning rate. Every gradient is taken before anything moves."
+    rate = number(learning_rate, sizes.digits)
+    text = f"eta = {rate}, the learning rate. All gradients are taken before anything moves."
     return Part(f"Update: gradient descent on {count:,} parameters", (text,), tuple(steps))
 
 
@@ -55,7 +56,9 @@ def _of_leaf(item: Item, name: str, w: np.ndarray, g: np.ndarray, rate: float, s
 def after(found: list[Item], before: Any, loss: Any, climbed: Any, sizes: Sizes) -> list[Part]:
     """The forward pass with the new parameters, in short; the loss; and what adding the gradient would have done."""
     digits = sizes.digits
-    steps = [Step("Forward again", item.symbol, "", vector(row(item.trace.z), digits), row(item.trace.z)) for item in found]
+    steps = [
+        Step("Forward again", item.symbol, "", vector(row(item.trace.z), digits), row(item.trace.z)) for item in found
+    ]
     steps.append(Step("The loss after the update", "J", "", number(loss, digits), float(loss)))
     moved = float(loss) - float(before)
     share = f", {100 * abs(moved / float(before)):.3g} %" if float(before) else ""
@@ -65,4 +68,7 @@ def after(found: list[Item], before: Any, loss: Any, climbed: Any, sizes: Sizes)
     if moved > 0:
         text.append("A step that is too long passes the valley: try a smaller learning rate.")
     text.append(f"With the sign turned around, w <- w + eta dJ/dw, it would have become {number(climbed, digits)}.")
-    return [Part("Forward again, with the new parameters", (), tuple(steps)), Part("What the step did", tuple(text), ())]
+    return [
+        Part("Forward again, with the new parameters", (), tuple(steps)),
+        Part("What the step did", tuple(text), ()),
+    ]

@@ -63,7 +63,12 @@ def _walk(layer: Layer, name: str, params: Any, layers: Mapping[str, Any], sourc
         symbol = name or kind
     elif kind == "dense":
         symbol = f"z{_dense_layers(found) + 1}"
-    elif kind == "elementwise" and found and found[-1].symbol == source and f"a{_dense_layers(found)}" not in _used(found):
+    elif (
+        kind == "elementwise"
+        and found
+        and found[-1].symbol == source
+        and f"a{_dense_layers(found)}" not in _used(found)
+    ):
         symbol = f"a{_dense_layers(found)}"
     else:
         symbol = name or kind
