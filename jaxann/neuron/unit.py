@@ -13,7 +13,7 @@ from jaxann.core.checks import check_range, fail
 from jaxann.core.typing import Array, Scalar
 from jaxann.neuron.inputs import check_examples, check_targets, check_weights, floating, with_bias
 
-__all__ = ["margin", "mistake_bound", "perceptron", "threshold_net", "threshold_unit"]
+__all__ = ["fire", "margin", "mistake_bound", "perceptron", "threshold_net", "threshold_unit"]
 
 
 def fire(score: Array) -> Array:
