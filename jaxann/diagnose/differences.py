@@ -39,6 +39,7 @@ class Slopes(NamedTuple):
     numeric: np.ndarray  # of the length that leaves the least open
     error: np.ndarray
     kink: np.ndarray
+    spread: np.ndarray  # how far the two shortest lengths are apart, relative, beyond what rounding explains
 
 
 def steps_for(size: np.ndarray, precision: np.dtype, step: float | None) -> np.ndarray:
@@ -113,7 +114,9 @@ def compare(
         slack = 0.01 * (high - low) + rounding[:, -1]
         between = (analytic >= low - slack) & (analytic <= high + slack)
         kink = (error > KINK) & (bent > np.maximum(0.1 * off, 2 * rounding[:, -1])) & between
-    return Slopes(numeric, error, kink)
+        apart = np.maximum(np.abs(central[:, -2] - central[:, -1]) - rounding[:, -1], 0) / size
+        still = (central[:, -1] == 0) & (np.abs(analytic) > FLOOR)  # a step too short to be seen at all
+    return Slopes(numeric, error, kink, np.where(still, 1.0, apart))
 
 
 def complex_slopes(total: Callable, move: Callable, rows: np.ndarray, analytic: np.ndarray, *, jit: bool) -> Slopes:
@@ -125,4 +128,4 @@ def complex_slopes(total: Callable, move: Callable, rows: np.ndarray, analytic: 
     numeric = slope / COMPLEX
     with np.errstate(invalid="ignore"):
         error = np.abs(analytic - numeric) / np.maximum(np.maximum(np.abs(analytic), np.abs(numeric)), FLOOR)
-    return Slopes(numeric, np.where(np.isfinite(error), error, np.inf), np.zeros(len(rows), bool))
+    return Slopes(numeric, np.where(np.isfinite(error), error, np.inf), np.zeros(len(rows), bool), np.zeros(len(rows)))

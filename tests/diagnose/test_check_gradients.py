@@ -153,6 +153,12 @@ def test_a_function_that_rounds_to_float32_says_so():
     assert result.ok and result.precision == "float32" and "float32" in result.notes[0]
     assert max(map(len, str(result).split("\n"))) <= 80
     assert check_gradients(narrow, (x,), gradients=1.5 * np.sin(2 * x)).verdict == "wrong"
+
+    def logged(x):  # what is rounded on the side is no excuse
+        return jnp.sum(jnp.sin(x)) + 0 * jnp.sum(x.astype(jnp.float32)).astype(x.dtype)
+
+    assert check_gradients(logged, (x,)).precision == "float64"
+    assert check_gradients(logged, (x,), gradients=1.0001 * np.cos(x)).verdict == "suspicious"
     half = check_gradients(lambda x: jnp.sum(jnp.sin(x.astype(jnp.bfloat16))), (x,))
     assert half.verdict == "unknown" and not half.ok and half.precision == "bfloat16"
 
