@@ -28,7 +28,7 @@ def elementwise(call: Call) -> Step:
     y, state = call.apply()
     function = activations.by_name(call.layer.arguments["activation"])
     pull, settings = activation_pull(function, _VERB, "activation")
-    return Step(y, state, lambda g: Back(pull_back(function, pull, settings, call.x, g), {}))
+    return Step(y, state, lambda g: Back(pull_back(function, pull, settings, call.x, y, g), {}))
 
 
 def rrelu(call: Call) -> Step:
@@ -37,7 +37,7 @@ def rrelu(call: Call) -> Step:
     settings = {**call.layer.arguments, "key": call.key if call.train else None}
     pull, _ = activation_pull(activations.rrelu, _VERB, "activation")
     function = functools.partial(activations.rrelu, **settings)
-    return Step(y, state, lambda g: Back(pull_back(function, pull, settings, call.x, g), {}))
+    return Step(y, state, lambda g: Back(pull_back(function, pull, settings, call.x, y, g), {}))
 
 
 def prelu(call: Call) -> Step:
@@ -53,7 +53,7 @@ def prelu(call: Call) -> Step:
         function = functools.partial(activations.prelu, alpha=alpha)
         by_alpha = jnp.where(x < 0, x, jnp.zeros((), x.dtype)) * g
         grads = {"alpha": _sum_to(alpha, by_alpha)}
-        return Back(pull_back(function, pull, {"alpha": alpha}, x, g), grads)
+        return Back(pull_back(function, pull, {"alpha": alpha}, x, y, g), grads)
 
     return Step(y, state, back)
 
@@ -96,7 +96,7 @@ def _dense_then(call: Call, function: functools.partial) -> Step:
 
     def back(g: Array) -> Back:
         pull, settings = activation_pull(function, _VERB, "activation")
-        return dense_back(call.x, call.params, pull_back(function, pull, settings, z, g))
+        return dense_back(call.x, call.params, pull_back(function, pull, settings, z, y, g))
 
     return Step(y, state, back, z)
 

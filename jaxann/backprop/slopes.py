@@ -97,7 +97,9 @@ def _named(function: Any) -> str:
     return getattr(function, "__qualname__", None) or repr(function)
 
 
-def pull_back(function: Callable, pull: Pull, settings: dict[str, Any], x: Array, g: Array) -> Array:
-    """dC/dx from dC/dy, computed in float32 or better and given in the dtype of x."""
+def pull_back(function: Callable, pull: Pull, settings: dict[str, Any], x: Array, y: Array, g: Array) -> Array:
+    """dC/dx from dC/dy, y = function(x), computed in float32 or better and given in the dtype of x."""
     wide = x.astype(wide_dtype(x.dtype))
-    return pull(g.astype(wide.dtype), wide, function(wide), **settings).astype(x.dtype)
+    if wide.dtype != x.dtype:
+        y = function(wide)  # the y that was put out has been rounded
+    return pull(g.astype(wide.dtype), wide, y, **settings).astype(x.dtype)

@@ -6,12 +6,11 @@ import functools
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxann import losses
 from jaxann.backprop.deltas import LOSSES, loss_pull
+from tests.backprop.interpret import run
 from tests.catalogue import LOSSES as ROWS
 from tests.rows.kinds import LossRow
 from tests.tolerances import close
@@ -41,7 +40,6 @@ SETTINGS: dict[str, list[dict[str, Any]]] = {
     "triplet": [{"p": np.inf}, {"p": 1.0, "swap": True}, {"swap": True}],
 }
 every_loss = pytest.mark.parametrize("row", ROWS, ids=str)
-quick_jit = functools.partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})
 
 
 def name_of(row: LossRow) -> str:
@@ -68,27 +66,34 @@ def _sets(row: LossRow) -> tuple[np.ndarray, np.ndarray]:
     return np.stack(predictions), np.stack(targets)
 
 
-def _both(row: LossRow, settings: dict[str, Any], predictions: Any, targets: Any, g: Any) -> tuple[Any, Any]:
+def _programs(row: LossRow, settings: dict[str, Any], like: tuple[Any, Any]) -> tuple[Any, Any]:
+    """`(g, predictions, targets) -> dC/dpredictions` by the rule and by autodiff, traced."""
     loss = functools.partial(row.build, **settings)
-    pull, args, bound = loss_pull(loss)
-    _, back = jax.vjp(lambda p: loss(p, targets), predictions)
-    return pull(g, *args, predictions, targets, **bound), back(g)[0]
+
+    def ours(g, predictions, targets):
+        pull, args, bound = loss_pull(loss)
+        return pull(g, *args, predictions, targets, **bound)
+
+    def autodiff(g, predictions, targets):
+        return jax.vjp(lambda p: loss(p, targets), predictions)[1](g)[0]
+
+    return tuple(jax.make_jaxpr(function)(_upstream(row, like[0]), *like) for function in (ours, autodiff))
+
+
+def _upstream(row: LossRow, predictions: np.ndarray) -> np.ndarray:
+    return np.random.default_rng(8).normal(size=predictions.shape[: predictions.ndim - len(row.event)])
 
 
 @every_loss
 def test_delta_is_that_of_autodiff(row: LossRow, x64: None):
     """On usual predictions, at kinks and ties, and finite at +-1e4: with default settings and with all others."""
-    cases = [{}, dict(row.numbers), *SETTINGS.get(name_of(row), [])]
-
-    @quick_jit
-    def program(predictions, targets, g):
-        return [_both(row, settings, predictions, targets, g) for settings in cases]
-
-    random = np.random.default_rng(8)
-    for predictions, targets in zip(*_sets(row), strict=True):
-        g = random.normal(size=predictions.shape[: predictions.ndim - len(row.event)])
-        for settings, (ours, autodiff) in zip(cases, program(predictions, targets, g), strict=True):
-            assert ours.dtype == jnp.float64
+    sets = list(zip(*_sets(row), strict=True))
+    for settings in [{}, dict(row.numbers), *SETTINGS.get(name_of(row), [])]:
+        programs = _programs(row, settings, sets[0])
+        for predictions, targets in sets:
+            given = (_upstream(row, predictions), predictions, targets)
+            (ours,), (autodiff,) = (run(program, *given) for program in programs)
+            assert ours.dtype == np.float64
             assert np.isfinite(ours).all(), settings
             scale, tolerance = np.abs(autodiff).max(), close("float64", "reduction")
             np.testing.assert_allclose(ours, autodiff, rtol=tolerance, atol=tolerance * scale, err_msg=str(settings))
