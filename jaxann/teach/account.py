@@ -21,7 +21,8 @@ from jaxann.teach.forward import forward, loss_part
 from jaxann.teach.page import page
 from jaxann.teach.steps import Net, Part
 from jaxann.teach.text import lines
-from jaxann.teach.update import after, update
+from jaxann.teach.update import after as after_it
+from jaxann.teach.update import update
 from jaxann.teach.walk import Item, Sizes, items
 
 __all__ = ["Account", "explain"]
@@ -126,9 +127,10 @@ def explain(
     again = items(model, moved, second.trace.layers)
     parts = _parts(found, again, first, (second.trace.loss, third.trace.loss), y, loss, rate, sizes)
     grads, new = (jax.tree.map(np.asarray, tree) for tree in (first.trace.grads, moved))
-    losses = (float(p.trace.loss) for p in (first, second, third))
+    before, after, climbing = (float(p.trace.loss) for p in (first, second, third))
     text = _about(found, loss, np.shape(x)[0], digits)
-    return Account("One training step, number by number", text, parts, drawing(found, sizes), *losses, grads, new)
+    net = drawing(found, sizes)
+    return Account("One training step, number by number", text, parts, net, before, after, climbing, grads, new)
 
 
 def _parts(found, again, first: _Pass, losses, y, loss, rate: float, sizes: Sizes) -> tuple[Part, ...]:
@@ -138,7 +140,7 @@ def _parts(found, again, first: _Pass, losses, y, loss, rate: float, sizes: Size
         loss_part(found[-1].symbol, trace.predictions, y, first.values, trace.loss, loss, sizes),
         *backward(found, trace.predictions, y, loss, sizes),
         update(found, rate, sizes),
-        *after(again, trace.loss, *losses, sizes),
+        *after_it(again, trace.loss, losses[0], losses[1], sizes),
     )
 
 

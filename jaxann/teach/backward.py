@@ -79,8 +79,7 @@ def _through_activation(item: Item, sizes: Sizes):
     if name in ("softmax", "log_softmax", "sparsemax", "hard_max") or a.size != z.size:
         note = f"Back through {name}: its Jacobian, transposed"
         if name == "softmax" and a.size <= MOST:
-            for j in range(a.size):
-                yield _softmax_row(note, item, j, sizes)
+            yield from _through_softmax(note, item, sizes)
             return
         yield Step(note, f"{left} = J({name})^T {above}", "", vector(d, digits), d)
         return
@@ -101,16 +100,18 @@ def _through_activation(item: Item, sizes: Sizes):
         yield Step(f"All {z.size:,} units", left, "", vector(d, digits), d)
 
 
-def _softmax_row(title: str, item: Item, j: int, sizes: Sizes) -> Step:
-    """dJ/dz[j] = p[j] (g[j] - sum_k p[k] g[k])."""
+def _through_softmax(title: str, item: Item, sizes: Sizes):
+    """dJ/dz[j] = p[j] (g[j] - s), s = sum_k p[k] g[k]."""
     p, g, digits = row(item.trace.z), row(item.trace.delta), sizes.digits
-    d = row(item.trace.input_grad)
-    p_names = [at(item.symbol, k, p.size, sizes) for k in range(p.size)]
-    g_names = [at(gradient(item.symbol), k, p.size, sizes) for k in range(p.size)]
-    right = f"{p_names[j]} ({g_names[j]} - sum of {item.symbol} {gradient(item.symbol)})"
-    inner = " + ".join(f"{operand(p[k], digits)} * {operand(g[k], digits)}" for k in range(p.size))
-    put_in = f"{number(p[j], digits)} * ({number(g[j], digits)} - ({inner}))"
-    return Step(title, f"{at(gradient(item.source), j, p.size, sizes)} = {right}", put_in, number(d[j], digits), d[j])
+    d, above, below = row(item.trace.input_grad), gradient(item.symbol), gradient(item.source)
+    total = float(p @ g)
+    products = " + ".join(f"{operand(p[k], digits)} * {operand(g[k], digits)}" for k in range(p.size))
+    yield Step(title, f"s = sum of {item.symbol} {above}", products, number(total, digits), total)
+    for j in range(p.size):
+        left = at(below, j, p.size, sizes)
+        right = f"{at(item.symbol, j, p.size, sizes)} ({at(above, j, p.size, sizes)} - s)"
+        put_in = f"{number(p[j], digits)} * ({number(g[j], digits)} - {operand(total, digits)})"
+        yield Step(title, f"{left} = {right}", put_in, number(d[j], digits), d[j])
 
 
 def _parameters(item: Item, sizes: Sizes):
@@ -161,17 +162,15 @@ def _below(item: Item, many: bool, sizes: Sizes):
         np.asarray(v).reshape(-1, n)[0] for v, n in ((item.trace.input_grad, inputs), (item.trace.delta, units))
     )
     title = "Down to the layer below: each unit's weights times the deltas above"
-    way = f", by way of {item.name}" if many else ""
+    way = f" (by {item.name})" if many else ""  # a part of it: others read the same numbers
     terms = range(units if units <= MOST else 2)
     for i in shown(inputs):
         names = [f"{weight(item.number, i, j, units)} {at(gradient(item.symbol), j, units, sizes)}" for j in terms]
         products = [f"{operand(matrix[i, j], digits)} * {operand(delta[j], digits)}" for j in terms]
-        left = at(gradient(item.source), i, inputs, sizes)
-        yield Step(
-            title + way, f"{left} = {joined(names, units)}", bare(joined(products, units)), number(g[i], digits), g[i]
-        )
+        left = at(gradient(item.source), i, inputs, sizes) + way
+        yield Step(title, f"{left} = {joined(names, units)}", bare(joined(products, units)), number(g[i], digits), g[i])
     if inputs > MOST:
-        yield Step(f"All {inputs:,} units below", gradient(item.source), "", vector(g, digits), g)
+        yield Step(f"All {inputs:,} units below", gradient(item.source) + way, "", vector(g, digits), g)
 
 
 def _other(item: Item, many: bool, sizes: Sizes):

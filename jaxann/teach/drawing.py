@@ -29,7 +29,7 @@ def drawing(found: list[Item], sizes: Sizes) -> Net | None:
             )
             columns.append(Column("input", units, x.size - len(units), ()))
         behind = found[position + 1] if position + 1 < len(found) else None
-        columns.append(_layer(item, behind, digits, sizes))
+        columns.append(_layer(item, behind, digits, last=all(i.kind != "dense" for i in found[position + 1 :])))
     others = [f"{item.name} ({item.kind})" for item in found if item.kind not in ("dense", "elementwise")]
     caption = "Not drawn: " + ", ".join(others) + "." if others else ""
     return Net(tuple(columns), caption)
@@ -39,7 +39,7 @@ def _drawn(count: int) -> range:
     return range(count if count <= MOST else _DRAWN)
 
 
-def _layer(item: Item, behind: Item | None, digits: int, sizes: Sizes) -> Column:
+def _layer(item: Item, behind: Item | None, digits: int, *, last: bool) -> Column:
     matrix, grads = np.asarray(item.params["weight"]), np.asarray(item.trace.grads["weight"])
     inputs, count = matrix.shape
     z, delta = (np.asarray(v).reshape(-1, count)[0] for v in (item.trace.z, item.trace.delta))
@@ -53,7 +53,7 @@ def _layer(item: Item, behind: Item | None, digits: int, sizes: Sizes) -> Column
         lines.append(("delta", number(delta[j], digits)))
         if "bias" in item.params:
             lines.append(("b", number(np.asarray(item.params["bias"])[j], digits)))
-        units.append(Unit(f"unit {j + 1}" if count > 1 else "unit", tuple(lines)))
+        units.append(Unit(f"unit {j + 1}" if count > 1 else "output" if last else "unit", tuple(lines)))
     greatest = float(np.abs(matrix).max()) or 1.0
     edges = tuple(
         Edge(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from jaxann import activations
@@ -57,7 +58,7 @@ def _cost_slope() -> Check:
 def _upper_limit() -> Check:
     layer = dense(3)
     params, _ = layer.init(jax.random.key(0), jax.ShapeDtypeStruct((1, 2), np.float64))
-    weight, x = np.asarray(params["weight"]), np.array([[0.5, 0.8]])
+    weight, x = np.asarray(params["weight"]), jnp.asarray([[0.5, 0.8]])
     z = np.asarray(layer.apply(params, {}, x)[0])[0]
     sums = [sum(x[0, i] * weight[i, k] for i in range(2)) for k in range(3)]
     return check(np.allclose(z, sums, rtol=1e-12), ("shape of W", weight.shape), ("terms of each sum", weight.shape[0]))
@@ -99,13 +100,13 @@ def _not_mse() -> Check:
 
 
 def _column() -> Check:
-    layer, column = dense(1), np.array([[0.5], [0.6]])
+    layer, column, a = dense(1), np.array([[0.5], [0.6]]), jnp.asarray([[0.627, 0.713]])
     refused = False
     try:
-        layer.apply({"weight": column.T}, {}, np.array([[0.627, 0.713]]))
+        layer.apply({"weight": column.T}, {}, a)
     except InputError:
         refused = True
-    z = np.asarray(layer.apply({"weight": column}, {}, np.array([[0.627, 0.713]]))[0])
+    z = np.asarray(layer.apply({"weight": column}, {}, a)[0])
     return check(
         refused and z.shape == (1, 1),
         ("shape of W2", column.shape),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import jax.numpy as jnp
 import numpy as np
 
 from jaxann.neuron import PerceptronReport, fit_perceptron, gate
@@ -13,7 +14,7 @@ _ALLOWED = 100
 
 
 def _train(name: str, rate: float = 0.25, bias_input: float = -1.0) -> tuple[np.ndarray, PerceptronReport]:
-    x, targets = gate(name)
+    x, targets = (jnp.asarray(part) for part in gate(name))
     weights, report = fit_perceptron(x, targets, learning_rate=rate, bias_input=bias_input, epochs=_ALLOWED)
     return np.asarray(weights), report
 

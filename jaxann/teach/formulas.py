@@ -30,9 +30,9 @@ def _sided(right: str, left: str, *, at: float = 0.0, closed: bool = False) -> C
 _CURVES: dict[str, _Curve] = {
     "identity": _Curve("{z}", "1"),
     "sigmoid": _Curve("1/(1 + e^{m})", "{a} * (1 - {a})"),
-    "tanh": _Curve("tanh({z})", "(1 - {a}^2)"),
-    "relu": _Curve("max(0, {z})", _sided("1", "0")),
-    "leaky_relu": _Curve("max({z}, 0.01 * {z})", _sided("1", "0.01", closed=True)),
+    "tanh": _Curve("tanh({n})", "(1 - {a}^2)"),
+    "relu": _Curve("max(0, {n})", _sided("1", "0")),
+    "leaky_relu": _Curve("max({n}, 0.01 * {z})", _sided("1", "0.01", closed=True)),
     "softplus": _Curve("ln(1 + e^{z})", "1/(1 + e^{m})"),
     "softsign": _Curve("{z}/(1 + |{z}|)", "1/(1 + |{z}|)^2"),
     "silu": _Curve("{z}/(1 + e^{m})", "(1/(1 + e^{m}) + {a} * (1 - 1/(1 + e^{m})))"),
@@ -85,16 +85,15 @@ class Written(NamedTuple):
 def written(template: str, symbols: Mapping[str, str], values: Mapping[str, Any], digits: int) -> Written:
     """The template with symbols, products without their sign, and with numbers, negative ones in brackets.
 
-    `{m}` is minus `{z}` (of a loss minus `{a}`): `e^-z` of the number -0.52 is `e^0.52`.
+    `{m}` is minus `{z}` (of a loss minus `{a}`): `e^-z` of the number -0.52 is `e^0.52`. `{n}` is `{z}`
+    without brackets.
     """
     base = "z" if "z" in symbols else "a"
-    formula = template.format(**symbols, m="-" + symbols[base]) if base in symbols else template.format(**symbols)
+    formula = template.format(**symbols, m="-" + symbols[base], n=symbols[base])
     numbers = {name: operand(value, digits) for name, value in values.items()}
-    if base in values:
-        numbers["m"] = number(-values[base], digits)
-        exponents = {"{z}": number(values[base], digits)}
-        template = template.replace(f"e^{{{base}}}", "e^" + exponents["{z}"])
-    text = template.format(**numbers)
+    plain = number(values[base], digits)
+    template = template.replace(f"e^{{{base}}}", "e^" + plain)
+    text = template.format(**numbers, m=number(-values[base], digits), n=plain)
     return Written(formula.replace(" * ", " "), bare(text))
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from jaxann.teach.formulas import KINDS, loss_formula, name_of, value_formula, written
-from jaxann.teach.steps import Part, Step, number, operand, vector
+from jaxann.teach.steps import Part, Step, bare, number, operand, vector
 from jaxann.teach.walk import MOST, Item, Sizes, at, row, shown, weight
 
 __all__ = ["forward", "joined", "loss_part"]
@@ -57,7 +57,7 @@ def _dense(item: Item, sizes: Sizes):
             right += f" + {at(f'b{item.number}', j, units, sizes)}"
             put_in += f" + {operand(np.asarray(bias)[j], digits)}"
         left = at(item.symbol, j, units, sizes)
-        yield Step(title, f"{left} = {right}", put_in, number(z[j], digits), z[j])
+        yield Step(title, f"{left} = {right}", bare(put_in), number(z[j], digits), z[j])
     if units > MOST:
         yield _all(f"All {units:,} units", item.symbol, z, digits)
 
@@ -107,6 +107,8 @@ def _share(source: str, z: np.ndarray, j: int, sizes: Sizes) -> tuple[str, str]:
 def _other(item: Item, sizes: Sizes) -> Step:
     """A layer that is not taken apart: what it does, and what comes out."""
     what = KINDS.get(item.kind, f"{item.kind}(u)")
+    if item.layer.arguments.get("skip", "") is None:
+        what = what.replace("skip(u)", "u")
     what = f"{what}, u = {item.source}" if "u" in what else what
     values = row(item.trace.a)
     return Step(

@@ -89,8 +89,8 @@ def operand(value: Any, digits: int) -> str:
 
 
 def bare(text: str) -> str:
-    """A line of numbers whose first needs no brackets, negative or not: `(-2) * 3` as `-2 * 3`."""
-    return re.sub(r"^\((-[\d.e+-]+)\)(?= |$)", r"\1", text)
+    """A line of numbers without the brackets of a negative one that comes first, in the line or within brackets."""
+    return re.sub(r"(^|\()\((-[\d.e+-]+)\)(?= |$)", r"\1\2", text)
 
 
 def vector(values: Any, digits: int, most: int = 4) -> str:

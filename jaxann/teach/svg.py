@@ -9,7 +9,7 @@ from jaxann.teach.steps import Column, Edge, Net, Unit
 __all__ = ["draw"]
 
 _MOST_LABELS = 6  # edges between two columns that can carry numbers and still be read
-_GAP = 156.0  # between two rows of an upright drawing
+_GAP = 172.0  # between two rows of an upright drawing
 _GREEK = {"delta": "\u03b4"}
 
 
@@ -79,9 +79,15 @@ def _edges(column: Column, before: list[_Box], boxes: list[_Box], upright: bool)
         place = f'x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}"'
         lines.append(f'<line class="{sign}" {place} stroke-width="{thick:.1f}"/>')
         if len(column.edges) <= _MOST_LABELS:
-            share = (turn + 0.6) / (len(column.edges) + 0.2) if upright else 0.3
+            share = _share(turn, len(column.edges)) if upright else 0.3
             labels.append(_label(edge, x1 + share * (x2 - x1), y1 + share * (y2 - y1)))
     return lines + labels
+
+
+def _share(turn: int, count: int) -> float:
+    """How far along its edge a label stands: no two at one height, none in the middle, where edges cross."""
+    even = (turn + 0.6) / (count + 0.2)
+    return 0.8 * even if even < 0.5 else 1 - 0.8 * (1 - even)
 
 
 def _label(edge: Edge, x: float, y: float) -> str:

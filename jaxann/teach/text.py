@@ -69,12 +69,15 @@ def _split(formula: str) -> tuple[str, str, str]:
 
 
 def _wrapped(head: str, side: str, rest: str, width: int) -> Iterator[str]:
-    """`head + side`, broken before ` + ` and ` - ` between terms, else before ` * `, where it is too long."""
+    """`head + side`, broken where it is too long: between terms, and between factors where a term is too long."""
     if len(head) + len(side) <= width:
         yield head + side
         return
     line = head
-    for piece in _terms(side):
+    pieces = _terms(side, (" + ", " - "))
+    if max(map(len, pieces)) > width - len(rest):
+        pieces = _terms(side, (" + ", " - ", " * ", " / "))
+    for piece in pieces:
         if line.strip() and len(line) + len(piece) > width and line != head:
             yield line.rstrip()
             line = rest
@@ -82,12 +85,12 @@ def _wrapped(head: str, side: str, rest: str, width: int) -> Iterator[str]:
     yield line.rstrip()
 
 
-def _terms(side: str) -> list[str]:
-    """The pieces between which a line may be broken: at + and - that stand outside of brackets, and at * and /."""
+def _terms(side: str, signs: tuple[str, ...]) -> list[str]:
+    """The pieces between which a line may be broken: before the signs that stand outside of brackets."""
     pieces, depth, start = [], 0, 0
     for at, letter in enumerate(side):
         depth += (letter in "([") - (letter in ")]")
-        if side[at : at + 3] in (" + ", " - ", " * ", " / ") and depth == 0 and at > start:
+        if side[at : at + 3] in signs and depth == 0 and at > start:
             pieces.append(side[start : at + 1])
             start = at + 1
     return [*pieces, side[start:]]

@@ -33,9 +33,9 @@ def _of_leaf(item: Item, name: str, w: np.ndarray, g: np.ndarray, rate: float, s
         places = list(np.ndindex(*w.shape))
         units = w.shape[-1]
 
-        def called(place: tuple[int, ...]) -> str:
+        def called(place: Any) -> str:
             if name == "weight":
-                return weight(item.number, *place, units)
+                return weight(item.number, place[0], place[1], units)
             return at(f"b{item.number}", place[0], units, sizes)
 
         few = all(size <= MOST for size in w.shape)
@@ -61,7 +61,7 @@ def after(found: list[Item], before: Any, loss: Any, climbed: Any, sizes: Sizes)
     ]
     steps.append(Step("The loss after the update", "J", "", number(loss, digits), float(loss)))
     moved = float(loss) - float(before)
-    share = f", {100 * abs(moved / float(before)):.3g} %" if float(before) else ""
+    share = f", {100 * abs(moved / float(before)):.3g} %" if abs(moved) < abs(float(before)) else ""
     verb = "fell" if moved < 0 else "rose" if moved > 0 else "did not move"
     by = f", by {number(abs(moved), digits)}{share}" if moved else ""
     text = [f"J {verb} from {number(before, digits)} to {number(loss, digits)}{by}."]
