@@ -17,7 +17,7 @@ __all__ = ["build", "main"]
 _WELCOME = """[bold]jaxann[/bold]: neural networks on JAX, every number visible.
 
   [bold cyan]jaxann explain[/bold cyan]
-      a training step of a small net, number by number: forward, backward, update
+      a training step of a small net, number by number
   [bold cyan]jaxann explain --digits 15[/bold cyan]
       the same with every digit
   [bold cyan]jaxann explain --html net.html[/bold cyan]
@@ -93,15 +93,18 @@ def _reported(typer: Any) -> Iterator[None]:
     """Bad input as one message and exit code 2; a check that does not hold as exit code 1."""
     try:
         yield
-    except (InputError, CheckpointError, OSError) as error:
+    except (InputError, CheckpointError) as error:
         _say(error)
+        raise typer.Exit(2) from error
+    except OSError as error:  # of the system; its text names the path
+        _say(error.strerror or str(error))
         raise typer.Exit(2) from error
     except ArithmeticError as error:
         _say(error)
         raise typer.Exit(1) from error
 
 
-def _say(error: Exception) -> None:
+def _say(error: Exception | str) -> None:
     console(stderr=True).print(str(error), style="red", markup=False)
 
 

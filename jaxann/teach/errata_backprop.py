@@ -81,7 +81,7 @@ def _stray_index() -> Check:
 
 
 def _jacobian() -> Check:
-    jacobian = np.asarray(jax.jacfwd(activations.softmax)(np.zeros(2)))
+    jacobian = np.asarray(jax.jit(jax.jacfwd(activations.softmax))(np.zeros(2)))
     return check(
         np.abs(jacobian - np.diag(np.diag(jacobian))).max() > 0, ("Jacobian of softmax at p = (1/2, 1/2)", jacobian)
     )

@@ -16,7 +16,7 @@ __all__ = ["ROWS"]
 
 
 def _slope(function, z: float) -> float:
-    return float(jax.grad(function)(jnp.asarray(z)))
+    return float(jax.jit(jax.grad(function))(jnp.asarray(z)))
 
 
 def _reflected() -> Check:
@@ -97,7 +97,7 @@ def _dying() -> Check:
 
 
 def _learned_slope() -> Check:
-    by_alpha = float(jax.grad(lambda a: activations.prelu(jnp.asarray(-2.0), a))(jnp.asarray(0.25)))
+    by_alpha = _slope(lambda alpha: activations.prelu(jnp.full((), -2.0), alpha), 0.25)
     return check(by_alpha == -2, ("df/dalpha at x = -2", by_alpha))
 
 

@@ -98,7 +98,7 @@ def _best_of_many() -> Check:
     """The mean of the greatest of 100 normal scores, by quadrature of its density 100 F^99 f."""
     z = np.linspace(-8, 8, 16_001)
     density = np.exp(-z * z / 2) / math.sqrt(2 * math.pi)
-    below = np.asarray(jax.scipy.stats.norm.cdf(jnp.asarray(z)))
+    below = np.cumsum(density) * (z[1] - z[0])
     greatest = 0.8 + 0.02 * float(np.sum(z * 100 * below**99 * density) * (z[1] - z[0]))
     return check(greatest > 0.84, ("true score", 0.8), ("best of 100 noisy ones", greatest))
 

@@ -13,6 +13,7 @@ import pytest
 
 import jaxann as ja
 from jaxann.teach import example, explain
+from tests.teach.nets import wide_net
 from tests.tolerances import assert_close
 
 WORKED = {  # independent of the program: by central differences and complex steps elsewhere, 15 digits
@@ -126,57 +127,31 @@ def _computed(substituted: str) -> float | None:
     return eval(text, {"__builtins__": {}}, NAMES)  # noqa: S307
 
 
-def _models():
-    layers, draw = ja.layers, np.random.default_rng(3)
-    body = layers.sequential({"inner": layers.dense(3), "curve": layers.elementwise("gelu")})
-    yield (
-        "small",
-        ja.models.mlp((3, 2), activation="tanh"),
-        draw.normal(size=3),
-        np.array([0.5, -1.0]),
-        "squared_error",
-        {},
-    )
-    yield (
-        "classes",
-        ja.models.mlp((2, 3), activation="softplus"),
-        draw.normal(size=(2, 2)),
-        np.array([2, 0]),
-        "softmax_cross_entropy",
-        {},
-    )
-    yield "logit", ja.models.mlp((2, 1), activation="relu"), draw.normal(size=2), 1.0, "sigmoid_cross_entropy", {}
-    yield (
-        "shares",
-        layers.sequential({"d": layers.dense(3), "p": layers.elementwise("softmax")}),
-        draw.normal(size=2),
-        np.array([0.0, 1, 0]),
-        "half_squared_error",
-        {},
-    )
-    yield "log_cosh", ja.models.mlp((2, 1), activation="softsign"), draw.normal(size=2), 0.3, "log_cosh", {}
-    yield "absolute", ja.models.mlp((2, 1), activation="silu"), draw.normal(size=2), 0.3, "absolute_error", {}
-    yield (
-        "steep",
-        layers.sequential({"d": layers.dense(1), "s": layers.elementwise(partial(ja.activations.sigmoid, beta=3.0))}),
-        draw.normal(size=2),
-        1.0,
-        "binary_cross_entropy_probs",
-        {},
-    )
-    yield (
-        "branch",
-        layers.sequential({"in": layers.dense(3), "block": layers.residual(body), "out": layers.dense(1)}),
-        draw.normal(size=2),
-        0.5,
-        "half_squared_error",
-        {},
-    )
-    yield "others", ja.models.mlp((3, 1), activation=layers.prelu(), batch_norm=True, dropout=0.5), draw.normal(size=(4, 2)), \
-        draw.normal(size=(4, 1)), "half_squared_error", {"key": jax.random.key(1)}  # fmt: skip
+_LAYERS, _DRAW = ja.layers, np.random.default_rng(3)
+_BODY = _LAYERS.sequential({"inner": _LAYERS.dense(3), "curve": _LAYERS.elementwise("gelu")})
+_BRANCH = _LAYERS.sequential({"in": _LAYERS.dense(3), "block": _LAYERS.residual(_BODY), "out": _LAYERS.dense(1)})
+_STEEP = _LAYERS.elementwise(partial(ja.activations.sigmoid, beta=3.0))
+_OTHERS = ja.models.mlp((3, 1), activation=_LAYERS.prelu(), batch_norm=True, dropout=0.5)
+_SHARES = _LAYERS.sequential({"d": _LAYERS.dense(3), "p": _LAYERS.elementwise("softmax")})
+_KEY = {"key": jax.random.key(1)}
 
 
-CASES = {case[0]: case[1:] for case in _models()}
+def _x(*shape: int) -> np.ndarray:
+    return _DRAW.normal(size=shape)
+
+
+CASES = {  # model, x, y, loss, what else
+    "small": (ja.models.mlp((3, 2), activation="tanh"), _x(3), np.array([0.5, -1.0]), "squared_error", {}),
+    "classes": (ja.models.mlp((2, 3), activation="softplus"), _x(2, 2), np.array([2, 0]), "softmax_cross_entropy", {}),
+    "logit": (ja.models.mlp((2, 1), activation="relu"), _x(2), np.array(1.0), "sigmoid_cross_entropy", {}),
+    "shares": (_SHARES, _x(2), np.array([0.0, 1, 0]), "half_squared_error", {}),
+    "log_cosh": (ja.models.mlp((2, 1), activation="softsign"), _x(2), np.array(0.3), "log_cosh", {}),
+    "absolute": (ja.models.mlp((2, 1), activation="silu"), _x(2), np.array(0.3), "absolute_error", {}),
+    "steep": (_LAYERS.sequential({"d": _LAYERS.dense(1), "s": _STEEP}), _x(2), np.array(1.0),
+              "binary_cross_entropy_probs", {}),
+    "branch": (_BRANCH, _x(2), np.array(0.5), "half_squared_error", {}),
+    "others": (_OTHERS, _x(4, 2), _x(4, 1), "half_squared_error", _KEY),
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("name", sorted(CASES))
@@ -209,8 +184,7 @@ def test_every_equation_is_true(name: str, x64):
 
 def test_wide_net_and_batch_are_shown_in_part():
     draw = np.random.default_rng(0)
-    model = ja.models.mlp((512, 10))
-    params, _ = model.init(jax.random.key(0), jnp.zeros((1, 64)))
+    model, params = wide_net(64, 512, 10)
     account = explain(
         model, params, draw.normal(size=(32, 64)), draw.integers(0, 10, 32), ja.losses.softmax_cross_entropy
     )

@@ -6,8 +6,6 @@ import re
 from html.parser import HTMLParser
 from xml.etree import ElementTree
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -15,6 +13,7 @@ import jaxann as ja
 from jaxann.teach import example, explain
 from jaxann.teach.mathematics import as_html
 from jaxann.teach.steps import number, operand, vector
+from tests.teach.nets import wide_net
 
 _EMPTY = {"meta", "br", "img", "link", "hr", "rect", "line"}
 
@@ -105,8 +104,7 @@ def test_labels_of_a_drawing_do_not_lie_on_each_other(account):
 
 
 def test_page_escapes_names_and_cuts_wide_drawings():
-    model = ja.models.mlp((40, 2))
-    params, _ = model.init(jax.random.key(0), jnp.zeros((1, 2)))
+    model, params = wide_net(2, 40, 2)
     page = explain(model, params, np.ones(2), np.zeros(2), ja.losses.squared_error, names=("<b>&", "y")).html()
     _read(page)
     assert "<b>" not in page and "... 37 more" in page and "40" in page
@@ -114,11 +112,12 @@ def test_page_escapes_names_and_cuts_wide_drawings():
 
 def test_formulas_as_html():
     assert as_html("dJ/dW1[2,1] = x[2] delta1[1]") == (
-        "&part;J/&part;<i>W</i><sub>21</sub><sup>(1)</sup> = <i>x</i><sub>2</sub> <i>&delta;</i><sub>1</sub><sup>(1)</sup>"
+        "&part;<i>J</i>/&part;<i>W</i><sub>21</sub><sup>(1)</sup> = "
+        "<i>x</i><sub>2</sub> <i>&delta;</i><sub>1</sub><sup>(1)</sup>"
     )
     assert as_html("1/(1 + e^-0.52)") == "1/(1 + e<sup>&minus;0.52</sup>)"
     assert as_html("(1 - (-0.5)^2) * 3") == "(1 &minus; (&minus;0.5)<sup>2</sup>) &middot; 3"
-    assert as_html("e^(-beta z1[1])") == "e<sup>-<i>&beta;</i> <i>z</i><sub>1</sub><sup>(1)</sup></sup>"
+    assert as_html("e^(-beta z1[1])") == "e<sup>&minus;<i>&beta;</i> <i>z</i><sub>1</sub><sup>(1)</sup></sup>"
     assert as_html("act0 <- relu") == "act0 &larr; relu"
 
 
