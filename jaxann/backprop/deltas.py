@@ -7,7 +7,7 @@ row of slopes its g; a loss of a whole batch (pairs, triplets) has a formula of 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from typing import Any, TypeVar
 
 import jax
@@ -117,9 +117,12 @@ def loss_pull(loss: Any, verb: str = "backprop.backward") -> tuple[Pull, tuple, 
     if isinstance(loss, str) or not callable(loss):
         fail(verb, "loss", "a function (predictions, targets) -> values", loss)
     inner, args, settings = bound(loss)
-    pull = LOSSES.get(inner)
+    pull = LOSSES.get(inner) if isinstance(inner, Hashable) else None
     if pull is None:
         hint = "Write its rule: @ja.backprop.loss_rule(loss) over pull(g, predictions, targets) -> dC/dpredictions."
         name = getattr(inner, "__qualname__", None) or repr(inner)
         fail(verb, "loss", "one that has a backward rule", f" {name}", hint=hint)
+    for part in args:
+        if callable(part):  # the loss that each_member makes its own of
+            loss_pull(part, verb)
     return pull, args, settings

@@ -19,8 +19,8 @@ def _ctc(
     """l = -log sum over paths of prod_t p_t(path_t), p_t = softmax(z_t):  dl/dz_tk = p_tk - q_tk,
 
     q_tk the share of the paths' probability that goes through label k at time t. The loss sums forward: a_t(s), over
-    all paths that are in state s at time t, is p_t(s) (a_(t-1)(s) + a_(t-1)(s - 1) + a_(t-1)(s - 2)). The shares go back
-    the ways the sums came by, each state dividing its own among the three it was made of,
+    all paths that are in state s at time t, is p_t(s) (a_(t-1)(s) + a_(t-1)(s - 1) + a_(t-1)(s - 2)). The shares go
+    back the ways the sums came by, each state dividing its own among the three it was made of,
 
         Q_T(s) = a_T(s) / sum of the last states     Q_(t-1)(r) = sum_s Q_t(s) a_(t-1)(r) / (the bracket of s)
 

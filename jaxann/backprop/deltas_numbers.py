@@ -1,4 +1,4 @@
-"""Slopes of the losses of numbers, `slope(predictions, targets, **settings)` for each element; r = prediction - target."""
+"""Slopes of the losses of numbers, `slope(predictions, targets, **settings)`; r = prediction - target."""
 
 from __future__ import annotations
 

@@ -99,8 +99,7 @@ def backward(
     x = jnp.asarray(x)
     walk = Walk(key, train, mask)
     step = walk.forward(layer, params, state, x)
-    wide = step.y.astype(wide_dtype(step.y.dtype))
-    cost, g = cost_and_gradient(loss, wide, y, weights)
+    cost, g = cost_and_gradient(loss, _wide(step.y), y, weights)
     got = step.back(g.astype(step.y.dtype))
     floating = jnp.issubdtype(x.dtype, jnp.floating)
     return Trace(cost, step.y, got.grads, got.input_grad if floating else None, step.state, walk.layers())
@@ -148,7 +147,12 @@ def value_and_grad(
             used, x = cast(params, compute_dtype), cast(x, compute_dtype)
         trace = backward(layer, used, state, x, y, loss, key, train, weights=weights, mask=mask)
         grads = jax.tree.map(lambda g, p: g.astype(p.dtype), trace.grads, params)
-        wide = trace.predictions.astype(wide_dtype(trace.predictions.dtype))
-        return (trace.loss, (wide, trace.state)), grads
+        return (trace.loss, (_wide(trace.predictions), trace.state)), grads
 
     return value
+
+
+def _wide(predictions: Array) -> Array:
+    """In float32 or better, which is what a cost is computed in."""
+    wide = wide_dtype(predictions.dtype)
+    return predictions if predictions.dtype == wide else predictions.astype(wide)

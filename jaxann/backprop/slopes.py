@@ -7,7 +7,7 @@ the activation's documentation says, the one that autodiff of jaxann's own activ
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from typing import Any, TypeVar
 
 import jax.numpy as jnp
@@ -86,7 +86,7 @@ def activation_pull(function: Callable, verb: str, where: str) -> tuple[Pull, di
         InputError: it has no entry.
     """
     inner, args, settings = bound(function)
-    pull = ACTIVATIONS.get(inner) if callable(inner) and not args else None
+    pull = ACTIVATIONS.get(inner) if isinstance(inner, Hashable) and callable(inner) and not args else None
     if pull is None:
         hint = "Write its rule: @ja.backprop.activation_rule(function) over pull(g, x, y) -> dC/dx."
         fail(verb, where, "an activation that has a backward rule", f" {_named(inner)}", hint=hint)

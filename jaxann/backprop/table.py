@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from typing import Any, NamedTuple, TypeVar
 
 from jaxann import activations
@@ -98,13 +98,23 @@ def layer_rule(layer: Callable, *, children: Callable[[Layer], Mapping[str, Laye
     return enter
 
 
-def rule_of(layer: Layer) -> LayerRule | None:
-    """The entry of a layer. A model that is a sequence inside has that of `sequential`."""
-    found = LAYERS.get(layer._factory.name)
-    if found is None and layer._factory.name == "layers.custom":
-        found = LAYERS.get(layer.arguments["apply"])
+def rule_of(verb: str, layer: Layer, path: str = "") -> LayerRule:
+    """The entry of a layer. A model that is a sequence inside has that of `sequential`.
+
+    Raises:
+        InputError: it has none; the message names it and its path.
+    """
+    name, apply = layer._factory.name, layer.arguments.get("apply")
+    found = LAYERS.get(name)
+    if found is None and name == "layers.custom" and isinstance(apply, Hashable):
+        found = LAYERS.get(apply)
     if found is None and isinstance(layer.functions, Stack):
         found = _SEQUENTIAL
+    if found is None:
+        shown = f"{name} of {getattr(apply, '__qualname__', apply)}" if name == "layers.custom" else name
+        where = f" at {path!r}" if path else ""
+        hint = "Write its rule: @ja.backprop.layer_rule(factory) over rule(call) -> Step."
+        fail(verb, "model", "made of layers that have a backward rule", f" {shown}{where}", hint=hint)
     return found
 
 
@@ -114,12 +124,9 @@ def check_rules(verb: str, layer: Layer, path: str = "") -> None:
     Raises:
         InputError: one has none; the message names it and its path.
     """
-    found, where = rule_of(layer), f" at {path!r}" if path else ""
-    if found is None:
-        hint = "Write its rule: @ja.backprop.layer_rule(factory) over rule(call) -> Step."
-        fail(verb, "model", "made of layers that have a backward rule", f" {layer._factory.name}{where}", hint=hint)
+    found = rule_of(verb, layer, path)
     if layer._factory.name == "layers.elementwise":
         function: Any = activations.by_name(layer.arguments["activation"])
-        activation_pull(function, verb, f"activation{where}")
+        activation_pull(function, verb, f"activation at {path!r}" if path else "activation")
     for name, inner in ({} if found.children is None else found.children(layer)).items():
         check_rules(verb, inner, f"{path}.{name}" if path else name)

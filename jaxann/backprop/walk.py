@@ -12,7 +12,6 @@ import jax.numpy as jnp
 from jaxann.backprop.rules import Back, Call, Step
 from jaxann.backprop.table import rule_of
 from jaxann.backprop.trace import LayerTrace
-from jaxann.core.checks import fail
 from jaxann.core.keys import fold_name
 from jaxann.core.products import Layer
 from jaxann.core.typing import Array, Key, Params, State
@@ -56,9 +55,7 @@ class Walk:
         )
 
     def _run(self, layer: Layer, path: str, params: Params, state: State, x: Array, key: Key | None) -> Step:
-        rule = rule_of(layer)
-        if rule is None:
-            fail("backprop.backward", "model", "made of layers that have a backward rule", f" {layer._factory.name}")
+        rule = rule_of("backprop.backward", layer, path)
 
         def child(name: str, inner: Layer, x: Array) -> Step:
             folded = None if key is None else fold_name(key, name)

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from scipy import special
 
-__all__ = ["run"]
+__all__ = ["evaluate", "run"]
 
 
 def run(closed: Any, *args: Any, only: int | None = None) -> list[np.ndarray]:
@@ -27,6 +27,12 @@ def run(closed: Any, *args: Any, only: int | None = None) -> list[np.ndarray]:
     """
     with np.errstate(all="ignore"):
         return _run(closed.jaxpr, closed.consts, [_array(a) for a in args], only)
+
+
+def evaluate(function: Callable[..., Any], *args: Any) -> Any:
+    """`function(*args)` for trees of arrays, traced and run by NumPy."""
+    jaxpr, shapes = jax.make_jaxpr(function, return_shape=True)(*args)
+    return jax.tree.unflatten(jax.tree.structure(shapes), run(jaxpr, *jax.tree.leaves(args)))
 
 
 def _array(value: Any) -> Any:

@@ -12,10 +12,11 @@ import numpy as np
 from jaxann import activations, layers, losses
 from jaxann.core.products import Layer
 from jaxann.core.trees import map_named
+from jaxann.layers.base import Stack
 from tests.catalogue import LOSSES as ROWS
 from tests.rows.kinds import LossRow
 
-__all__ = ["NAMES", "Net", "draw_model", "draw_net"]
+__all__ = ["Net", "draw_model", "draw_net", "draw_numbers"]
 
 WIDTH = 4  # of every hidden layer
 BATCHES = (1, 3, 6)
@@ -47,6 +48,12 @@ class Net(NamedTuple):
     mask: np.ndarray | None
 
 
+def draw_numbers(random: Random, model: Layer, shape: tuple[int, ...]) -> tuple[Any, Any]:
+    """Parameters and state for an x of this shape, without compiling anything."""
+    params, state, _ = _specs(model, shape)
+    return map_named(functools.partial(_number, random), params), map_named(functools.partial(_number, random), state)
+
+
 class _Plan(NamedTuple):
     model: Layer
     row: LossRow
@@ -67,8 +74,7 @@ def draw_net(number: int) -> Net:
     batch = shape[0]
     x, y = random.normal(size=shape), row.targets(random, output)
     loss = functools.partial(row.build, **row.numbers) if row.numbers and _chance(random, 0.5) else row.build
-    params, state, _ = _specs(model, shape)
-    params, state = (map_named(functools.partial(_number, random), tree) for tree in (params, state))
+    params, state = draw_numbers(random, model, shape)
     padded = not row.whole_batch and batch > 1 and _chance(random, 0.3)
     mask = np.arange(batch) > 0 if padded else None
     weights = random.random(batch) if padded or _chance(random, 0.3) else None
@@ -191,19 +197,20 @@ def _nested(random: Random, which: int) -> dict[str, Layer]:
 
 def _specs(layer: Layer, shape: tuple[int, ...]) -> tuple[Any, Any, tuple[int, ...]]:
     """Shapes of parameters, state and output, of each layer by itself: equal layers are traced once in all nets."""
-    inner = layer.arguments.get("layers") or {n: layer.arguments[n] for n in ("body", "skip") if n in layer.arguments}
+    row = isinstance(layer.functions, Stack)
+    inner = layer.functions.layers if row else {n: layer.arguments.get(n) for n in ("body", "skip")}
     inner = {name: child for name, child in inner.items() if child is not None}
     if not inner:
         return _of_layer(layer, shape)
     params, state, after = {}, {}, shape
     for name, child in inner.items():
-        params[name], state[name], after = _specs(child, after if "layers" in layer.arguments else shape)
+        params[name], state[name], after = _specs(child, after if row else shape)
     return params, state, after
 
 
 @functools.cache
 def _of_layer(layer: Layer, shape: tuple[int, ...]) -> tuple[Any, Any, tuple[int, ...]]:
-    spec = jax.ShapeDtypeStruct(shape, np.float64)
+    spec = jax.ShapeDtypeStruct(shape, np.float32)
 
     def both(key: jax.Array, x: jax.Array) -> tuple[Any, Any, Any]:
         params, state = layer.init(key, spec)
