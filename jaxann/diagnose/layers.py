@@ -11,7 +11,6 @@ import numpy as np
 
 from jaxann.core.checks import check_key
 from jaxann.core.keys import fold_name
-from jaxann.core.trees import cast
 from jaxann.core.typing import Array, Key, Spec
 from jaxann.diagnose.findings import GradientCheck
 from jaxann.diagnose.gradients import check_gradients
@@ -42,17 +41,16 @@ def check_layer(
     key = jax.random.key(0) if key is None else key
     check_key("check_layer", key)
     generator = np.random.default_rng(0)
+    if isinstance(x, jax.ShapeDtypeStruct):
+        x = generator.normal(size=x.shape).astype(x.dtype)
+    x = _wide(x)
     with jax.enable_x64(True):
-        if isinstance(x, jax.ShapeDtypeStruct):
-            x = jnp.asarray(generator.normal(size=x.shape).astype(x.dtype))
-        x = cast(jnp.asarray(x), jnp.float64)
-        params, state = cast(jax.jit(layer.init)(fold_name(key, "init"), x), jnp.float64)
-        params = jax.tree.map(
-            lambda leaf: leaf + jnp.asarray(0.1 * generator.normal(size=leaf.shape))
-            if jnp.issubdtype(leaf.dtype, jnp.floating)
-            else leaf,
-            params,
-        )  # fmt: skip
+        params, state = jax.jit(layer.init)(fold_name(key, "init"), x)
+        params = jax.tree.map(_wide, params)
+        state = jax.tree.map(_wide, state)
+    params = jax.tree.map(
+        lambda leaf: leaf + 0.1 * generator.normal(size=leaf.shape) if leaf.dtype == np.float64 else leaf, params
+    )
 
     def output(params: Any, x: Array) -> Array:
         return layer.apply(params, state, x, key=fold_name(key, "apply") if train else None, train=train)[0]
@@ -73,3 +71,8 @@ def check_loss(loss: Callable, predictions: Array, targets: Any, **settings: Any
         InputError: as `check_gradients`, or what the loss itself refuses.
     """
     return check_gradients(loss, (predictions, targets), argnums=0, **settings)
+
+
+def _wide(leaf: Any) -> Any:
+    """A floating-point array as float64, on the host so that nothing is compiled for it; others as they are."""
+    return np.asarray(leaf).astype(np.float64) if jnp.issubdtype(jnp.result_type(leaf), jnp.floating) else leaf

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
@@ -42,6 +43,11 @@ def threshold_unit(x: Array, weights: Array, threshold: Scalar | Array = 0.0) ->
     units = np.shape(weights)[1:]
     if np.shape(threshold) not in ((), units):
         fail("threshold_unit", "threshold", f"a number or of shape {units}", f" shape {np.shape(threshold)}")
+    return _unit(x, weights, threshold)
+
+
+@jax.jit
+def _unit(x: Array, weights: Array, threshold: Scalar | Array) -> Array:
     kind = floating(x, weights)
     sums = jnp.matmul(jnp.asarray(x).astype(kind), jnp.asarray(weights).astype(kind), precision=lax.Precision.HIGHEST)
     return fire(sums - jnp.broadcast_to(jnp.asarray(threshold).astype(kind), sums.shape))
@@ -87,8 +93,12 @@ def perceptron(x: Array, weights: Array, *, bias_input: Scalar = -1.0) -> Array:
     """
     check_weights("perceptron", np.shape(x)[-1], weights)
     check_range("perceptron", "bias_input", bias_input)
-    kind = floating(x, weights)
-    return threshold_unit(with_bias(jnp.asarray(x).astype(kind), bias_input), jnp.asarray(weights).astype(kind))
+    return _layer(x, weights, bias_input)
+
+
+@jax.jit
+def _layer(x: Array, weights: Array, bias_input: Scalar) -> Array:
+    return _unit(with_bias(jnp.asarray(x).astype(floating(x, weights)), bias_input), weights, 0.0)
 
 
 def margin(x: Array, targets: Array, weights: Array, *, bias_input: Scalar = -1.0) -> Array:
@@ -111,19 +121,20 @@ def margin(x: Array, targets: Array, weights: Array, *, bias_input: Scalar = -1.
     Raises:
         InputError: shapes do not fit, targets are not 0 or 1, or x is not finite.
     """
-    check_examples("margin", x)
-    check_targets("margin", x, targets)
-    check_weights("margin", np.shape(x)[-1], weights)
-    check_range("margin", "bias_input", bias_input)
-    if np.shape(weights)[1:] != np.shape(targets)[1:]:
-        expected = f"of shape {(np.shape(x)[1] + 1, *np.shape(targets)[1:])}, a column for each of the targets"
-        fail("margin", "weights", expected, f" shape {np.shape(weights)}")
+    _check_margin("margin", x, targets, weights, bias_input)
+    return _nearest(x, targets, weights, bias_input)[0]
+
+
+@jax.jit
+def _nearest(x: Array, targets: Array, weights: Array, bias_input: Scalar) -> tuple[Array, Array]:
+    """The margin, and R^2."""
     kind = floating(x, weights)
     weights, signs = jnp.asarray(weights).astype(kind), 2 * jnp.asarray(targets).astype(kind) - 1
     given = with_bias(jnp.asarray(x).astype(kind), bias_input)
     least = jnp.min(signs * jnp.matmul(given, weights, precision=lax.Precision.HIGHEST), 0)
     length = jnp.sqrt(jnp.sum(weights * weights, 0))
-    return jnp.where(length == 0, 0, least / jnp.where(length == 0, 1, length))
+    gamma = jnp.where(length == 0, 0, least / jnp.where(length == 0, 1, length))
+    return gamma, jnp.max(jnp.sum(given * given, -1))
 
 
 def mistake_bound(x: Array, targets: Array, weights: Array, *, bias_input: Scalar = -1.0) -> Array:
@@ -143,9 +154,22 @@ def mistake_bound(x: Array, targets: Array, weights: Array, *, bias_input: Scala
     Raises:
         InputError: as `margin`.
     """
-    gamma = margin(x, targets, weights, bias_input=bias_input)
-    given = with_bias(jnp.asarray(x).astype(gamma.dtype), bias_input)
-    radius = jnp.max(jnp.sum(given * given, -1))
-    good = gamma > 0
-    bound = jnp.broadcast_to(radius, gamma.shape) / jnp.where(good, gamma * gamma, 1)
-    return jnp.where(jnp.isnan(gamma), gamma, jnp.where(good, bound, jnp.inf))
+    _check_margin("mistake_bound", x, targets, weights, bias_input)
+    return _bound(x, targets, weights, bias_input)
+
+
+@jax.jit
+def _bound(x: Array, targets: Array, weights: Array, bias_input: Scalar) -> Array:
+    gamma, radius = _nearest(x, targets, weights, bias_input)
+    bound = jnp.broadcast_to(radius, gamma.shape) / jnp.where(gamma > 0, gamma * gamma, 1)
+    return jnp.where(jnp.isnan(gamma), gamma, jnp.where(gamma > 0, bound, jnp.inf))
+
+
+def _check_margin(function: str, x: Any, targets: Any, weights: Any, bias_input: Any) -> None:
+    check_examples(function, x)
+    check_targets(function, x, targets)
+    check_weights(function, np.shape(x)[-1], weights)
+    check_range(function, "bias_input", bias_input)
+    if np.shape(weights)[1:] != np.shape(targets)[1:]:
+        expected = f"of shape {(np.shape(x)[1] + 1, *np.shape(targets)[1:])}, a column for each of the targets"
+        fail(function, "weights", expected, f" shape {np.shape(weights)}")

@@ -37,19 +37,17 @@ def test_a_gate_is_learned_exactly_as_by_hand(name: str):
 
 def test_exclusive_or_goes_round_in_circles():
     x, targets = gate("xor")
-    for epochs in (1, 2, 100):
-        weights, report = fit_perceptron(x, targets, epochs=epochs)
-        assert not report.converged and int(report.epochs) == epochs
-        assert report.history[1].tolist() == [-0.25, 0.0, 0.0]
-        assert (np.asarray(report.history)[2:] == [-0.25, 0.0, -0.25]).all()  # and so on for ever
-        assert report.mistakes_by_epoch[:3].tolist() == [2, 3, 4][:epochs]
-        assert int(report.pocket_mistakes) == 2
+    weights, report = fit_perceptron(x, targets)
+    assert not report.converged and int(report.epochs) == 100
+    assert report.history[1].tolist() == [-0.25, 0.0, 0.0]
+    assert (np.asarray(report.history)[2:] == [-0.25, 0.0, -0.25]).all()  # and so on for ever
+    assert weights.tolist() == [-0.25, 0.0, -0.25]
+    assert report.mistakes_by_epoch.tolist() == [2, 3] + 98 * [4]
+    assert int(report.pocket_mistakes) == 2
     # In another order each epoch the rule comes past weights that are wrong once only; no unit is better.
-    keys = jax.random.split(jax.random.key(0), 8)
-    shuffled = jax.vmap(lambda key: fit_perceptron(x, targets, shuffle=True, key=key)[1])(keys)
-    assert shuffled.pocket_mistakes.tolist() == 8 * [1] and not shuffled.converged.any()
-    wrong = [int(np.sum(perceptron(x, weights) != targets)) for weights in shuffled.pocket]
-    assert wrong == shuffled.pocket_mistakes.tolist()
+    shuffled = fit_perceptron(x, targets, shuffle=True, key=jax.random.key(1))[1]
+    assert int(shuffled.pocket_mistakes) == 1 == int(np.sum(perceptron(x, shuffled.pocket) != targets))
+    assert not shuffled.converged
 
 
 def test_without_a_bias_only_or_is_learned():
