@@ -232,7 +232,8 @@ def test_bad_input_is_refused():
     assert_input_error(lambda: check_gradients(jnp.sum, (x,), directions=0), "directions", given="0")
     assert_input_error(lambda: check_gradients(jnp.sum, (x,), most=0), "most", given="0")
     assert_input_error(lambda: check_gradients(jnp.sum, (x,), step=0.0), "step", given="0.0")
-    assert_input_error(lambda: check_gradients(lambda x: "text", (x,)), "fn", expected="floating-point")
+    with pytest.raises(ja.InputError, match="fn must be a function that returns floating-point numbers"):
+        check_gradients(lambda x: "text", (x,))
     with pytest.raises(ja.InputError, match="fn must be a function that returns a scalar"):
         check_gradients(lambda x: 2 * x, (x,), gradients=2 * x)
     with pytest.raises(ja.InputError, match="fn must be finite at args"):
