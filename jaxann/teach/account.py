@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from jaxann.backprop import backward as backward_pass
@@ -119,7 +118,8 @@ def explain(
         first = run(params)
         rate = float(learning_rate)
         moved, climbed = (
-            jax.tree.map(lambda w, g, sign=sign: w + sign * rate * g, params, first.trace.grads) for sign in (-1, 1)
+            jax.tree.map(lambda w, g, sign=sign: w + sign * rate * np.asarray(g), params, first.trace.grads)
+            for sign in (-1, 1)
         )
         second, third = run(moved), run(climbed)
     sizes = Sizes(digits, labels)
@@ -161,11 +161,11 @@ def _short(item: Item) -> str:
     return name_of(item.activation)[0] if item.kind == "elementwise" else item.kind
 
 
-def _read(model: Layer, params, state, x, y, names) -> tuple[Params, State, Array, Array, tuple[str, ...]]:
+def _read(model: Layer, params, state, x, y, names) -> tuple[Params, State, Any, Any, tuple[str, ...]]:
     """Everything in float64, one example as a batch of one."""
     params, state = jax.tree.map(_wide, (params, state))
     x, y = _wide(x), _wide(y)
-    if jnp.ndim(x) == 0:
+    if x.ndim == 0:
         fail("explain", "x", "of shape (features,) or (batch, ...)", " a single number")
     single = x.ndim == 1
     if single:
@@ -187,11 +187,11 @@ def _read(model: Layer, params, state, x, y, names) -> tuple[Params, State, Arra
     return params, state, x, y, labels
 
 
-def _wide(leaf: Any) -> Array:
-    """A number or array in float64; whole numbers and keys as they are."""
+def _wide(leaf: Any) -> Any:
+    """A number or array in float64; whole numbers and keys as they are. On the host: nothing is compiled for it."""
     dtype = getattr(leaf, "dtype", None)
     if dtype is not None and jax.dtypes.issubdtype(dtype, jax.dtypes.extended):
         return leaf
     array = np.asarray(leaf)
     floating = array.dtype.kind == "f" or jax.dtypes.issubdtype(array.dtype, np.floating)
-    return jnp.asarray(array.astype(np.float64) if floating else array)
+    return array.astype(np.float64) if floating else array

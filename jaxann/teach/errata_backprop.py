@@ -57,10 +57,11 @@ def _cost_slope() -> Check:
 
 def _upper_limit() -> Check:
     layer = dense(3)
-    params, _ = layer.init(jax.random.key(0), jax.ShapeDtypeStruct((1, 2), np.float64))
-    weight, x = np.asarray(params["weight"]), jnp.asarray([[0.5, 0.8]])
-    z = np.asarray(layer.apply(params, {}, x)[0])[0]
-    sums = [sum(x[0, i] * weight[i, k] for i in range(2)) for k in range(3)]
+    x = np.array([0.5, 0.8])
+    asked = jax.eval_shape(lambda key: layer.init(key, x)[0], jax.random.key(0))["weight"].shape
+    weight = np.arange(1.0, 7.0).reshape(asked)
+    z = np.asarray(layer.apply({"weight": jnp.asarray(weight)}, {}, jnp.asarray(x))[0])
+    sums = [sum(x[i] * weight[i, k] for i in range(2)) for k in range(3)]
     return check(np.allclose(z, sums, rtol=1e-12), ("shape of W", weight.shape), ("terms of each sum", weight.shape[0]))
 
 

@@ -7,14 +7,13 @@ import subprocess
 import sys
 from pathlib import Path
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 from typer.testing import CliRunner
 
 import jaxann as ja
 from jaxann.cli import build, main
+from tests.teach.nets import filled
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 
@@ -27,7 +26,7 @@ def _run(*arguments: object):
 def files(tmp_path: Path) -> Path:
     """A net with three inputs and two outputs, and tables that go with it."""
     model = ja.models.mlp((2, 2), activation="tanh")
-    params, state = model.init(jax.random.key(0), jnp.zeros((1, 3)))
+    params, state = filled(model, np.zeros((1, 3)), np.float32)
     ja.save(tmp_path / "net.safetensors", model, params, state)
     (tmp_path / "class.csv").write_text("age,income,height,kind\n0.5,-1,2,1\n1,0,0,0\n\n")
     (tmp_path / "numbers.csv").write_text("0.5,-1,2,0.25,0.75\n1,2,3,4,5\n")

@@ -6,11 +6,12 @@ import math
 from decimal import Decimal
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
 import jaxann as ja
-from jaxann import activations, initializers
+from jaxann import activations
 from jaxann.teach import errata
 from jaxann.teach.errata_depth import deep, draw
 from jaxann.teach.erratum import worked
@@ -141,7 +142,8 @@ def test_worked_net_agrees_with_autodiff(x64):
     def mean(params):
         return loss(model.apply(params, {name: {} for name in params}, x)[0], y).mean()
 
-    for ours, theirs in zip(jax.tree.leaves(worked().grads), jax.tree.leaves(jax.grad(mean)(params)), strict=True):
+    slopes = jax.jit(jax.grad(mean))(params)
+    for ours, theirs in zip(jax.tree.leaves(worked().grads), jax.tree.leaves(slopes), strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=1e-12)
 
 
@@ -149,10 +151,9 @@ def test_draws_of_deep_nets_scatter_around_the_printed_ones(x64):
     """One net in the table stands for many: the printed figure lies inside of what other keys give."""
     relu, sigmoid = [], []
     for seed in range(8):
-        drawn = draw(initializers.normal(0.125), jax.random.key(seed))
-        relu.append(float(deep(activations.relu, drawn)[0]))
-        small = drawn._replace(weights=drawn.weights / math.sqrt(2))
-        sigmoid.append(float(deep(activations.sigmoid, small)[1]))
+        drawn = draw(jax.random.key(seed))
+        relu.append(float(deep(activations.relu, drawn, jnp.asarray(0.125))[0]))
+        sigmoid.append(float(deep(activations.sigmoid, drawn, jnp.asarray(1 / math.sqrt(128)))[1]))
     # relu is homogeneous: with weights of .1 and not .125 every one of the 40 layers gives 0.8 times as much.
     assert min(relu) * 0.8**40 < 5.8e-5 < max(relu) * 0.8**40
     assert min(sigmoid) < 6.3e-25 < max(sigmoid)

@@ -13,7 +13,7 @@ import pytest
 
 import jaxann as ja
 from jaxann.teach import example, explain
-from tests.teach.nets import wide_net
+from tests.teach.nets import filled, wide_net
 from tests.tolerances import assert_close
 
 WORKED = {  # independent of the program: by central differences and complex steps elsewhere, 15 digits
@@ -57,7 +57,8 @@ def _value(account, left: str, *, turn: int = 0) -> float:
 
 @pytest.mark.parametrize("name", sorted(WORKED))
 def test_account_has_the_worked_numbers(name: str):
-    account, want = explain(*example(name)), WORKED[name]
+    account, want = explain(*example(name), digits=17), WORKED[name]
+    assert _equations(account) == 28
     grads = account.grads
     assert_close(grads["dense1"]["bias"][0], want["b2"], "reduction")
     assert_close(grads["dense1"]["weight"][:, 0], np.array(want["W2"]), "reduction")
@@ -127,6 +128,18 @@ def _computed(substituted: str) -> float | None:
     return eval(text, {"__builtins__": {}}, NAMES)  # noqa: S307
 
 
+def _equations(account) -> int:
+    """Holds every line of numbers of an account against its result; how many there are."""
+    checked = 0
+    for part in account.parts:
+        for step in part.steps:
+            value = _computed(step.substituted)
+            if value is not None:
+                assert_close(np.float64(value), np.float64(step.value), "reduction")
+                checked += 1
+    return checked
+
+
 _LAYERS, _DRAW = ja.layers, np.random.default_rng(3)
 _BODY = _LAYERS.sequential({"inner": _LAYERS.dense(3), "curve": _LAYERS.elementwise("gelu")})
 _BRANCH = _LAYERS.sequential({"in": _LAYERS.dense(3), "block": _LAYERS.residual(_BODY), "out": _LAYERS.dense(1)})
@@ -157,29 +170,25 @@ CASES = {  # model, x, y, loss, what else
 @pytest.mark.parametrize("name", sorted(CASES))
 def test_every_equation_is_true(name: str, x64):
     model, x, y, loss, more = CASES[name]
-    params, state = model.init(jax.random.key(0), jnp.asarray(x if x.ndim > 1 else x[None]))
+    params, state = filled(model, x if x.ndim > 1 else x[None])
     account = explain(model, params, x, y, getattr(ja.losses, loss), state=state, digits=17, **more)
-    checked = 0
-    for part in account.parts:
-        for step in part.steps:
-            value = _computed(step.substituted)
-            if value is not None:
-                assert_close(np.float64(value), np.float64(step.value), "reduction")
-                checked += 1
-    assert checked > 8
+    assert _equations(account) > 8
+
+    assert account.net is None if name == "branch" else account.net is not None
+
+
+def test_gradients_are_those_of_autodiff(x64):
+    model, x, y, _, more = CASES["others"]
+    params, state = filled(model, x)
+    account = explain(model, params, x, y, ja.losses.half_squared_error, state=state, **more)
 
     def mean(params):
-        rows, target = (jnp.asarray(x), jnp.asarray(y)) if x.ndim > 1 else (jnp.asarray(x)[None], jnp.asarray(y))
-        out = model.apply(params, state, rows, train=True, **more)[0]
-        target = target if x.ndim > 1 else target.reshape(out.shape)
-        return jnp.mean(getattr(ja.losses, loss)(out, target))
+        return jnp.mean(ja.losses.half_squared_error(model.apply(params, state, x, train=True, **more)[0], y))
 
     value, slopes = jax.jit(jax.value_and_grad(mean))(params)
     assert_close(np.float64(account.loss), value, "reduction")
     for ours, theirs in zip(jax.tree.leaves(account.grads), jax.tree.leaves(slopes), strict=True):
-        # The gradient of a bias before a batch normalization is 0 but for rounding.
         np.testing.assert_allclose(ours, theirs, rtol=1e-12, atol=1e-12)
-    assert account.net is None if name == "branch" else account.net is not None
 
 
 def test_wide_net_and_batch_are_shown_in_part():
