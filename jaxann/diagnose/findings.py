@@ -73,7 +73,7 @@ class GradientCheck:
     def worst(self) -> Finding | None:
         """The entry with the greatest error; None when every one stands at a kink."""
         found = [leaf.worst for leaf in self.leaves if leaf.worst is not None]
-        return max(found, key=lambda finding: finding.error) if found else None
+        return max(found, key=lambda finding: _badness(finding.error)) if found else None
 
     @property
     def error(self) -> float:
@@ -109,7 +109,7 @@ class GradientCheck:
         width = min(max((len(leaf.name) for leaf in self.leaves), default=0), 36)
         width = max(width, 4)
         lines += ["", f"{'leaf':<{width}}  {'checked':>15}  {'kinks':>6}  {'error':>8}  verdict"]
-        ranked = sorted(self.leaves, key=lambda leaf: -math.inf if leaf.worst is None else -leaf.worst.error)
+        ranked = sorted(self.leaves, key=lambda leaf: 1.0 if leaf.worst is None else -_badness(leaf.worst.error))
         shown = {leaf.name for leaf in ranked[:_MOST_ROWS]}
         for leaf in self.leaves:
             if leaf.name in shown:
@@ -124,6 +124,11 @@ class GradientCheck:
         for note in self.notes:
             lines += ["", *_wrapped(note)]
         return "\n".join(lines)
+
+
+def _badness(error: float) -> float:
+    """The error, what is not a number being the worst there is."""
+    return math.inf if math.isnan(error) else error
 
 
 def _short(text: str, width: int) -> str:

@@ -240,3 +240,11 @@ def test_bad_input_is_refused():
         check_gradients(lambda x: jnp.sum(jnp.log(x - 1.0)), (x,))
     with pytest.raises(ja.InputError, match="args must be arrays with values"):
         jax.jit(lambda x: check_gradients(jnp.sum, (x,)).error)(x)
+
+
+def test_a_gradient_that_is_not_a_number_is_the_worst():
+    claimed = ({"a": np.array([2.0]), "b": np.array([np.nan]), "c": np.array([99.0])},)
+    params = {name: np.array([1.0]) for name in "abc"}
+    result = check_gradients(lambda p: (p["a"] ** 2 + p["b"] + p["c"]).sum(), (params,), gradients=claimed)
+    assert not result.ok and result.worst.name.endswith("b") and result.verdict == "wrong"
+    assert "nan" in str(result)
