@@ -7,6 +7,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from jaxann.backprop.cost import cost_and_gradient
 from jaxann.backprop.deltas import loss_pull
@@ -48,7 +49,7 @@ def forward(
     layer = as_layer(model, "backprop.forward")
     check_rules("backprop.forward", layer)
     walk = Walk(key, train, mask)
-    step = walk.forward(layer, params, state, jnp.asarray(x))
+    step = walk.forward(layer, params, state, _on_device(x))
     return Forward(step.y, step.state, walk.layers())
 
 
@@ -96,7 +97,7 @@ def backward(
     layer = as_layer(model, "backprop.backward")
     loss_pull(loss)
     check_rules("backprop.backward", layer)
-    x = jnp.asarray(x)
+    x = _on_device(x)
     walk = Walk(key, train, mask)
     step = walk.forward(layer, params, state, x)
     cost, g = cost_and_gradient(loss, _wide(step.y), y, weights)
@@ -142,7 +143,7 @@ def value_and_grad(
         weights: Array | None = None,
         mask: Array | None = None,
     ) -> tuple[tuple[Array, tuple[Array, State]], Params]:
-        used, x = params, jnp.asarray(x)
+        used, x = params, _on_device(x)
         if compute_dtype is not None:
             used, x = cast(params, compute_dtype), cast(x, compute_dtype)
         trace = backward(layer, used, state, x, y, loss, key, train, weights=weights, mask=mask)
@@ -150,6 +151,11 @@ def value_and_grad(
         return (trace.loss, (_wide(trace.predictions), trace.state)), grads
 
     return value
+
+
+def _on_device(array: Any) -> Array:
+    """A numpy array as JAX has it; jnp.asarray would compile a program before the model's own checks speak."""
+    return array if isinstance(array, jax.Array) else jax.device_put(np.asarray(array))
 
 
 def _wide(predictions: Array) -> Array:

@@ -44,7 +44,7 @@ def _sides(layer: Layer) -> Mapping[str, Layer]:
 
 
 _SEQUENTIAL = LayerRule(rules_structure.sequential, _stacked, shown=False)
-LAYERS: dict[str | Callable, LayerRule] = {
+LAYERS: dict[Any, LayerRule] = {
     "layers.alpha_dropout": LayerRule(rules_random.alpha_dropout),
     "layers.batch_ensemble_dense": LayerRule(rules_ensemble.batch_ensemble_dense),
     "layers.batch_norm": LayerRule(rules_norm.batch_norm),
