@@ -76,12 +76,14 @@ def _measured(activation: Callable, stddev: float, seed: int, *, normalized: boo
 def _variance_or_deviation() -> Check:
     tenth, _ = _measured(activations.relu, 0.1, 101)
     he, _ = _measured(activations.relu, _HE, 101)
-    return check(tenth < 1e-2 < he, ("std of the outputs, weights of std 0.1", tenth), ("of He's std 0.125", he))
+    return check(
+        tenth < 1e-2 < he, ("std of the outputs in one draw, weights of std 0.1", tenth), ("of He's std 0.125", he)
+    )
 
 
 def _sigmoid() -> Check:
     _, ratio = _measured(activations.sigmoid, _GLOROT, 36)
-    return check(ratio < 1e-20, ("gradient of the first layer over the last", ratio))
+    return check(ratio < 1e-20, ("gradient of the first layer over the last, one draw", ratio))
 
 
 def _leaky_variance() -> Check:
@@ -128,13 +130,15 @@ def _normalized() -> Check:
     _, ratio = _measured(activations.relu, _HE, 63, normalized=True)
     growth = ratio ** (2 / (_DEPTH - 1))
     return check(
-        growth > 1.4, ("growth a layer of the squared gradient", growth), ("theory", float(np.pi / (np.pi - 1)))
+        growth > 1.4,
+        ("growth a layer of the squared gradient, one draw", growth),
+        ("theory", float(np.pi / (np.pi - 1))),
     )
 
 
 def _slopes_times_weights() -> Check:
     _, ratio = _measured(activations.tanh, _GLOROT, 11)
-    return check(0.1 < ratio < 10, ("gradient of the first layer over the last", ratio))
+    return check(0.1 < ratio < 10, ("gradient of the first layer over the last, one draw", ratio))
 
 
 def _recurrent() -> Check:

@@ -8,7 +8,7 @@ from itertools import groupby
 
 from jaxann.teach.mathematics import as_html
 from jaxann.teach.steps import Net, Part, Step
-from jaxann.teach.svg import draw
+from jaxann.teach.svg import MOST_LABELS, draw
 
 __all__ = ["page"]
 
@@ -85,9 +85,11 @@ def page(title: str, text: Iterable[str], parts: Iterable[Part], net: Net | None
 def _figure(net: Net | None) -> str:
     if net is None:
         return ""
+    labelled = any(0 < len(column.edges) <= MOST_LABELS for column in net.columns)
+    labels = "On a line its weight, below it in colour the gradient of J by that weight. " if labelled else ""
     caption = (
-        "On each line the weight, below it in colour the gradient of J by that weight; in each box z, a, &delta; = "
-        "&part;J/&part;z and the bias b. Dashed lines are negative weights, thick ones are large."
+        f"{labels}In each box z, a, &delta; = &part;J/&part;z and the bias b. Dashed lines are negative weights, thick "
+        "ones are large."
     )
     return (
         f"<figure>\n{draw(net, upright=False)}\n{draw(net, upright=True)}\n"

@@ -6,9 +6,9 @@ from typing import NamedTuple
 
 from jaxann.teach.steps import Column, Edge, Net, Unit
 
-__all__ = ["draw"]
+__all__ = ["MOST_LABELS", "draw"]
 
-_MOST_LABELS = 6  # edges between two columns that can carry numbers and still be read
+MOST_LABELS = 6  # edges between two columns that can carry numbers and still be read
 _GAP = 172.0  # between two rows of an upright drawing
 _GREEK = {"delta": "\u03b4"}
 
@@ -62,7 +62,7 @@ def _boxes(net: Net, position: int, upright: bool) -> list[_Box]:
 def _size(net: Net, layout: list[list[_Box]], upright: bool) -> tuple[float, float]:
     bottom = max(box.y + box.height / 2 for boxes in layout for box in boxes)
     if upright:
-        return 380, bottom + (26 if net.columns[-1].more else 8)
+        return 380, bottom + 8
     return 160 + 290 * (len(net.columns) - 1), bottom + 40
 
 
@@ -78,7 +78,7 @@ def _edges(column: Column, before: list[_Box], boxes: list[_Box], upright: bool)
         thick = 0.8 + 2.4 * abs(edge.strength)
         place = f'x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}"'
         lines.append(f'<line class="{sign}" {place} stroke-width="{thick:.1f}"/>')
-        if len(column.edges) <= _MOST_LABELS:
+        if len(column.edges) <= MOST_LABELS:
             share = _share(turn, len(column.edges)) if upright else 0.3
             labels.append(_label(edge, x1 + share * (x2 - x1), y1 + share * (y2 - y1)))
     return lines + labels
@@ -116,17 +116,15 @@ def _unit(unit: Unit, box: _Box) -> str:
 
 def _headings(column: Column, boxes: list[_Box], upright: bool) -> list[str]:
     first, last = boxes[0], boxes[-1]
-    more = f"... {column.more:,} more" if column.more else ""
     if upright:
+        title = column.title + (f": {len(boxes)} of {len(boxes) + column.more:,}" if column.more else "")
         y = first.y - first.height / 2 - 9
-        patch = f'<rect class="patch" x="2" y="{y - 12:.1f}" width="{6.6 * len(column.title) + 8:.0f}" height="17"/>'
-        texts = [f'{patch}<text class="heading left" x="6" y="{y:.1f}">{_escape(column.title)}</text>']
-        if more:
-            texts.append(f'<text class="heading" x="190" y="{last.y + last.height / 2 + 17:.1f}">{more}</text>')
-        return texts
+        patch = f'<rect class="patch" x="2" y="{y - 12:.1f}" width="{6.6 * len(title) + 8:.0f}" height="17"/>'
+        return [f'{patch}<text class="heading left" x="6" y="{y:.1f}">{_escape(title)}</text>']
     texts = [f'<text class="heading" x="{first.x:.1f}" y="20">{_escape(column.title)}</text>']
-    if more:
-        texts.append(f'<text class="heading" x="{last.x:.1f}" y="{last.y + last.height / 2 + 22:.1f}">{more}</text>')
+    if column.more:
+        y = last.y + last.height / 2 + 22
+        texts.append(f'<text class="heading" x="{last.x:.1f}" y="{y:.1f}">... {column.more:,} more</text>')
     return texts
 
 
