@@ -5,9 +5,10 @@ from __future__ import annotations
 import argparse
 import sys
 
-from benchmarks import memory, mlp, optimizers, overhead, population, table, tuning
+from benchmarks import backprop, memory, mlp, optimizers, overhead, population, table, tuning
 
 COMMANDS = {
+    "backprop": backprop,
     "mlp": mlp,
     "population": population,
     "memory": memory,

@@ -23,7 +23,7 @@ FLOORS = {
     **dict.fromkeys(("activations", "initializers", "schedules", "ops", "losses", "metrics", "neuron"), 1),
     **dict.fromkeys(("layers", "optimizers", "regularizers", "preprocessing", "data", "io"), 2),
     **dict.fromkeys(("models", "backprop", "train"), 3),
-    **dict.fromkeys(("diagnose", "tune"), 4),
+    **dict.fromkeys(("diagnose", "teach", "tune"), 4),
     **dict.fromkeys(("estimators", "plot", "cli"), 5),
 }
 TOP = ("__init__", "__main__")  # the front door sees all floors

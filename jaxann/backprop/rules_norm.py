@@ -1,0 +1,65 @@
+"""Backward rules of the normalizations."""
+
+from __future__ import annotations
+
+import jax.numpy as jnp
+from jax import lax
+
+from jaxann import ops
+from jaxann.backprop.rules import Back, Call, Step
+from jaxann.core.trees import wide_dtype
+from jaxann.core.typing import Array
+from jaxann.layers.norm import NOISE
+
+__all__ = ["batch_norm"]
+
+
+def batch_norm(call: Call) -> Step:
+    """y = s u + b, u = (x - m) r, r = (v + eps)^-1/2:  dC/ds = sum u G,  dC/db = sum G,  H = s G = dC/du, and
+
+        dC/dx = r (H - mean(H) - u mean(u H))     m, v the batch's
+        dC/dx = r H                               m, v the running ones: constants
+
+    Sums and means run over the n examples (and places) of a channel. All of them meet in m and v:
+
+        dC/dv = sum H (x - m) (-1/2) r^3          = -(n/2) r^2 mean(u H)
+        dC/dm = -r sum H                          (v changes with m too, but by sum (x - m) = 0)
+        dv/dx = 2 (x - m) / n,  dm/dx = 1 / n
+
+    and r H + dC/dv dv/dx + dC/dm dm/dx is the line above. So the gradient of a batch has mean 0 and is orthogonal to
+    u: a shift or a stretch of all examples would change nothing. Padding counts in no mean and gets the gradient 0.
+    """
+    y, state = call.apply()
+    settings, old, mask = call.layer.arguments, call.state, call.mask
+    resting = not call.train or settings["frozen"] or call.train == NOISE
+    x = call.x
+    kept = None
+    if call.train and mask is not None:
+        kept = jnp.broadcast_to(lax.expand_dims(mask.astype(bool), range(1, x.ndim)), x.shape)
+        x = jnp.where(kept, x, jnp.zeros((), x.dtype))
+
+    def back(g: Array) -> Back:
+        axes, wide = tuple(range(x.ndim - 1)), wide_dtype(x.dtype)
+        mean, variance, count = (old["mean"], old["var"], None) if resting else ops.moments(x, mask)
+        wide = mean.dtype if resting else wide
+        r = lax.rsqrt(variance + jnp.asarray(settings["eps"], variance.dtype))
+        scale = call.params["scale"].astype(wide)
+
+        def spread(vector: Array) -> Array:
+            return jnp.broadcast_to(vector, x.shape)
+
+        u, upper = (x.astype(wide) - spread(mean)) * spread(r), g.astype(wide)
+        by_scale, by_bias = jnp.sum(u * upper, axes), jnp.sum(upper, axes)
+        h = upper * spread(scale)
+        if count is None:
+            below = h * spread(r)
+        else:
+            n = jnp.maximum(count, 1)
+            below = (h - spread(scale * by_bias / n) - u * spread(scale * by_scale / n)) * spread(r)
+        if kept is not None:
+            below = jnp.where(kept, below, 0)
+        grads = {"scale": by_scale.astype(scale.dtype), "bias": by_bias}
+        grads = {name: value.astype(call.params[name].dtype) for name, value in grads.items()}
+        return Back(below.astype(x.dtype), grads)
+
+    return Step(y, state, back)

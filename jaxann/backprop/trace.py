@@ -1,0 +1,51 @@
+"""What a backward pass leaves to be looked at."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import OrderedDict
+from typing import NamedTuple
+
+import jax
+
+from jaxann.core.typing import Array, Params, State
+
+__all__ = ["Forward", "LayerTrace", "Trace"]
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
+class LayerTrace:
+    """One layer, forward and backward.
+
+    `delta` is always dC/dz of the `z` beside it. z is the layer's output; where the layer has an activation of its own
+    (maxout, gated_dense) z is what that activation is applied to. So for each kind of dense layer the gradient of the
+    bias is the sum of the rows of delta.
+    """
+
+    kind: str = dataclasses.field(metadata={"static": True})  # name of the layer's factory: "dense", "elementwise"
+    x: Array  # the input
+    z: Array  # the output, or the layer's own pre-activation
+    a: Array  # what the activation right behind gives for z; z itself where none follows
+    delta: Array | None = None  # dC/dz
+    grads: Params = dataclasses.field(default_factory=dict)  # dC/d(each parameter of this layer)
+    input_grad: Array | None = None  # dC/dx; None where x holds whole numbers
+
+
+class Forward(NamedTuple):
+    """A forward pass with everything that was computed on the way."""
+
+    predictions: Array
+    state: State  # of the layers, afterwards
+    layers: OrderedDict[str, LayerTrace]  # by dotted name, in the order of execution; no gradients yet
+
+
+class Trace(NamedTuple):
+    """A forward and a backward pass with everything that was computed on the way."""
+
+    loss: Array  # (), the cost C
+    predictions: Array
+    grads: Params  # dC/d(each parameter), with the structure of the parameters
+    input_grad: Array | None  # dC/dx of the whole model; None where x holds whole numbers
+    state: State  # of the layers, afterwards
+    layers: OrderedDict[str, LayerTrace]  # by dotted name, in the order of execution

@@ -1,0 +1,122 @@
+"""The commands, their options, and what becomes of an error: exit code 2 and one message, without a traceback."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from jaxann.cli.explaining import account, errata
+from jaxann.cli.terminal import console, needed
+from jaxann.core.errors import CheckpointError, InputError, MissingDependencyError
+
+__all__ = ["build", "main"]
+
+_WELCOME = """[bold]jaxann[/bold]: neural networks on JAX, every number visible.
+
+  [bold cyan]jaxann explain[/bold cyan]
+      a training step of a small net, number by number
+  [bold cyan]jaxann explain --digits 15[/bold cyan]
+      the same with every digit
+  [bold cyan]jaxann explain --html net.html[/bold cyan]
+      and as a page, with a drawing of the net
+  [bold cyan]jaxann explain --example 2-2-1-slope-2[/bold cyan]
+      variants of the net: 2-2-1-cross-entropy, 2-2-1-slope-2
+  [bold cyan]jaxann explain --model net.safetensors --data rows.csv --row 3[/bold cyan]
+      a net of your own, saved by jaxann.save, on a row of your own data
+  [bold cyan]jaxann explain --errata[/bold cyan]
+      mistakes that are commonly printed, each checked while you read
+      (--errata E3 for one, --errata all for all)
+
+Every command has --help. In Python: [bold]import jaxann as ja[/bold], then
+[bold]print(ja.explain(model, params, x, y, loss))[/bold].
+"""
+
+
+def build() -> Any:
+    """The typer application; bad input ends it with a message and exit code 2.
+
+    Raises:
+        MissingDependencyError: typer or rich is not installed.
+    """
+    typer = needed("typer")
+    needed("rich")
+    app = typer.Typer(
+        add_completion=False,
+        pretty_exceptions_enable=False,
+        rich_markup_mode="rich",
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    option, argument = typer.Option, typer.Argument
+
+    def start(context: Any, version: bool = option(False, "--version", help="Print the version and leave.")) -> None:
+        """Neural networks on JAX, every number visible."""
+        if version:
+            console().print(f"jaxann {getattr(sys.modules['jaxann'], '__version__', 'unknown')}")
+        elif context.invoked_subcommand is None:
+            console().print(_WELCOME, end="")
+
+    # typer reads the types of arguments from here; its own class is not known where this module is imported.
+    start.__annotations__["context"] = typer.Context
+    app.callback(invoke_without_command=True)(start)
+
+    @app.command("explain")
+    def explain(
+        which: str = argument(None, metavar="[E3|all]", help="With --errata: one row, or all of them."),
+        example: str = option(None, help="2-2-1 (the default), 2-2-1-cross-entropy or 2-2-1-slope-2."),
+        model: Path = option(None, help="A model of your own, written by jaxann.save."),  # noqa: B008
+        data: Path = option(None, help="Comma-separated numbers: the inputs, then the targets."),  # noqa: B008
+        row: int = option(0, help="Row of --data, counted from 0."),
+        loss: str = option(None, help="Name of a loss. For a --model: softmax_cross_entropy where the target is one "
+                                      "class of several, else half_squared_error."),
+        learning_rate: float = option(0.5, help="Length of the step."),
+        digits: int = option(6, help="Significant digits, 2 to 17."),
+        html: Path = option(None, help="Write the account to this file too, with a drawing."),  # noqa: B008
+        wrong: bool = option(False, "--errata", help="Mistakes that are commonly printed, checked as you read."),
+    ) -> None:  # fmt: skip
+        """One forward pass, one backward pass and one step of gradient descent, every number written out."""
+        with _reported(typer):
+            if wrong:
+                errata(which)
+            elif which is not None:
+                raise InputError(f"explain: {which!r} must come with --errata.\nFor a variant: --example {which}.")
+            else:
+                account(example, model, data, row, loss, learning_rate, digits, html)
+
+    return app
+
+
+@contextlib.contextmanager
+def _reported(typer: Any) -> Iterator[None]:
+    """Bad input as one message and exit code 2; a check that does not hold as exit code 1."""
+    try:
+        yield
+    except (InputError, CheckpointError) as error:
+        _say(error)
+        raise typer.Exit(2) from error
+    except OSError as error:  # of the system; its text names the path
+        _say(error.strerror or str(error))
+        raise typer.Exit(2) from error
+    except ArithmeticError as error:
+        _say(error)
+        raise typer.Exit(1) from error
+
+
+def _say(error: Exception | str) -> None:
+    console(stderr=True).print(str(error), style="red", markup=False)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command; the exit code: 0, 2 for bad input, 1 where a package is missing."""
+    try:
+        app = build()
+    except MissingDependencyError as error:
+        print(error, file=sys.stderr)
+        return 1
+    try:
+        app(args=None if arguments is None else list(arguments), prog_name="jaxann")
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else int(end.code is not None)
+    return 0

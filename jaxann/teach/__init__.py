@@ -1,0 +1,28 @@
+"""The library explains itself: a training step number by number, and the mistakes that are commonly printed."""
+
+from jaxann.teach.account import Account, explain
+from jaxann.teach.errata import SEVERITIES, errata
+from jaxann.teach.erratum import Check, Erratum, Figure
+from jaxann.teach.examples import EXAMPLES, Example, example
+from jaxann.teach.page import page
+from jaxann.teach.steps import Column, Edge, Net, Part, Step, Unit
+
+__all__ = [
+    "EXAMPLES",
+    "SEVERITIES",
+    "Account",
+    "Check",
+    "Column",
+    "Edge",
+    "Erratum",
+    "Example",
+    "Figure",
+    "Net",
+    "Part",
+    "Step",
+    "Unit",
+    "errata",
+    "example",
+    "explain",
+    "page",
+]

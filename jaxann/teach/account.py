@@ -1,0 +1,197 @@
+"""`explain`: one training step of a net with every number written out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from jaxann.backprop import backward as backward_pass
+from jaxann.core.checks import check_floating, check_integer, check_range, fail
+from jaxann.core.products import Layer
+from jaxann.core.typing import Array, Key, Params, State
+from jaxann.layers import as_layer
+from jaxann.teach.backward import backward
+from jaxann.teach.drawing import drawing
+from jaxann.teach.formulas import name_of
+from jaxann.teach.forward import forward, loss_part
+from jaxann.teach.page import page
+from jaxann.teach.steps import Net, Part
+from jaxann.teach.text import lines
+from jaxann.teach.update import after as after_it
+from jaxann.teach.update import update
+from jaxann.teach.walk import Item, Sizes, items
+
+__all__ = ["Account", "explain"]
+
+
+class Account(NamedTuple):
+    """One forward pass, one backward pass and one update, as data; printed, it is text 80 columns wide.
+
+    Attributes:
+        title: what it is the account of.
+        text: sentences about the net and the notation.
+        parts: the steps, `Part(title, text, steps)` with `Step(title, formula, substituted, result, value)`.
+        net: the picture as data; None for a net with branches.
+        loss, loss_after: J before and after the update.
+        loss_climbed: J with the gradient added in place of subtracted.
+        grads: dJ/d(each parameter), numpy float64, with the structure of the parameters.
+        params_after: the parameters after the update.
+    """
+
+    title: str
+    text: tuple[str, ...]
+    parts: tuple[Part, ...]
+    net: Net | None
+    loss: float
+    loss_after: float
+    loss_climbed: float
+    grads: Params
+    params_after: Params
+
+    def __str__(self) -> str:
+        """The account as plain text."""
+        return "\n".join(line.text + line.result for line in lines(self.title, self.text, self.parts))
+
+    def html(self) -> str:
+        """The account as a page that stands alone, with a drawing of the net."""
+        return page(self.title, self.text, self.parts, self.net)
+
+
+class _Pass(NamedTuple):
+    trace: Any
+    values: Array  # of the loss, before any mean
+
+
+def explain(
+    model: Layer,
+    params: Params,
+    x: Any,
+    y: Any,
+    loss: Callable,
+    *,
+    state: State | None = None,
+    learning_rate: float = 0.5,
+    key: Key | None = None,
+    names: Sequence[str] | None = None,
+    digits: int = 6,
+) -> Account:
+    """w <- w - eta dJ/dw, with every number on the way: z = x W + b, a = f(z), J = mean loss(a, y), delta = dJ/dz.
+
+    The forward pass, the backward pass by the chain rule (no automatic differentiation), one step of gradient descent
+    on the same batch, and the loss after it. Computed in float64 whatever the arrays are, and in training mode. Of a
+    layer wider than four units, and of a batch, a part is written out.
+
+    Args:
+        model: any model that `backprop.backward` takes.
+        params: its parameters.
+        x: `(features,)` for one example, or `(batch, ...)`.
+        y: the target: a number or `(outputs,)` for one example, else what the loss takes.
+        loss: a loss of `losses`.
+        state: of the layers; may be left out where they have none.
+        learning_rate: eta >= 0.
+        key: randomness, needed by dropout and its like.
+        names: of the inputs, one for each, in place of x[1], x[2], ...
+        digits: significant digits that are shown, from 2 to 17.
+
+    Returns:
+        An `Account`: `print` it, or write `account.html()` to a file.
+
+    Raises:
+        InputError: a layer has no backward rule, the shapes do not fit, or a setting is out of range.
+    """
+    model = as_layer(model, "explain")
+    check_range("explain", "learning_rate", learning_rate, 0)
+    check_integer("explain", "digits", digits, 2)
+    if digits > 17:
+        fail("explain", "digits", "at most 17, all that a double has", digits)
+    with jax.enable_x64(True):
+        params, state, x, y, labels = _read(model, params, state, x, y, names)
+
+        @jax.jit
+        def run(params: Params) -> _Pass:
+            trace = backward_pass(model, params, state, x, y, loss, key=key, train=True)
+            return _Pass(trace, loss(trace.predictions, y))
+
+        first = run(params)
+        rate = float(learning_rate)
+        moved, climbed = (
+            jax.tree.map(lambda w, g, sign=sign: w + sign * rate * np.asarray(g), params, first.trace.grads)
+            for sign in (-1, 1)
+        )
+        second, third = run(moved), run(climbed)
+    sizes = Sizes(digits, labels)
+    found = items(model, params, first.trace.layers)
+    again = items(model, moved, second.trace.layers)
+    parts = _parts(found, again, first, (second.trace.loss, third.trace.loss), y, loss, rate, sizes)
+    grads, new = (jax.tree.map(np.asarray, tree) for tree in (first.trace.grads, moved))
+    before, after, climbing = (float(p.trace.loss) for p in (first, second, third))
+    text = _about(found, loss, np.shape(x)[0], digits)
+    net = drawing(found, sizes)
+    return Account("One training step, number by number", text, parts, net, before, after, climbing, grads, new)
+
+
+def _parts(found, again, first: _Pass, losses, y, loss, rate: float, sizes: Sizes) -> tuple[Part, ...]:
+    trace = first.trace
+    return (
+        *forward(found, sizes),
+        loss_part(found[-1].symbol, trace.predictions, y, first.values, trace.loss, loss, sizes),
+        *backward(found, trace.predictions, y, loss, sizes),
+        update(found, rate, sizes),
+        *after_it(again, trace.loss, losses[0], losses[1], sizes),
+    )
+
+
+def _about(found: list[Item], loss: Any, batch: int, digits: int) -> tuple[str, ...]:
+    """The net in one line, and what the letters mean."""
+    chain = " -> ".join(f"{item.name} ({_short(item)})" for item in found)
+    example = "one example" if batch == 1 else f"a batch of {batch:,}; single numbers are those of its first example"
+    return (
+        f"The net: x -> {chain}. Loss: {name_of(loss)[0]}, {example}.",
+        f"Computed in double precision, shown to {digits} digits: a sum of shown numbers may differ in the last.",
+    )
+
+
+def _short(item: Item) -> str:
+    if item.kind == "dense":
+        inputs, units = np.shape(item.params["weight"])
+        return f"{inputs:,} to {units:,}"
+    return name_of(item.activation)[0] if item.kind == "elementwise" else item.kind
+
+
+def _read(model: Layer, params, state, x, y, names) -> tuple[Params, State, Any, Any, tuple[str, ...]]:
+    """Everything in float64, one example as a batch of one."""
+    params, state = jax.tree.map(_wide, (params, state))
+    x, y = _wide(x), _wide(y)
+    if x.ndim == 0:
+        fail("explain", "x", "of shape (features,) or (batch, ...)", " a single number")
+    single = x.ndim == 1
+    if single:
+        check_floating("explain", "x", x)
+        x = x[None]
+    if state is None:
+        state = jax.eval_shape(lambda k: model.init(k, x), jax.random.key(0))[1]
+        if jax.tree.leaves(state):
+            fail("explain", "state", "given for a model with running statistics", None)
+    out = jax.eval_shape(lambda p: model.apply(p, state, x)[0], params)
+    if single:
+        y = y.reshape(out.shape) if y.ndim == 0 and out.shape == (1, 1) else y[None]
+        y = y.astype(out.dtype) if y.shape == out.shape else y
+    elif y.shape[:1] != x.shape[:1]:
+        fail("explain", "y", f"one target for each of the {x.shape[0]} examples", f" shape {y.shape}")
+    labels = tuple(str(name) for name in names or ())
+    if labels and (len(labels) != int(np.prod(x.shape[1:]))):
+        fail("explain", "names", f"one for each of the {int(np.prod(x.shape[1:]))} inputs", f" {len(labels)} names")
+    return params, state, x, y, labels
+
+
+def _wide(leaf: Any) -> Any:
+    """A number or array in float64; whole numbers and keys as they are. On the host: nothing is compiled for it."""
+    dtype = getattr(leaf, "dtype", None)
+    if dtype is not None and jax.dtypes.issubdtype(dtype, jax.dtypes.extended):
+        return leaf
+    array = np.asarray(leaf)
+    floating = array.dtype.kind == "f" or jax.dtypes.issubdtype(array.dtype, np.floating)
+    return array.astype(np.float64) if floating else array

@@ -1,0 +1,126 @@
+"""The layers of a model in the order they run in, each with what it is called in the formulas."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from jaxann.activations import by_name
+from jaxann.core.products import Layer
+
+__all__ = ["MOST", "Item", "Sizes", "at", "gradient", "items", "row", "shown", "weight"]
+
+MOST = 4  # units of a layer, or terms of a sum, that are all shown
+
+
+class Item(NamedTuple):
+    """One layer that ran.
+
+    Attributes:
+        name: its dotted name.
+        kind: the name of its factory.
+        layer: the layer.
+        trace: what went in, came out and came back.
+        params: its own parameters.
+        source, symbol: what its input and its output are called: `a1`, `z2`.
+        number: of a dense layer, counted from 1; 0 for the others.
+        activation: of an elementwise layer, else None.
+    """
+
+    name: str
+    kind: str
+    layer: Layer
+    trace: Any
+    params: Mapping[str, Any]
+    source: str
+    symbol: str
+    number: int
+    activation: Any
+
+
+def items(model: Layer, params: Mapping[str, Any], layers: Mapping[str, Any]) -> list[Item]:
+    """The layers that a trace has, in the order they ran in."""
+    found: list[Item] = []
+    _walk(model, "", params, layers, "x", found)
+    return found
+
+
+def _walk(layer: Layer, name: str, params: Any, layers: Mapping[str, Any], source: str, found: list[Item]) -> str:
+    """Append the layers inside; the symbol of the output."""
+    children = getattr(layer.functions, "layers", None)
+    kind = layer._factory.short_name
+    if isinstance(children, Mapping):
+        for child, inner in children.items():
+            source = _walk(inner, _join(name, child), params[child], layers, source, found)
+        return source
+    if kind in ("residual", "stochastic_depth"):
+        for side in ("body", "skip"):
+            inner = layer.arguments[side]
+            if inner is not None:
+                _walk(inner, _join(name, side), params[side], layers, source, found)
+        symbol = name or kind
+    elif kind == "dense":
+        symbol = f"z{_dense_layers(found) + 1}"
+    elif (
+        kind == "elementwise"
+        and found
+        and found[-1].symbol == source
+        and f"a{_dense_layers(found)}" not in _used(found)
+    ):
+        symbol = f"a{_dense_layers(found)}"
+    else:
+        symbol = name or kind
+    trace = layers.get(name) if name in layers else layers.get(kind) if not name else None
+    if trace is not None:
+        count = _dense_layers(found) + 1 if kind == "dense" else 0
+        activation = by_name(layer.arguments["activation"]) if kind == "elementwise" else None
+        found.append(Item(name or kind, kind, layer, trace, params, source, symbol, count, activation))
+    return symbol
+
+
+def _dense_layers(found: list[Item]) -> int:
+    return sum(item.kind == "dense" for item in found)
+
+
+def _used(found: list[Item]) -> set[str]:
+    return {item.symbol for item in found}
+
+
+def _join(name: str, child: str) -> str:
+    return f"{name}.{child}" if name else child
+
+
+def row(array: Any) -> np.ndarray:
+    """The first example of a batch as a vector."""
+    return np.asarray(array)[0].reshape(-1)
+
+
+class Sizes(NamedTuple):
+    """How much is written out."""
+
+    digits: int
+    names: tuple[str, ...]  # of the inputs; () for x[1], x[2], ...
+
+
+def at(symbol: str, index: int, count: int, sizes: Sizes) -> str:
+    """`z1[2]`, counted from 1; `z1` where there is only one; an input by its name where it has one."""
+    if symbol == "x" and sizes.names:
+        return sizes.names[index]
+    return symbol if count == 1 else f"{symbol}[{index + 1}]"
+
+
+def weight(number: int, i: int, j: int, units: int) -> str:
+    """`W1[2,1]`, from input 2 to unit 1; `W2[2]` where the layer has a single unit."""
+    return f"W{number}[{i + 1}]" if units == 1 else f"W{number}[{i + 1},{j + 1}]"
+
+
+def gradient(symbol: str) -> str:
+    """`delta2` for the output z2 of a dense layer, else `dJ/da2`."""
+    return f"delta{symbol[1:]}" if symbol[0] == "z" and symbol[1:].isdigit() else f"dJ/d{symbol}"
+
+
+def shown(count: int, most: int = MOST) -> range:
+    """The positions that are written out one by one: all of a few, the first of many."""
+    return range(count if count <= most else 1)

@@ -1,0 +1,134 @@
+"""The page: it stands alone, is well formed, shows the same numbers, and draws the net twice."""
+
+from __future__ import annotations
+
+import re
+from html.parser import HTMLParser
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+
+import jaxann as ja
+from jaxann.teach import example, explain
+from jaxann.teach.mathematics import as_html
+from jaxann.teach.steps import number, operand, vector
+from tests.teach.nets import wide_net
+
+_EMPTY = {"meta", "br", "img", "link", "hr", "rect", "line"}
+
+
+class _Nesting(HTMLParser):
+    def __init__(self):
+        super().__init__()
+        self.open: list[str] = []
+        self.text: list[str] = []
+        self.tags: set[str] = set()
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.add(tag)
+        if tag not in _EMPTY:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        if tag not in _EMPTY:
+            assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.text.append(data)
+
+
+@pytest.fixture(scope="module")
+def account():
+    return explain(*example())
+
+
+def _read(page: str) -> _Nesting:
+    reader = _Nesting()
+    reader.feed(page)
+    assert not reader.open
+    return reader
+
+
+def test_page_stands_alone_and_is_well_formed(account):
+    page = account.html()
+    reader = _read(page)
+    assert not re.search(r"https?:|//|src=|href=|@import|url\(", page)
+    assert not reader.tags & {"script", "link", "img", "iframe", "object"}
+    assert page.startswith("<!DOCTYPE html>") and "prefers-color-scheme: dark" in page and "width=device-width" in page
+
+
+def test_page_has_every_result_of_the_account(account):
+    text = "".join(_read(account.html()).text).replace("\u2212", "-")
+    for part in account.parts:
+        assert part.title in text
+        for step in part.steps:
+            assert step.result in text
+
+
+@pytest.mark.parametrize("kind", ["wide", "upright"])
+def test_drawing_has_weights_gradients_and_units(account, kind: str):
+    drawings = re.findall(r"<svg.*?</svg>", account.html(), re.S)
+    assert len(drawings) == 2
+    (drawing,) = (ElementTree.fromstring(d) for d in drawings if f'class="net {kind}"' in d)
+    lines = [e for e in drawing.iter() if e.tag.endswith("line")]
+    texts = ["".join(e.itertext()).replace("\u2212", "-") for e in drawing.iter() if e.tag.endswith("text")]
+    assert len(lines) == 6
+    for shown in (
+        "0.2",
+        "0.7",
+        "0.6",
+        "-0.002941",
+        "-0.03587",
+        "z = 0.52",
+        "a = 0.7391",
+        "\u03b4 = -0.0503",
+        "b = 0.3",
+    ):
+        assert shown in texts, shown
+    _, _, width, height = map(float, drawing.attrib["viewBox"].split())
+    for e in drawing.iter():
+        if "x" in e.attrib:
+            assert 0 <= float(e.attrib["x"]) <= width and 0 <= float(e.attrib["y"]) <= height
+
+
+def test_labels_of_a_drawing_do_not_lie_on_each_other(account):
+    for drawing in re.findall(r"<svg.*?</svg>", account.html(), re.S):
+        patches = [
+            e.attrib for e in ElementTree.fromstring(drawing).iter() if e.attrib.get("class") in ("patch", "unit")
+        ]
+        boxes = [[float(p[k]) for k in ("x", "y", "width", "height")] for p in patches if float(p["height"]) > 20]
+        for i, (x, y, w, h) in enumerate(boxes):
+            for x2, y2, w2, h2 in boxes[:i]:
+                assert x >= x2 + w2 - 1 or x2 >= x + w - 1 or y >= y2 + h2 - 1 or y2 >= y + h - 1
+
+
+def test_page_escapes_names_and_cuts_wide_drawings():
+    model, params = wide_net(2, 40, 2)
+    page = explain(model, params, np.ones(2), np.zeros(2), ja.losses.squared_error, names=("<b>&", "y")).html()
+    _read(page)
+    assert "<b>" not in page and "... 37 more" in page and "dense0, act0: 3 of 40" in page
+
+
+def test_formulas_as_html():
+    assert as_html("dJ/dW1[2,1] = x[2] delta1[1]") == (
+        "&part;<i>J</i>/&part;<i>W</i><sub>21</sub><sup>(1)</sup> = "
+        "<i>x</i><sub>2</sub> <i>&delta;</i><sub>1</sub><sup>(1)</sup>"
+    )
+    assert as_html("1/(1 + e^-0.52)") == "1/(1 + e<sup>&minus;0.52</sup>)"
+    assert as_html("(1 - (-0.5)^2) * 3") == "(1 &minus; (&minus;0.5)<sup>2</sup>) &middot; 3"
+    assert as_html("e^(-beta z1[1])") == "e<sup>&minus;<i>&beta;</i> <i>z</i><sub>1</sub><sup>(1)</sup></sup>"
+    assert as_html("act0 <- relu") == "act0 &larr; relu"
+
+
+def test_numbers_as_text():
+    assert [number(v, 6) for v in (0.52, -0.0, 1e-9, 123456789.0, float("nan"))] == [
+        "0.52",
+        "0",
+        "1e-09",
+        "1.23457e+08",
+        "nan",
+    ]
+    assert operand(-0.5, 3) == "(-0.5)" and operand(0.5, 3) == "0.5"
+    assert vector(np.arange(3.0), 3) == "(0, 1, 2)" and vector(np.arange(2000.0), 3) == "(0, 1, ... 1,998 more)"
+    assert vector(np.float64(2.0), 3) == "2"
