@@ -102,7 +102,7 @@ def training(model: Any, gradient: Callable, epochs: int, batch_size: int) -> Ca
 
 
 def measured(runs: dict[str, Callable], given: tuple, rounds: int) -> dict[str, Any]:
-    """Seconds of each run in each round (the first does not count), the ratio of medians, how far the curves are apart."""
+    """Seconds of each run and round (the first does not count), the ratio of medians, how far apart the curves are."""
     import jax
     import numpy as np
 

@@ -12,7 +12,7 @@ in, y = A^l or Z^l what comes out, G = dC/dy.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from jaxann.core.products import Layer
 from jaxann.core.typing import Array, Key, Params, State
@@ -23,7 +23,7 @@ __all__ = ["Back", "Call", "Step"]
 class Back(NamedTuple):
     """What a layer's backward pass gives."""
 
-    input_grad: Array  # dC/dx
+    input_grad: Any  # dC/dx; None where x holds whole numbers
     grads: Params  # dC/d(each parameter), with the structure of the parameters
     delta: Array | None = None  # dC/dz for a layer that names its z; G is taken where it names none
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from jaxann import ops
 from jaxann.backprop.rules import Back, Call, Step
 from jaxann.core.checks import fail
@@ -54,7 +56,7 @@ def stochastic_depth(call: Call) -> Step:
     return _two_sides(call, lambda y: ops.stochastic_depth(y, fold_name(key, "depth"), rate), "stochastic_depth")
 
 
-def _two_sides(call: Call, scaled, function: str) -> Step:
+def _two_sides(call: Call, scaled: Callable[[Array], Array], function: str) -> Step:
     """skip(x) + scaled(body(x)); `scaled` multiplies each example by a number, so it is its own transpose."""
     settings = call.layer.arguments
     body = call.child("body", settings["body"], call.x)

@@ -25,7 +25,9 @@ F = TypeVar("F", bound=Callable[..., Any])
 Pull = Callable[..., Array]
 
 
-def _straight_through(g: Array, x: Array, y: Array, *, forward: Any = "heaviside", surrogate: Any = "hard_tanh"):
+def _straight_through(
+    g: Array, x: Array, y: Array, *, forward: Any = "heaviside", surrogate: Any = "hard_tanh"
+) -> Array:
     """y = forward(x):  dx = (d surrogate/dx)^T g, by decree; 0 where the surrogate is not finite."""
     soft = activations.by_name(surrogate)
     pull, settings = activation_pull(soft, "backprop.backward", "surrogate of straight_through")

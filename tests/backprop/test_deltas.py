@@ -6,6 +6,7 @@ import functools
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -21,6 +22,8 @@ SETTINGS: dict[str, list[dict[str, Any]]] = {
     "adaptive_barron": [{"lowest": 0.0, "highest": 2.0}],
     "barron": [{"alpha": np.tile([-np.inf, -2.0, 0.0, 1.0, 2.0, 3.0], 4), "scale": 0.5}, {"alpha": -np.inf}],
     "binary_cross_entropy_probs": [{"eps": 0.2}],
+    "cosine_distance": [{"eps": 4.0}],
+    "cosine_embedding": [{"eps": 4.0, "margin": -0.5}],
     "cross_entropy_probs": [{"eps": 0.2}],
     "ctc": [{"blank": 1, "zero_infinity": True}],
     "dice": [{"smooth": 0.0}],
@@ -97,3 +100,21 @@ def test_delta_is_that_of_autodiff(row: LossRow, x64: None):
             assert np.isfinite(ours).all(), settings
             scale, tolerance = np.abs(autodiff).max(), close("float64", "reduction")
             np.testing.assert_allclose(ours, autodiff, rtol=tolerance, atol=tolerance * scale, err_msg=str(settings))
+
+
+@every_loss
+def test_delta_keeps_the_dtype_and_is_finite_in_float32(row: LossRow):
+    pull, args, settings = loss_pull(row.build)
+    every, targets = _sets(row)
+    targets = targets.astype(np.float32 if targets.dtype.kind == "f" else np.int32)
+    every, g = every.astype(np.float32), _upstream(row, every[0]).astype(np.float32)
+
+    def program(g, predictions, targets):
+        return pull(g, *args, predictions, targets, **settings)
+
+    traced = jax.make_jaxpr(program)(g, every[0], targets[0])
+    for predictions, wanted in zip(every, targets, strict=True):
+        (ours,) = run(traced, g, predictions, wanted)
+        assert ours.dtype == np.float32 and np.isfinite(ours).all()
+    narrow = [jax.ShapeDtypeStruct(a.shape, jnp.bfloat16) for a in (g, every[0])]
+    assert jax.eval_shape(program, *narrow, targets[0]).dtype == jnp.bfloat16

@@ -136,3 +136,10 @@ def test_steeper_sigmoids(x64: None):
 
 def test_mean_squared_error_is_twice_the_half(x64: None):
     close(backprop.backward(*network(), X, Y, losses.squared_error).loss, 0.0680609677847016)
+
+
+def test_single_precision():
+    trace = backprop.backward(*network(), X.astype(np.float32), Y.astype(np.float32), losses.half_squared_error)
+    wanted = [[-0.00294074110082981, -0.00308818058241107], [-0.0047051857613277, -0.00494108893185771]]
+    assert trace.grads["dense0"]["weight"].dtype == jnp.float32
+    np.testing.assert_allclose(trace.grads["dense0"]["weight"], wanted, rtol=1e-5)
