@@ -28,6 +28,11 @@ for name, value in {
 }.items():
     jax.config.update(name, value)
 
+# Here programs run once or twice, and compiling them takes longer: the compiler need not try hard. Where bits are
+# compared, digits counted, or many steps made, it does its best.
+QUICK = tuple(f"tests/{room}/" for room in "backprop data layers losses metrics models regularizers".split()) + tuple(
+    f"tests/test_contracts_{room}.py" for room in "augment initializers layers losses metrics regularizers".split()
+)
 MOST_PROGRAMS = 3000  # each takes about five of the 65,530 memory maps that Linux grants a process
 
 
@@ -52,6 +57,19 @@ def _few_programs(_let_go: list[int]) -> Iterator[None]:
         _let_go[0] = compiles()
         jax.clear_caches()
         gc.collect()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _quick_programs(request: pytest.FixtureRequest) -> Iterator[None]:
+    """In the files of `QUICK`, little optimization."""
+    if not request.node.nodeid.startswith(QUICK):
+        yield
+        return
+    jax.config.update("jax_disable_most_optimizations", True)
+    try:
+        yield
+    finally:
+        jax.config.update("jax_disable_most_optimizations", False)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
