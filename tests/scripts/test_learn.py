@@ -72,23 +72,24 @@ def test_forty_layers_keep_or_lose_a_signal_as_published(run: Any, monkeypatch: 
     assert "6.31e-25" in run(learn_initialization)
 
 
-def _one(model: Any) -> tuple[Any, Any, np.ndarray, np.ndarray]:
-    """A net, its beginning, and digits."""
+def test_gradients_vanish_in_sigmoids(run: Any, monkeypatch: pytest.MonkeyPatch):
+    """At a size that compiles fast: four layers, two of the nets, one short training."""
+    for name, value in {"DEPTH": 4, "WIDTH": 64, "EPOCHS": 2, "RATES": np.array([0.03], np.float32)}.items():
+        monkeypatch.setattr(learn_vanishing, name, value)
+    nets = learn_vanishing.nets()
+    assert list(nets) == ["sigmoid", "relu", "relu, batch norm", "relu, skips"]
+    some = {name: nets[name] for name in ("sigmoid", "relu, skips")}
+    monkeypatch.setattr(learn_vanishing, "nets", lambda: some)
+    monkeypatch.setattr(learn_vanishing, "LOOKS", learn_vanishing.LOOKS[:2])
     data = ja.data.digits()
     x, y = data.x.reshape(-1, 64), data.y
-    return model, model.init(jax.random.key(0), jax.ShapeDtypeStruct(x.shape, x.dtype)), x, y
-
-
-def test_gradients_vanish_in_sigmoids(run: Any, monkeypatch: pytest.MonkeyPatch):
-    for name, value in {"DEPTH": 4, "WIDTH": 8, "EPOCHS": 2, "RATES": np.array([0.03], np.float32)}.items():
-        monkeypatch.setattr(learn_vanishing, name, value)
-    trained = learn_vanishing.train(*_one(learn_vanishing.nets()["relu, skips"]))
+    model = some["relu, skips"]
+    trained = learn_vanishing.train(model, model.init(jax.random.key(0), jax.ShapeDtypeStruct(x.shape, x.dtype)), x, y)
     assert trained.shape == (1, 2) and trained[0, 1] < trained[0, 0]
-    monkeypatch.setattr(learn_vanishing, "train", lambda *_: trained)  # compiles for seconds: once is enough
+    monkeypatch.setattr(learn_vanishing, "train", lambda *_: trained)
     rows = re.findall(r"^(\w[\w, ]*?) +([\d.]+e[+-]\d+) ", run(learn_vanishing), re.MULTILINE)
     ratios = {name: float(ratio) for name, ratio in rows}
-    assert list(ratios) == ["sigmoid", "relu", "relu, batch norm", "relu, skips"]
-    assert ratios["sigmoid"] < 0.05 < 0.1 < min(ratios["relu"], ratios["relu, skips"], ratios["relu, batch norm"])
+    assert ratios["sigmoid"] < 0.05 and 0.3 < ratios["relu, skips"] < 3
 
 
 def test_optimizers_race_downhill(run: Any, monkeypatch: pytest.MonkeyPatch):
@@ -131,11 +132,12 @@ def test_early_stopping_is_the_same_run_cut_short(run: Any, monkeypatch: pytest.
 
 
 def test_a_range_test_finds_a_rate(run: Any, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(learn_rate, "SWEEP", np.array([1e-3, 0.1, 0.4, 10], np.float32))
+    monkeypatch.setattr(learn_rate, "SWEEP", np.array([1e-3, 0.2, 2.0], np.float32))
     monkeypatch.setattr(learn_rate, "EPOCHS", 2)
-    text = run(learn_rate)
-    fastest, careful, best = (float(v) for v in re.findall(r"^\S.*\S +([\d.]+) +[\d.]+$", text, re.MULTILINE))
-    assert 0.05 < careful < fastest < 1 and best in (0.1, 0.4)
+    monkeypatch.setattr(learn_rate, "MODEL", ja.models.mlp((10,)))  # compiles fast
+    rows = re.findall(r"^\S.*\S +([\d.]+) +([\d.]+)$", run(learn_rate), re.MULTILINE)
+    (fastest, loss), (careful, later), (best, least) = [(float(a), float(b)) for a, b in rows]
+    assert 0.02 < careful < fastest < 5 and best > 0.1 and least <= min(loss, later) < 1  # 2.3 is guessing
 
 
 def test_a_range_test_ends_where_the_loss_is_thrown_up():
