@@ -1,0 +1,148 @@
+"""The learn scripts run, their figures are what they say, and each draws its picture (gates, boundaries: see there)."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+import pytest
+
+import jaxann as ja
+from scripts import (
+    learn_batches,
+    learn_initialization,
+    learn_optimizers,
+    learn_overfitting,
+    learn_rate,
+    learn_symmetry,
+    learn_vanishing,
+)
+
+pytest.importorskip("matplotlib")
+
+
+@pytest.fixture
+def run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Any:
+    """Runs a script, with smaller settings; what it prints, in lines that fit a terminal. It has to draw."""
+
+    def call(script: Any) -> str:
+        script.main(["--out", str(tmp_path)])
+        text = capsys.readouterr().out
+        assert max(map(len, text.replace(str(tmp_path), "").splitlines())) <= 80
+        [picture] = tmp_path.glob("*.png")
+        assert picture.read_bytes().startswith(b"\x89PNG") and picture.name in text
+        return text
+
+    return call
+
+
+def test_equal_units_stay_equal(run: Any):
+    run(learn_symmetry)
+    weights, costs = learn_symmetry.paths()
+    zeros, equal, random = weights
+    assert weights.shape == (3, 201, 2, 3) and not zeros.any()
+    assert (equal == equal[:, :, :1]).all() and np.abs(equal[-1] - equal[0]).max() > 0.1
+    assert np.abs(random[-1] - random[-1, :, :1]).max() > 1
+    assert costs[0, -1] == costs[0, 0] and costs[1, -1] > 0.4 and costs[2, -1] < 0.05
+
+
+def test_forty_layers_keep_or_lose_a_signal_as_published(run: Any, monkeypatch: pytest.MonkeyPatch):
+    """To the printed digits: deviation of the last activations, gradient of the first layer over that of the last."""
+    expected = {
+        ("relu", "He"): (".433", "1.46"),
+        ("relu", "Glorot"): ("4.1e-07", None),
+        ("relu", "deviation 0.1"): ("5.8e-05", None),
+        ("tanh", "Glorot"): (".105", "1.46"),
+        ("tanh", "5/3 Glorot"): (".648", "39.7"),
+        ("tanh", "deviation 0.01"): ("1.2e-38", None),
+        ("sigmoid", "Glorot"): (None, "6.3e-25"),
+        ("sigmoid", "4 Glorot"): (None, "1.5e-08"),
+    }
+    found = learn_initialization.measured(1)
+    assert list(found) == list(expected)
+    for name, (spread, norm) in found.items():
+        for printed, value in zip(expected[name], (spread[0, -1], norm[0, 0] / norm[0, -1]), strict=True):
+            if printed is not None:
+                digits = len(re.sub(r"e.*|\.", "", printed))
+                assert float(f"{value:.{digits - 1}e}") == float(printed), name
+    monkeypatch.setattr(learn_initialization, "measured", lambda: found)
+    assert "6.31e-25" in run(learn_initialization)
+
+
+def test_gradients_vanish_in_sigmoids(run: Any, monkeypatch: pytest.MonkeyPatch):
+    """At a size that compiles fast: four layers, two of the nets, one short training."""
+    for name, value in {"DEPTH": 4, "WIDTH": 64, "EPOCHS": 2, "RATES": np.array([0.03], np.float32)}.items():
+        monkeypatch.setattr(learn_vanishing, name, value)
+    nets = learn_vanishing.nets()
+    assert list(nets) == ["sigmoid", "relu", "relu, batch norm", "relu, skips"]
+    some = {name: nets[name] for name in ("sigmoid", "relu, skips")}
+    monkeypatch.setattr(learn_vanishing, "nets", lambda: some)
+    monkeypatch.setattr(learn_vanishing, "LOOKS", learn_vanishing.LOOKS[:2])
+    data = ja.data.digits()
+    x, y = data.x.reshape(-1, 64), data.y
+    model = some["relu, skips"]
+    trained = learn_vanishing.train(model, model.init(jax.random.key(0), jax.ShapeDtypeStruct(x.shape, x.dtype)), x, y)
+    assert trained.shape == (1, 2) and trained[0, 1] < trained[0, 0]
+    monkeypatch.setattr(learn_vanishing, "train", lambda *_: trained)
+    rows = re.findall(r"^(\w[\w, ]*?) +([\d.]+e[+-]\d+) ", run(learn_vanishing), re.MULTILINE)
+    ratios = {name: float(ratio) for name, ratio in rows}
+    assert ratios["sigmoid"] < 0.05 and 0.3 < ratios["relu, skips"] < 3
+
+
+def test_optimizers_race_downhill(run: Any, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(learn_optimizers, "STEPS", 60)
+    monkeypatch.setattr(learn_optimizers, "RATES", np.array([1e-3, 30.0], np.float32))
+    racers = {name: learn_optimizers.RACERS[name] for name in ("sgd", "lbfgs")}
+    monkeypatch.setattr(learn_optimizers, "RACERS", racers)
+    rows = dict(re.findall(r"^(sgd|lbfgs) +(.+)$", run(learn_optimizers), re.MULTILINE))
+    assert rows["sgd"].count(" at 0.001") == 3  # 30 throws it out of each valley
+    assert all(float(height) < 1e-8 for height in rows["lbfgs"].split())
+
+
+def test_batches_of_all_sizes_descend(run: Any, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(learn_batches, "EPOCHS", 5)
+    monkeypatch.setattr(learn_batches, "RUNS", 3)
+    ways = {name: learn_batches.WAYS[name] for name in ("batch, 200", "stochastic, 1")}
+    monkeypatch.setattr(learn_batches, "WAYS", ways)
+    rows = re.findall(r" (1|200) +(\S+e\S+) +(\S+) +(\S+)$", run(learn_batches), re.MULTILINE)
+    (_, full, *_), (_, single, *_) = rows
+    assert float(single) < 0.1 < 1 < float(full)
+
+
+def test_early_stopping_is_the_same_run_cut_short(run: Any, monkeypatch: pytest.MonkeyPatch):
+    for name, value in {"EPOCHS": 24, "PATIENCE": 2}.items():
+        monkeypatch.setattr(learn_overfitting, name, value)
+    cures = {name: (*cure[:2], 2 if cure[2] == 15 else 24) for name, cure in learn_overfitting.CURES.items()}
+    monkeypatch.setattr(learn_overfitting, "CURES", cures)
+    kept = {}
+
+    def train() -> Any:
+        return kept.setdefault("population", trained())
+
+    trained = learn_overfitting.train
+    monkeypatch.setattr(learn_overfitting, "train", train)
+    run(learn_overfitting)
+    losses, ran = kept["population"].history["validation_loss"], kept["population"].epochs_run
+    assert list(ran[:3]) == [24, 24, 24] and ran[3] < 24
+    np.testing.assert_array_equal(losses[3, : ran[3]], losses[0, : ran[3]])
+    assert np.isnan(losses[3, ran[3] :]).all()
+
+
+def test_a_range_test_finds_a_rate(run: Any, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(learn_rate, "SWEEP", np.array([1e-3, 0.2, 2.0], np.float32))
+    monkeypatch.setattr(learn_rate, "EPOCHS", 2)
+    monkeypatch.setattr(learn_rate, "MODEL", ja.models.mlp((10,)))  # compiles fast
+    rows = re.findall(r"^\S.*\S +([\d.]+) +([\d.]+)$", run(learn_rate), re.MULTILINE)
+    (fastest, loss), (careful, later), (best, least) = [(float(a), float(b)) for a, b in rows]
+    assert 0.02 < careful < fastest < 5 and best > 0.1 and least <= min(loss, later) < 1  # 2.3 is guessing
+
+
+def test_a_range_test_ends_where_the_loss_is_thrown_up():
+    rates = np.geomspace(1e-4, 10, 60)
+    losses = np.where(rates < 1, 2.4 - 1.6 * np.clip(np.log10(rates) + 2, 0, 1), 2.0).astype(np.float32)
+    losses[50:] = np.nan
+    found = learn_rate.choose(losses, rates)
+    assert len(found.smooth) <= 50 and 1e-2 < rates[found.steepest] < 0.2 and found.steepest <= found.lowest
