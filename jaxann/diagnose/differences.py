@@ -24,12 +24,13 @@ from jax import lax
 from jaxann.core.checks import fail
 from jaxann.core.typing import Array
 
-__all__ = ["KINK", "Slopes", "compare", "complex_slopes", "evaluate", "steps_for"]
+__all__ = ["FLOOR", "KINK", "Slopes", "compare", "complex_slopes", "evaluate", "steps_for"]
 
 FLOOR = 1e-8  # what a slope is measured against where it and the difference are smaller still
 LENGTHS = np.array([64.0, 32.0, 1.0, 0.5, 0.25])  # the first two where rounding hides a slope, the others see kinks
 COMPLEX = 1e-30  # no difference is taken, so nothing is lost however short the step
 ROUND = 1e-7  # from what disagrees by more is taken what the difference leaves open
+SMALL = 1e-3  # of the greatest slope: what is less need not be seen through rounding
 KINK = 1e-5  # only what disagrees by more is asked whether it stands at a kink
 
 
@@ -40,6 +41,7 @@ class Slopes(NamedTuple):
     error: np.ndarray
     kink: np.ndarray
     spread: np.ndarray  # how far the two shortest lengths are apart, relative, beyond what rounding explains
+    hidden: np.ndarray  # rounding leaves nothing to be seen of a slope that matters
 
 
 def steps_for(size: np.ndarray, precision: np.dtype, step: float | None) -> np.ndarray:
@@ -106,7 +108,9 @@ def compare(
         numeric, doubt = (np.take_along_axis(a, best, 1)[:, 0] for a in (central, doubt))
         off = np.abs(analytic - numeric)
         size = np.maximum(np.maximum(np.abs(analytic), np.abs(numeric)), FLOOR)
-        error = np.where(off / size < ROUND, off / size, np.maximum(off - doubt, 0) / size)
+        hidden = (doubt >= size) & (off > ROUND * size) & (size >= SMALL * size.max(initial=0.0))
+        told = (off / size < ROUND) | hidden
+        error = np.where(told, off / size, np.maximum(off - doubt, 0) / size)
         error = np.where(np.isfinite(error), error, np.inf)
         gap = (right - left)[:, 2:]
         bent = np.abs(gap[:, :-1] - 2 * gap[:, 1:]).max(1)
@@ -116,7 +120,7 @@ def compare(
         kink = (error > KINK) & (bent > np.maximum(0.1 * off, 2 * rounding[:, -1])) & between
         apart = np.maximum(np.abs(central[:, -2] - central[:, -1]) - rounding[:, -1], 0) / size
         still = (central[:, -1] == 0) & (np.abs(analytic) > FLOOR)  # a step too short to be seen at all
-    return Slopes(numeric, error, kink, np.where(still, 1.0, apart))
+    return Slopes(numeric, error, kink, np.where(still, 1.0, apart), hidden & ~kink)
 
 
 def complex_slopes(total: Callable, move: Callable, rows: np.ndarray, analytic: np.ndarray, *, jit: bool) -> Slopes:
@@ -128,4 +132,5 @@ def complex_slopes(total: Callable, move: Callable, rows: np.ndarray, analytic: 
     numeric = slope / COMPLEX
     with np.errstate(invalid="ignore"):
         error = np.abs(analytic - numeric) / np.maximum(np.maximum(np.abs(analytic), np.abs(numeric)), FLOOR)
-    return Slopes(numeric, np.where(np.isfinite(error), error, np.inf), np.zeros(len(rows), bool), np.zeros(len(rows)))
+    none = np.zeros(len(rows), bool)
+    return Slopes(numeric, np.where(np.isfinite(error), error, np.inf), none, np.zeros(len(rows)), none)

@@ -82,7 +82,7 @@ class GradientCheck:
 
     @property
     def verdict(self) -> str:
-        """That of the worst: good, acceptable, suspicious or wrong; "unknown" when nothing could be checked."""
+        """That of the worst: good, acceptable, suspicious or wrong; "unknown" when nothing could be seen."""
         return "unknown" if self.worst is None else self.worst.verdict
 
     @property

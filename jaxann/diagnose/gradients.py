@@ -12,7 +12,7 @@ import numpy as np
 from jaxann.core.checks import check_choice, check_integer, check_range, fail
 from jaxann.core.trees import flatten_named
 from jaxann.core.typing import Array
-from jaxann.diagnose.differences import KINK, Slopes, compare, complex_slopes, steps_for
+from jaxann.diagnose.differences import FLOOR, KINK, Slopes, compare, complex_slopes, steps_for
 from jaxann.diagnose.findings import Finding, GradientCheck, LeafCheck, verdict
 from jaxann.diagnose.problem import Leaf, Problem, narrowest, read_problem
 
@@ -64,8 +64,9 @@ def check_gradients(
         A `GradientCheck`: `ok`, `verdict`, `worst` (path, index, both numbers, error), `leaves`; prints as a table.
 
     Rounding, 4 eps |f| / h, can hide a small slope: a longer step is taken then, and from an error above 1e-7 what
-    the difference leaves open. At a kink (relu at 0) left and right slopes differ and the gradient is only asked to
-    lie between them; such entries are counted and left out, and so are points too bent for the step.
+    the difference leaves open; where it leaves everything open the verdict is "unknown". At a kink (relu at 0) left
+    and right slopes differ and the gradient is only asked to lie between them; such entries are counted and left out,
+    and so are points too bent for the step.
 
     Differs from `jax.test_util.check_grads`, which stops at the first difference, in the dtype that is given, and
     names no parameter; and from PyTorch's `gradcheck`, which knows no kinks.
@@ -94,11 +95,15 @@ def check_gradients(
 
         precision, notes = np.dtype(np.float64), ()
         found = slopes(precision)
-        if jit and np.median(found.spread) > KINK:
-            # Of a function that rounds to float32 the short steps show nothing but the rounding.
-            precision = narrowest(jax.make_jaxpr(problem.total)(jnp.asarray(problem.vector)).jaxpr)
-            if precision != np.float64:
-                found, notes = slopes(precision), (_narrow_note(precision.name),)
+        # Of a function that rounds to float32 the short steps show nothing but the rounding, or nothing at all.
+        rough, silent = np.median(found.spread) > KINK, found.numeric == 0
+        if jit and (rough or silent.any()):
+            narrow = narrowest(jax.make_jaxpr(problem.total)(jnp.asarray(problem.vector)).jaxpr)
+            again = found if narrow == np.float64 else slopes(narrow)
+            if narrow != np.float64 and (rough or (np.abs(again.numeric[silent]) > FLOOR).any()):
+                precision, found, notes = narrow, again, (_narrow_note(narrow.name),)
+        if found.hidden.any():
+            notes = (*notes, _HIDDEN)
     owners = plan.owners
     leaves = tuple(
         _leaf_check(leaf, np.flatnonzero(owners == i), plan, found, precision.name)
@@ -165,7 +170,7 @@ def _leaf_check(leaf: Leaf, chosen: np.ndarray, plan: _Plan, found: Slopes, prec
         error = float(found.error[at])
         worst = Finding(
             leaf.name, plan.places[at], float(plan.claimed[at]), float(found.numeric[at]), error,
-            verdict(error, precision),
+            "unknown" if found.hidden[at] else verdict(error, precision),
         )  # fmt: skip
     return LeafCheck(leaf.name, leaf.size, len(chosen), int(kinks.sum()), worst)
 
@@ -206,6 +211,12 @@ def _given(problem: Problem, gradients: Any, positions: tuple[int, ...]) -> np.n
             fail(_NAME, "gradients", f"of the arguments' structure, at {leaf.name} of shape {leaf.shape}", got)
         parts.append(np.asarray(part).astype(np.float64).ravel())
     return np.concatenate(parts)
+
+
+_HIDDEN = (
+    "The value of fn is so large that rounding hides its slope, and the differences tell nothing. Take away what is "
+    "added to it."
+)
 
 
 def _narrow_note(name: str) -> str:

@@ -248,3 +248,19 @@ def test_a_gradient_that_is_not_a_number_is_the_worst():
     result = check_gradients(lambda p: (p["a"] ** 2 + p["b"] + p["c"]).sum(), (params,), gradients=claimed)
     assert not result.ok and result.worst.name.endswith("b") and result.verdict == "wrong"
     assert "nan" in str(result)
+
+
+def test_what_rounding_hides_is_not_called_good():
+    w = np.array([0.125, 0.5])
+    hidden = check_gradients(lambda w: 1e12 + jnp.sum(w**2), (w,), gradients=-2 * w)
+    assert hidden.verdict == "unknown" and not hidden.ok and "hides" in str(hidden)
+    for offset, expected in ((0.0, "wrong"), (1e6, "wrong")):
+        assert check_gradients(lambda w, o=offset: o + jnp.sum(w**2), (w,), gradients=-2 * w).verdict == expected
+
+
+def test_a_gradient_missing_where_float32_rounds_is_wrong():
+    def fn(w):
+        return jnp.float32(1) + jnp.float32(1e-4) * jnp.sum(jax.lax.stop_gradient(w.astype(jnp.float32)))
+
+    result = check_gradients(fn, (np.linspace(0.1, 1, 4),))
+    assert result.verdict == "wrong" and result.precision == "float32" and "float32" in str(result)
