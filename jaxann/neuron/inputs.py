@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -11,7 +12,7 @@ from jaxann.core.checks import fail, is_concrete
 from jaxann.core.trees import wide_dtype
 from jaxann.core.typing import Array, Scalar
 
-__all__ = ["check_examples", "check_targets", "check_weights", "floating", "with_bias"]
+__all__ = ["as_numbers", "check_examples", "check_inputs", "check_targets", "check_weights", "floating", "with_bias"]
 
 
 def floating(*arrays: Any) -> Any:
@@ -20,16 +21,31 @@ def floating(*arrays: Any) -> Any:
     return np.result_type(*(wide_dtype(kind) for kind in kinds)) if kinds else jnp.result_type(float)
 
 
+def as_numbers(function: str, argument: str, value: Any) -> Array:
+    """An array of real numbers; lists of numbers are taken too."""
+    if not isinstance(value, jax.Array):
+        try:
+            value = np.asarray(value)
+        except ValueError:  # rows of different lengths
+            fail(function, argument, "an array of real numbers", value)
+    kinds = (jnp.floating, jnp.integer, np.bool_)
+    if not any(jnp.issubdtype(value.dtype, kind) for kind in kinds):
+        fail(function, argument, "an array of real numbers", value)
+    return value
+
+
+def check_inputs(function: str, x: Array) -> None:
+    """At least one axis, whose last one holds the inputs."""
+    if x.ndim == 0:
+        fail(function, "x", "of shape (..., inputs)", " a single number")
+
+
 def check_examples(function: str, x: Any) -> None:
     """Examples in rows, `(examples, inputs)`, at least one of each, every number finite."""
-    shape, dtype = np.shape(x), jnp.result_type(x)
+    shape = np.shape(x)
     if len(shape) != 2 or 0 in shape:
         hint = "One example is a row: x[None, :]. One input is a column: x[:, None]." if len(shape) == 1 else None
         fail(function, "x", "of shape (examples, inputs), at least one of each", f" shape {shape}", hint=hint)
-    if not (
-        jnp.issubdtype(dtype, jnp.floating) or jnp.issubdtype(dtype, jnp.integer) or jnp.issubdtype(dtype, np.bool_)
-    ):
-        fail(function, "x", "an array of real numbers", f" {dtype}")
     if is_concrete(x) and not (finite := np.isfinite(np.asarray(x).astype(np.float64))).all():
         rows = np.flatnonzero(~finite.all(1))
         fail(function, "x", "finite in every place", f" {np.asarray(x)[~finite][0]} in row {rows[0]}")
@@ -42,8 +58,6 @@ def check_targets(function: str, x: Any, targets: Any) -> None:
         fail(function, "targets", f"of shape ({rows},) or ({rows}, neurons)", f" shape {shape}")
     if is_concrete(targets):
         values = np.asarray(targets)
-        if values.dtype.kind not in "biuf" and not jnp.issubdtype(values.dtype, jnp.floating):
-            fail(function, "targets", "0 or 1 in every place", f" {values.dtype}")
         if (strange := (values != 0) & (values != 1)).any():
             hint = "For classes -1 and 1 take targets > 0; for K classes one neuron each, labels[:, None] == arange(K)."
             fail(function, "targets", "0 or 1 in every place", f" {values[strange][0]}", hint=hint)

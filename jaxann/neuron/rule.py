@@ -12,7 +12,7 @@ from jax import lax
 
 from jaxann.core.checks import check_choice, check_integer, check_key, check_range, fail
 from jaxann.core.typing import Array, Key, Scalar
-from jaxann.neuron.inputs import check_examples, check_targets, check_weights, floating, with_bias
+from jaxann.neuron.inputs import as_numbers, check_examples, check_targets, check_weights, floating, with_bias
 from jaxann.neuron.unit import fire
 
 __all__ = ["PerceptronReport", "fit_perceptron"]
@@ -86,10 +86,15 @@ def fit_perceptron(
             shuffling has no key.
     """
     name = "fit_perceptron"
+    x, targets = as_numbers(name, "x", x), as_numbers(name, "targets", targets)
     check_examples(name, x)
     check_targets(name, x, targets)
     check_range(name, "learning_rate", learning_rate, 0, open_low=True)
     check_range(name, "bias_input", bias_input)
+    for argument, number in (("learning_rate", learning_rate), ("bias_input", bias_input)):
+        if np.shape(number) != ():
+            hint = "For many of them: jax.vmap."
+            fail(name, argument, "one number", f" an array of shape {np.shape(number)}", hint=hint)
     check_integer(name, "epochs", epochs)
     check_choice(name, "rule", rule, ("online", "batch"))
     if shuffle and rule == "batch":
@@ -100,6 +105,7 @@ def fit_perceptron(
         fail(name, "key", "None without shuffle=True", key)
     columns = np.shape(targets)[1:]
     if initial is not None:
+        initial = as_numbers(name, "initial", initial)
         check_weights(name, np.shape(x)[1], initial, "initial")
         if np.shape(initial)[1:] != columns:
             expected = f"of shape {(np.shape(x)[1] + 1, *columns)}, a column for each of the targets"

@@ -12,7 +12,15 @@ from jax import lax
 
 from jaxann.core.checks import check_range, fail
 from jaxann.core.typing import Array, Scalar
-from jaxann.neuron.inputs import check_examples, check_targets, check_weights, floating, with_bias
+from jaxann.neuron.inputs import (
+    as_numbers,
+    check_examples,
+    check_inputs,
+    check_targets,
+    check_weights,
+    floating,
+    with_bias,
+)
 
 __all__ = ["fire", "margin", "mistake_bound", "perceptron", "threshold_net", "threshold_unit"]
 
@@ -39,6 +47,9 @@ def threshold_unit(x: Array, weights: Array, threshold: Scalar | Array = 0.0) ->
     Raises:
         InputError: the weights do not fit the inputs, or the threshold the units.
     """
+    x, weights = as_numbers("threshold_unit", "x", x), as_numbers("threshold_unit", "weights", weights)
+    check_inputs("threshold_unit", x)
+    threshold = as_numbers("threshold_unit", "threshold", threshold)
     check_weights("threshold_unit", np.shape(x)[-1], weights, bias=False)
     units = np.shape(weights)[1:]
     if np.shape(threshold) not in ((), units):
@@ -66,6 +77,8 @@ def threshold_net(x: Array, layers: Sequence[tuple[Any, Any]]) -> Array:
     Raises:
         InputError: the weights of a layer do not fit what the layer before it gives.
     """
+    x = as_numbers("threshold_net", "x", x)
+    check_inputs("threshold_net", x)
     width = np.shape(x)[-1]
     for i, (weights, _) in enumerate(layers):
         check_weights("threshold_net", width, weights, f"weights of layer {i}", bias=False)
@@ -91,6 +104,8 @@ def perceptron(x: Array, weights: Array, *, bias_input: Scalar = -1.0) -> Array:
     Raises:
         InputError: the weights do not fit the inputs.
     """
+    x, weights = as_numbers("perceptron", "x", x), as_numbers("perceptron", "weights", weights)
+    check_inputs("perceptron", x)
     check_weights("perceptron", np.shape(x)[-1], weights)
     check_range("perceptron", "bias_input", bias_input)
     return _layer(x, weights, bias_input)
@@ -121,8 +136,8 @@ def margin(x: Array, targets: Array, weights: Array, *, bias_input: Scalar = -1.
     Raises:
         InputError: shapes do not fit, targets are not 0 or 1, or x is not finite.
     """
-    _check_margin("margin", x, targets, weights, bias_input)
-    return _nearest(x, targets, weights, bias_input)[0]
+    given = _checked("margin", x, targets, weights, bias_input)
+    return _nearest(*given, bias_input)[0]
 
 
 @jax.jit
@@ -154,8 +169,8 @@ def mistake_bound(x: Array, targets: Array, weights: Array, *, bias_input: Scala
     Raises:
         InputError: as `margin`.
     """
-    _check_margin("mistake_bound", x, targets, weights, bias_input)
-    return _bound(x, targets, weights, bias_input)
+    given = _checked("mistake_bound", x, targets, weights, bias_input)
+    return _bound(*given, bias_input)
 
 
 @jax.jit
@@ -165,7 +180,9 @@ def _bound(x: Array, targets: Array, weights: Array, bias_input: Scalar) -> Arra
     return jnp.where(jnp.isnan(gamma), gamma, jnp.where(gamma > 0, bound, jnp.inf))
 
 
-def _check_margin(function: str, x: Any, targets: Any, weights: Any, bias_input: Any) -> None:
+def _checked(function: str, x: Any, targets: Any, weights: Any, bias_input: Any) -> tuple[Array, Array, Array]:
+    x, targets = as_numbers(function, "x", x), as_numbers(function, "targets", targets)
+    weights = as_numbers(function, "weights", weights)
     check_examples(function, x)
     check_targets(function, x, targets)
     check_weights(function, np.shape(x)[-1], weights)
@@ -173,3 +190,4 @@ def _check_margin(function: str, x: Any, targets: Any, weights: Any, bias_input:
     if np.shape(weights)[1:] != np.shape(targets)[1:]:
         expected = f"of shape {(np.shape(x)[1] + 1, *np.shape(targets)[1:])}, a column for each of the targets"
         fail(function, "weights", expected, f" shape {np.shape(weights)}")
+    return x, targets, weights

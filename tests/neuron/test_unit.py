@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from jaxann import neuron
 from jaxann.neuron import margin, mistake_bound, perceptron, threshold_net, threshold_unit
 from tests.contract import assert_input_error
 
@@ -57,3 +58,21 @@ def test_what_does_not_fit_is_refused():
     assert_input_error(lambda: margin(x, t + 2, w), "targets", given="2")
     assert_input_error(lambda: margin(x, t, np.ones((3, 2))), "weights", given="(3, 2)")
     assert_input_error(lambda: mistake_bound(x + np.float32(np.inf), t, w), "x", given="inf in row 0")
+
+
+def test_lists_are_taken_and_what_is_no_array_of_numbers_refused():
+    x, targets = [[0, 0], [0, 1], [1, 0], [1, 1]], [0, 0, 0, 1]
+    weights, report = neuron.fit_perceptron(x, targets)
+    assert report.converged and weights.tolist() == [0.5, 0.25, 0.5]
+    assert neuron.perceptron(x, [0.5, 0.25, 0.5]).tolist() == targets
+    assert neuron.threshold_unit(x, [1.0, 1.0], 1.5).tolist() == targets
+    assert float(neuron.margin(x, targets, [1, 1, 1.5])) > 0
+    for call in (
+        lambda: neuron.threshold_unit(1.0, np.ones(1)),
+        lambda: neuron.perceptron(1.0, np.ones(2)),
+        lambda: neuron.threshold_net(1.0, neuron.xor_net()),
+        lambda: neuron.perceptron([[1.0], [1.0, 2.0]], np.ones(2)),
+        lambda: neuron.perceptron("and", np.ones(2)),
+    ):
+        assert_input_error(call, "x")
+    assert_input_error(lambda: neuron.fit_perceptron(x, targets, learning_rate=np.ones(2)), "learning_rate")
