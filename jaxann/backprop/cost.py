@@ -8,10 +8,13 @@ ignored) counts in both sums, and an example of weight 0 is left out.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
+import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 
 from jaxann.backprop.deltas import loss_pull
@@ -41,6 +44,10 @@ def cost_and_gradient(
         InputError: the loss has no rule, is a mean already, or does not fit the shapes.
     """
     sums, counts, pull = _example_sums(loss, predictions, targets)
+    if weights is not None:
+        weights = jnp.asarray(weights)
+        if weights.shape != sums.shape:
+            fail("loss", "weights", f"one for each example {sums.shape}", f" shape {weights.shape}")
     if weights is None:
         total = jnp.asarray(sums.shape[0], sums.dtype) if counts is None else jnp.sum(counts)
         cost, by_sum = jnp.sum(sums), jnp.ones_like(sums)
@@ -59,11 +66,14 @@ def _example_sums(
     if isinstance(targets, Mixed):
         return _mixed(loss, predictions, targets)
     pull, args, settings = loss_pull(loss)
+    if not isinstance(targets, jax.Array):
+        targets = np.asarray(targets)  # a list too
     values = loss(predictions, targets)
-    if values.ndim == 0 or values.shape[0] != targets.shape[0]:
+    if values.ndim == 0 or targets.ndim == 0 or values.shape[0] != targets.shape[0]:
         hint = "A loss never averages; the cost is the weighted mean."
-        fail("loss", "values", f"one for each example ({targets.shape[0]},)", f" shape {values.shape}", hint=hint)
-    rows, each = (values.shape[0], -1), values.size // max(values.shape[0], 1)
+        fail("loss", "values", f"one for each example {targets.shape[:1]}", f" shape {values.shape}", hint=hint)
+    each = math.prod(values.shape[1:])
+    rows = (values.shape[0], each)
     counts = target_weights(loss, targets)
 
     def back(by_sum: Array) -> Array:

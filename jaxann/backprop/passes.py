@@ -14,6 +14,7 @@ from jaxann.backprop.deltas import loss_pull
 from jaxann.backprop.table import check_rules
 from jaxann.backprop.trace import Forward, Trace
 from jaxann.backprop.walk import Walk
+from jaxann.core.checks import check_choice
 from jaxann.core.trees import cast, wide_dtype
 from jaxann.core.typing import Array, Key, Params, State
 from jaxann.layers import as_layer
@@ -107,7 +108,7 @@ def backward(
 
 
 def value_and_grad(
-    model: Any, loss: Callable[[Array, Any], Array], *, train: bool | str = True, compute_dtype: Any = None
+    model: Any, loss: Callable[[Array, Any], Array], *, train: bool | str = True, compute_dtype: str | None = None
 ) -> Callable[..., tuple[tuple[Array, tuple[Array, State]], Params]]:
     """`f(params, state, x, y, *, key, weights, mask) -> ((C, (predictions, new state)), gradients)`.
 
@@ -130,6 +131,8 @@ def value_and_grad(
         InputError: a layer, an activation or the loss has no rule; the message names it.
     """
     layer = as_layer(model, "backprop.value_and_grad")
+    if compute_dtype is not None:
+        check_choice("backprop.value_and_grad", "compute_dtype", compute_dtype, ("bfloat16", "float16", "float32"))
     loss_pull(loss, "backprop.value_and_grad")
     check_rules("backprop.value_and_grad", layer)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections import OrderedDict
+from collections.abc import Mapping
 from typing import Any
 
 import jax
@@ -12,6 +13,7 @@ import jax.numpy as jnp
 from jaxann.backprop.rules import Back, Call, Step
 from jaxann.backprop.table import rule_of
 from jaxann.backprop.trace import LayerTrace
+from jaxann.core.checks import fail
 from jaxann.core.keys import fold_name
 from jaxann.core.products import Layer
 from jaxann.core.typing import Array, Key, Params, State
@@ -49,7 +51,7 @@ class Walk:
     def layers(self) -> OrderedDict[str, LayerTrace]:
         """What was noted. (An ordered dict, for JAX sorts the names of a plain one.)"""
         notes = list(self._notes.values())
-        behind = [*notes[1:], None]
+        behind = [*notes[1:], None][: len(notes)]
         return OrderedDict(
             (name, _as_trace(note, after)) for (name, note), after in zip(self._notes.items(), behind, strict=True)
         )
@@ -60,6 +62,11 @@ class Walk:
         def child(name: str, inner: Layer, x: Array) -> Step:
             folded = None if key is None else fold_name(key, name)
             where = f"{path}.{name}" if path else name
+            for argument, tree in (("params", params), ("state", state)):
+                if not isinstance(tree, Mapping) or name not in tree:
+                    got = f" {sorted(tree)}" if isinstance(tree, Mapping) else tree
+                    hint = "Both come from model.init(key, x)."
+                    fail("backprop.backward", argument, f"the model's, with an entry for {where!r}", got, hint=hint)
             with jax.named_scope(name):
                 return self._run(inner, where, params[name], state[name], x, folded)
 

@@ -7,6 +7,7 @@ so that padding (w = 0) changes nothing and every example counts the same in eve
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -53,7 +54,7 @@ def example_sums(loss: Callable, predictions: Array, targets: Array | Mixed) -> 
         hint = "A loss never averages; the trainer takes the weighted mean."
         fail("loss", "values", f"one for each example ({targets.shape[0]},)", f" shape {values.shape}", hint=hint)
     counts = target_weights(loss, targets)
-    rows = (values.shape[0], -1)
+    rows = (values.shape[0], math.prod(values.shape[1:]))
     if counts is not None:
         counts = jnp.broadcast_to(counts.astype(values.dtype), values.shape)
         return jnp.sum(values.reshape(rows), -1), jnp.sum(counts.reshape(rows), -1)
