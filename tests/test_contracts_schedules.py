@@ -11,17 +11,19 @@ import pytest
 from tests.catalogue import SCHEDULES, ScheduleRow
 from tests.tolerances import assert_close
 
+value_at = jax.jit(lambda schedule, steps: schedule(steps))
+
 
 @pytest.mark.parametrize("row", SCHEDULES, ids=str)
 def test_schedule_takes_steps_of_any_shape_and_kind(row: ScheduleRow):
     schedule = row.build()
     steps = jnp.arange(-2, 14).reshape(4, 4)
-    table = jax.jit(lambda s, t: s(t))(schedule, steps)
+    table = value_at(schedule, steps)
     assert (table.shape, table.dtype) == (steps.shape, jnp.float32)
     one_by_one = [float(schedule(int(step))) for step in steps.ravel()]
     assert_close(table.ravel(), one_by_one, "program")
     assert_close(jax.jit(schedule)(steps), table, "program")
-    assert_close(jax.vmap(jax.vmap(schedule))(steps), table, "program")
+    assert_close(jax.jit(jax.vmap(jax.vmap(schedule)))(steps), table, "program")
     np.testing.assert_array_equal(schedule(steps.astype(jnp.float32)), schedule(steps))
     assert float(schedule(jnp.uint32(3))) == one_by_one[5]
 
@@ -29,10 +31,9 @@ def test_schedule_takes_steps_of_any_shape_and_kind(row: ScheduleRow):
 @pytest.mark.parametrize("row", SCHEDULES, ids=str)
 def test_schedule_is_exact_at_its_boundaries_and_constant_outside(row: ScheduleRow):
     schedule = row.build()
-    compiled = jax.jit(lambda s, step: s(step))
     for step, value in (row.values or {}).items():
         assert float(schedule(step)) == np.float32(value), f"at step {step}"
-        assert float(compiled(schedule, step)) == np.float32(value), f"compiled, at step {step}"
+        assert float(value_at(schedule, step)) == np.float32(value), f"compiled, at step {step}"
     if row.values:  # closed over, its numbers are constants of the program, which XLA computes with in other ways
         inside = jax.jit(lambda steps: schedule(steps))(jnp.array([*row.values]))
         np.testing.assert_array_equal(inside, np.array([*row.values.values()], np.float32))
@@ -50,8 +51,8 @@ def test_schedule_numbers_may_be_traced(row: ScheduleRow):
     if not jax.tree.leaves(numbers):
         return
     many = jax.tree.map(lambda leaf: jnp.stack([leaf, leaf]), numbers)
-    np.testing.assert_array_equal(jax.vmap(lambda s: s(3))(many)[1], schedule(3))
-    slope = jax.grad(lambda s: s(3))(numbers)
+    np.testing.assert_array_equal(jax.jit(jax.vmap(lambda s: s(3)))(many)[1], schedule(3))
+    slope = jax.jit(jax.grad(lambda s: s(3)))(numbers)
     chex.assert_tree_all_finite(slope)
     assert any(np.asarray(leaf).any() for leaf in jax.tree.leaves(slope))
     slopes = jax.jit(jax.vmap(jax.grad(lambda s, step: s(step)), in_axes=(None, 0)))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -11,6 +13,7 @@ from jaxann.train import ensemble
 from tests.contract import assert_input_error
 
 RANDOM = np.random.default_rng(4)
+classify = jax.jit(ensemble.classify, static_argnames="axis")
 LOGITS = RANDOM.normal(size=(5, 20, 3)) * 3
 
 
@@ -26,21 +29,21 @@ def _numpy(z):
 
 @pytest.mark.usefixtures("x64")
 def test_classify_matches_numpy():
-    found = ensemble.classify(LOGITS)
+    found = classify(LOGITS)
     for name, value, expected in zip(found._fields, found, _numpy(LOGITS), strict=True):
         np.testing.assert_allclose(value, expected, rtol=1e-10, atol=1e-13, err_msg=name)
 
 
 @pytest.mark.usefixtures("x64")
 def test_classify_in_closed_form():
-    one = ensemble.classify(np.log([[[0.5, 0.25, 0.25]]]))
+    one = classify(np.log([[[0.5, 0.25, 0.25]]]))
     np.testing.assert_allclose(one.entropy, [1.5 * np.log(2)], rtol=1e-14)
     assert one.epistemic == 0 and one.agreement == 1
-    apart = ensemble.classify(np.array([[[1e4, 0.0]], [[0.0, 1e4]]]))  # sure, and of two minds
+    apart = classify(np.array([[[1e4, 0.0]], [[0.0, 1e4]]]))  # sure, and of two minds
     np.testing.assert_allclose(apart.probabilities, [[0.5, 0.5]], rtol=1e-14)
     np.testing.assert_allclose([apart.entropy[0], apart.epistemic[0]], np.log(2), rtol=1e-14)
     assert apart.aleatoric[0] == 0 and apart.agreement[0] == 0.5
-    even = ensemble.classify(np.zeros((4, 2, 10)))  # all of them without a clue
+    even = classify(np.zeros((4, 2, 10)))  # all of them without a clue
     np.testing.assert_allclose([even.entropy, even.aleatoric], np.log(10), rtol=1e-14)
     assert (np.asarray(even.epistemic) < 1e-15).all() and (even.agreement == 1).all()
 
@@ -50,7 +53,7 @@ def test_disagreement_keeps_its_digits_where_a_difference_of_entropies_loses_the
     z, d = np.array([0.3, -0.2, 0.9]), 1e-6 * np.array([1.0, -2.0, 0.5])
     p = np.exp(z) / np.exp(z).sum()
     variance = (p * d**2).sum() - (p * d).sum() ** 2  # mean KL of members at z +- d, to second order
-    wide = ensemble.classify(np.stack([z + d, z - d])[:, None])
+    wide = classify(np.stack([z + d, z - d])[:, None])
     np.testing.assert_allclose(wide.epistemic, [variance / 2], rtol=1e-3)
 
 
@@ -58,28 +61,28 @@ def test_classify_is_finite_and_in_range_for_huge_logits():
     signs = np.array(np.meshgrid(*[[-1.0, 0.0, 1.0]] * 3)).reshape(3, -1).T
     pairs = np.stack([np.repeat(signs, 27, 0), np.tile(signs, (27, 1))]).astype(np.float32) * 1e4
     for dtype in (jnp.float32, jnp.bfloat16):
-        found = ensemble.classify(jnp.asarray(pairs, dtype))
+        found = classify(jnp.asarray(pairs, dtype))
         assert all(np.isfinite(v).all() and v.dtype == jnp.float32 and (v >= 0).all() for v in found)
         assert (found.entropy <= np.log(3) * 1.0001).all() and (found.epistemic <= np.log(2) * 1.0001).all()
         np.testing.assert_allclose(found.entropy, found.aleatoric + found.epistemic, atol=1e-6)
-    slope = jax.grad(lambda z: jnp.sum(ensemble.classify(z).epistemic))(jnp.asarray(pairs))
+    slope = jax.jit(jax.grad(lambda z: jnp.sum(ensemble.classify(z).epistemic)))(jnp.asarray(pairs))
     assert np.isfinite(slope).all()
 
 
 def test_a_class_that_is_ruled_out_adds_nothing():
     z = np.array([[[0.0, 1.0, -np.inf]], [[2.0, 0.0, -np.inf]]], np.float32)
-    found, two = ensemble.classify(z), ensemble.classify(z[..., :2])
+    found, two = classify(z), classify(z[..., :2])
     for value, expected in zip(found[1:], two[1:], strict=True):
         np.testing.assert_allclose(value, expected, rtol=1e-6)
     assert found.probabilities[0, 2] == 0
 
 
 def test_members_may_stand_on_another_axis_and_rows_in_any_shape():
-    first = ensemble.classify(jnp.asarray(LOGITS, jnp.float32))
-    inside = jax.jit(lambda z: ensemble.classify(z, axis=1))(jnp.asarray(LOGITS, jnp.float32).swapaxes(0, 1))
+    first = classify(jnp.asarray(LOGITS, jnp.float32))
+    inside = functools.partial(classify, axis=1)(jnp.asarray(LOGITS, jnp.float32).swapaxes(0, 1))
     for a, b in zip(first, inside, strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-6, atol=1e-7)
-    grid = ensemble.classify(jnp.asarray(LOGITS, jnp.float32).reshape(5, 4, 5, 3))
+    grid = classify(jnp.asarray(LOGITS, jnp.float32).reshape(5, 4, 5, 3))
     np.testing.assert_allclose(grid.epistemic.reshape(-1), first.epistemic, rtol=1e-6)
     assert ensemble.regress(LOGITS.astype(np.float32), axis=-1).std.shape == (5, 20)
 
