@@ -7,30 +7,35 @@
                     epochs=20)
 
 Rooms: `models layers activations initializers losses metrics optimizers schedules regularizers train tune data io plot
-ops core`.
+ops neuron backprop diagnose teach core`.
 """
 
 from jaxann import (
     activations,
+    backprop,
     core,
     data,
+    diagnose,
     initializers,
     io,
     layers,
     losses,
     metrics,
     models,
+    neuron,
     ops,
     optimizers,
     plot,
     regularizers,
     schedules,
+    teach,
     train,
     tune,
 )
 from jaxann.core.errors import CheckpointError, DivergedError, DivergedWarning, InputError, MissingDependencyError
 from jaxann.core.setup import setup
 from jaxann.io import load, save
+from jaxann.teach import explain
 from jaxann.train import fit, predict
 
 __version__ = "0.1.0"
@@ -42,8 +47,11 @@ __all__ = [
     "InputError",
     "MissingDependencyError",
     "activations",
+    "backprop",
     "core",
     "data",
+    "diagnose",
+    "explain",
     "fit",
     "initializers",
     "io",
@@ -52,6 +60,7 @@ __all__ = [
     "losses",
     "metrics",
     "models",
+    "neuron",
     "ops",
     "optimizers",
     "plot",
@@ -60,6 +69,7 @@ __all__ = [
     "save",
     "schedules",
     "setup",
+    "teach",
     "train",
     "tune",
 ]

@@ -51,7 +51,6 @@ def range_test(start: Any, key: jax.Array, x: Any, y: Any) -> tuple[jax.Array, j
         result = run(key, (x[batch], y[batch]), None, weights)
         return (result.params, result.state), result.history["loss"][0]
 
-    start = MODEL.init(key, jax.ShapeDtypeStruct(x.shape, x.dtype))
     return rates, jax.lax.scan(update, start, (rates, rows))[1]
 
 

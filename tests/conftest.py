@@ -6,6 +6,7 @@ the first array exists.
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -27,10 +28,48 @@ for name, value in {
 }.items():
     jax.config.update(name, value)
 
+# Here programs run once or twice, and compiling them takes longer: the compiler need not try hard. Where bits are
+# compared, digits counted, or many steps made, it does its best.
+QUICK = tuple(f"tests/{room}/" for room in "backprop data layers losses metrics models regularizers".split()) + tuple(
+    f"tests/test_contracts_{room}.py" for room in "augment initializers layers losses metrics regularizers".split()
+)
+MOST_PROGRAMS = 3000  # each takes about five of the 65,530 memory maps that Linux grants a process
+
 
 def pytest_configure(config: pytest.Config) -> None:
     """A cached program that another worker is just writing is compiled anew; that is no failure."""
     config.addinivalue_line("filterwarnings", "ignore:Error (reading|writing) persistent compilation cache")
+
+
+@pytest.fixture(scope="session")
+def _let_go() -> list[int]:
+    """How many programs had been compiled when they were let go last."""
+    return [0]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _few_programs(_let_go: list[int]) -> Iterator[None]:
+    """Let compiled programs go between two files once there are many: a process out of memory maps is killed."""
+    from tests.contract import compiles  # imports jaxann: after the settings
+
+    yield
+    if compiles() - _let_go[0] > MOST_PROGRAMS:
+        _let_go[0] = compiles()
+        jax.clear_caches()
+        gc.collect()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _quick_programs(request: pytest.FixtureRequest) -> Iterator[None]:
+    """In the files of `QUICK`, little optimization."""
+    if not request.node.nodeid.startswith(QUICK):
+        yield
+        return
+    jax.config.update("jax_disable_most_optimizations", True)
+    try:
+        yield
+    finally:
+        jax.config.update("jax_disable_most_optimizations", False)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

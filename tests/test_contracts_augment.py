@@ -12,9 +12,10 @@ import pytest
 from jaxann.core.products import Augment, Mixed
 from tests.catalogue import AUGMENTS, AugmentRow
 from tests.contract import assert_input_error
+from tests.programs import quick_jit
 
 every_augment = pytest.mark.parametrize("row", AUGMENTS, ids=str)
-change = jax.jit(lambda augment, key, x, y, mask: augment(key, x, y, mask))
+change = quick_jit(lambda augment, key, x, y, mask: augment(key, x, y, mask))
 
 
 @functools.cache
@@ -58,7 +59,7 @@ def test_augment_depends_on_the_key_alone(row: AugmentRow):
     assert any((np.asarray(change(augment, jax.random.key(k), x, y, None)[0]) != first[0]).any() for k in (1, 2, 3))
     assert any((np.asarray(change(augment, jax.random.key(k), x, y, None)[0]) != x).any() for k in (1, 2, 3))
     keys = jax.random.split(jax.random.key(7), 3)
-    many = jax.jit(jax.vmap(augment, in_axes=(0, None, None)))(keys, x, y)
+    many = quick_jit(jax.vmap(augment, in_axes=(0, None, None)))(keys, x, y)
     one = change(augment, keys[1], x, y, None)
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a[1], b, rtol=1e-6), many, one)
     if row.nothing is not None:
@@ -85,5 +86,5 @@ def test_augment_numbers_may_be_traced(row: AugmentRow):
     (x, y), augment = _batch(row), row.build()
     numbers = jax.tree.map(jnp.asarray, augment)
     many = jax.tree.map(lambda leaf: jnp.stack([leaf, leaf]), numbers)
-    new = jax.jit(jax.vmap(lambda a: a(jax.random.key(0), x, y)[0]))(many)
+    new = quick_jit(jax.vmap(lambda a: a(jax.random.key(0), x, y)[0]))(many)
     np.testing.assert_allclose(new[1], change(augment, jax.random.key(0), x, y, None)[0], rtol=1e-6)

@@ -14,10 +14,16 @@ import pytest
 from jaxann.core.trees import cast, flatten_named
 from tests.catalogue import LAYERS, LayerRow
 from tests.contract import assert_input_error
+from tests.programs import quick_jit
 from tests.tolerances import assert_close, close
 
 every_layer = pytest.mark.parametrize("row", LAYERS, ids=str)
-every_mode = pytest.mark.parametrize("train", [False, True], ids=["predict", "train"])
+# In both modes where they differ; that they are one for the others is a test of its own.
+every_mode = pytest.mark.parametrize(
+    ("row", "train"),
+    [(row, train) for row in LAYERS for train in ([False, True] if row.random or row.stateful else [True])],
+    ids=lambda value: ("train" if value else "predict") if isinstance(value, bool) else str(value),
+)
 
 # A layer is an ordinary argument, so one compiled program serves all tests of a row.
 run = jax.jit(
@@ -73,7 +79,6 @@ def test_layer_init_depends_on_the_key_alone(row: LayerRow):
     assert_input_error(lambda: layer.init(two, x), "key", given="2 keys")
 
 
-@every_layer
 @every_mode
 def test_layer_compiled_equals_eager_and_keeps_shapes(row: LayerRow, train: bool):
     layer, params, state, x = _example(row)
@@ -93,6 +98,7 @@ def test_layer_compiled_equals_eager_and_keeps_shapes(row: LayerRow, train: bool
 def test_layer_in_prediction_draws_nothing_and_changes_nothing(row: LayerRow):
     layer, params, state, x = _example(row)
     y, after = run(layer, params, state, x, None, False, None)
+    assert row.stateful == bool(jax.tree.leaves(state))
     chex.assert_trees_all_equal(after, state)
     with_key = run(layer, params, state, x, jax.random.key(9), False, None)[0]
     np.testing.assert_array_equal(with_key, y)
@@ -107,6 +113,8 @@ def test_layer_in_training_needs_a_key_iff_it_is_random(row: LayerRow):
         y, _ = run(layer, params, state, x, None, True, None)
         with_key = run(layer, params, state, x, jax.random.key(9), True, None)[0]
         np.testing.assert_array_equal(with_key, y)
+        if not row.stateful:
+            np.testing.assert_array_equal(run(layer, params, state, x, None, False, None)[0], y)
         return
     assert_input_error(
         lambda: jax.eval_shape(lambda p, s, v: layer.apply(p, s, v, train=True), params, state, x), "key", given="None"
@@ -116,7 +124,6 @@ def test_layer_in_training_needs_a_key_iff_it_is_random(row: LayerRow):
     assert (draws[0] != draws[2]).any()
 
 
-@every_layer
 @every_mode
 def test_layer_maps_over_members_and_over_batches(row: LayerRow, train: bool):
     layer, params, state, x = _example(row)
@@ -124,17 +131,16 @@ def test_layer_maps_over_members_and_over_batches(row: LayerRow, train: bool):
     members = jax.vmap(lambda k: layer.init(k, x))(jax.random.split(jax.random.key(5), 3))
     apply = functools.partial(layer.apply, key=key, train=train)
     if jax.tree.leaves(members):
-        y, after = jax.jit(jax.vmap(apply, in_axes=(0, 0, None)))(*members, x)
+        y, after = quick_jit(jax.vmap(apply, in_axes=(0, 0, None)))(*members, x)
         one = jax.tree.map(lambda leaf: leaf[1], members)
         expected = run(layer, *one, x, key, train, None)
         assert_close(y[1], expected[0], "program")
         chex.assert_trees_all_close(jax.tree.map(lambda leaf: leaf[1], after), expected[1], rtol=1e-5, atol=1e-6)
     batches = jnp.stack([x, x + 1])
-    y, _ = jax.jit(jax.vmap(apply, in_axes=(None, None, 0)))(params, state, batches)
+    y, _ = quick_jit(jax.vmap(apply, in_axes=(None, None, 0)))(params, state, batches)
     assert_close(y[1], run(layer, params, state, x + 1, key, train, None)[0], "program")
 
 
-@every_layer
 @every_mode
 def test_layer_has_finite_gradients(row: LayerRow, train: bool):
     layer, params, state, x = _example(row)
@@ -144,7 +150,7 @@ def test_layer_has_finite_gradients(row: LayerRow, train: bool):
         return jnp.sum(jnp.sin(y + 0.1))
 
     numbers = jax.tree.map(jnp.asarray, layer)
-    slopes = jax.jit(jax.grad(total, argnums=(0, 1, 2)))(numbers, params, x)
+    slopes = quick_jit(jax.grad(total, argnums=(0, 1, 2)))(numbers, params, x)
     chex.assert_trees_all_equal_shapes_and_dtypes(slopes, (numbers, params, x))
     chex.assert_tree_all_finite(slopes)
     assert (np.asarray(slopes[2]) != 0).any()
@@ -160,7 +166,7 @@ def test_layer_state_is_carried_by_scan(row: LayerRow):
         return after, y
 
     scales = jnp.array([1.0, 2.0, 3.0])
-    last, ys = jax.jit(lambda s: jax.lax.scan(body, s, scales))(state)
+    last, ys = quick_jit(lambda s: jax.lax.scan(body, s, scales))(state)
     for i, scale in enumerate(scales):
         y, state = run(layer, params, state, x * scale, key, True, None)
         assert_close(ys[i], y, "program")
@@ -168,18 +174,17 @@ def test_layer_state_is_carried_by_scan(row: LayerRow):
 
 
 @every_layer
-@every_mode
-def test_layer_works_in_bfloat16(row: LayerRow, train: bool):
+def test_layer_works_in_bfloat16(row: LayerRow):
     layer, params, state, x = _example(row)
     half = jnp.bfloat16
     made = layer.init(jax.random.key(2), x.astype(half))
     assert all(leaf.dtype == half for leaf in jax.tree.leaves(made[0]))
     chex.assert_trees_all_equal_dtypes(made[1], state)  # statistics stay wide
-    key = _key(row, train)
-    y, after = run(layer, cast(params, half), made[1], x.astype(half), key, train, None)
+    key = _key(row, True)
+    y, after = run(layer, cast(params, half), made[1], x.astype(half), key, True, None)
     assert y.dtype == half
     chex.assert_trees_all_equal_shapes_and_dtypes(after, made[1])
-    assert_close(y, run(layer, params, state, x.astype(half).astype(x.dtype), key, train, None)[0], "program")
+    assert_close(y, run(layer, params, state, x.astype(half).astype(x.dtype), key, True, None)[0], "program")
 
 
 @every_layer
@@ -199,7 +204,6 @@ def test_layer_leaves_padding_out(row: LayerRow):
         chex.assert_trees_all_close(results[0][1], after, rtol=1e-5, atol=1e-6)
 
 
-@every_layer
 @every_mode
 @pytest.mark.parametrize("dtype", [jnp.int32, jnp.uint8], ids=["int32", "uint8"])
 def test_layer_refuses_integers(row: LayerRow, train: bool, dtype: Any):

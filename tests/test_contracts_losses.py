@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -15,11 +14,10 @@ from jaxann.core.factories import known_functions
 from jaxann.train.objective import example_sums
 from tests.catalogue import LOSSES, LossRow
 from tests.contract import assert_input_error
+from tests.programs import quick_jit
 from tests.tolerances import assert_close, close
 
 every_loss = pytest.mark.parametrize("row", LOSSES, ids=str)
-# Thirty losses are compiled here, each to run once: the compiler need not try hard.
-quick_jit = functools.partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})
 
 
 def draw(row: LossRow, lead: tuple[int, ...], *, spread: float = 1.0, seed: int = 7) -> tuple[Any, np.ndarray]:

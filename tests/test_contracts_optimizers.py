@@ -14,6 +14,8 @@ import pytest
 from jaxann import optimizers, schedules
 from jaxann.core.products import Optimizer
 from tests.catalogue import OPTIMIZERS, OptimizerRow
+from tests.contract import compiles
+from tests.programs import quick_jit
 from tests.tolerances import assert_close
 
 every_optimizer = pytest.mark.parametrize("row", OPTIMIZERS, ids=str)
@@ -43,6 +45,14 @@ def _tree() -> Any:
 
 def _grads() -> Any:
     return jax.tree.map(lambda p: p * p + jnp.asarray(0.1, p.dtype), _tree())
+
+
+SCHEDULE = schedules.cosine(0.1, 4, warmup=2, start=0.05)
+
+
+def _scheduled(row: OptimizerRow) -> Any:
+    """With a rate that changes where there is one."""
+    return row.build(SCHEDULE if "learning_rate" in row.build(0.1).arguments else 0.1)
 
 
 @every_optimizer
@@ -79,39 +89,38 @@ def test_optimizer_takes_zero_gradients(row: OptimizerRow):
 
 @every_optimizer
 def test_optimizer_compiles_once_for_all_rates(row: OptimizerRow):
-    chex.clear_trace_counter()
-
-    @jax.jit
-    @chex.assert_max_traces(n=1)
-    def step(optimizer, grads, state, params):
-        return step_of(optimizer, grads, state, params)
-
     first, second = row.build(0.1), row.build(0.02)
-    state = first.init(_tree())
-    _, after = step(first, _grads(), state, _tree())  # some rules only look in their first step
-    a, _ = step(row.build(0.1), _grads(), after, _tree())
-    b, _ = step(second, _grads(), after, _tree())
+    params, grads = _tree(), _grads()
+    _, after = update(first, grads, first.init(params), params)  # some rules only look in their first step
+    before = compiles()
+    a, _ = update(row.build(0.1), grads, after, params)
+    b, _ = update(second, grads, after, params)
+    assert compiles() == before
     if first != second:
         assert (np.asarray(a["dense0"]["bias"]) != np.asarray(b["dense0"]["bias"])).all()
 
 
-@every_optimizer
-def test_optimizer_scanned_equals_a_loop_bit_for_bit(row: OptimizerRow):
-    optimizer, params = row.build(0.1), _tree()
+@jax.jit
+def scanned(optimizer: Any, gradients: Any, state: Any, params: Any) -> tuple[Any, Any]:
+    """The state after many steps, and the updates of each."""
 
     def body(state, grads):
         updates, state = step_of(optimizer, grads, state, params)
         return state, updates
 
+    return jax.lax.scan(body, state, gradients)
+
+
+@every_optimizer
+def test_optimizer_scanned_equals_a_loop_bit_for_bit(row: OptimizerRow):
     # Gradients from outside, updates not added: where products meet in a sum, the compiler chooses which of them to
     # round, and chooses by the program around.
+    optimizer, params = _scheduled(row), _tree()
     state = optimizer.init(params)
     grads = [jax.tree.map(lambda p, i=i: p * jnp.asarray(np.sin(i + 1.0), p.dtype), params) for i in range(20)]
-    stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *grads)
-    last, updates = jax.jit(lambda s, gs: jax.lax.scan(body, s, gs))(state, stacked)
-    one = jax.jit(body)
+    last, updates = scanned(optimizer, jax.tree.map(lambda *leaves: jnp.stack(leaves), *grads), state, params)
     for i, g in enumerate(grads):
-        state, step = one(state, g)
+        step, state = update(optimizer, g, state, params)
         for a, b in zip(jax.tree.leaves(updates), jax.tree.leaves(step), strict=True):
             np.testing.assert_array_equal(a[i], b) if row.exact else assert_close(a[i], b, "program")
     for a, b in zip(jax.tree.leaves(last), jax.tree.leaves(state), strict=True):
@@ -140,19 +149,18 @@ def test_optimizer_descends_a_parabola(row: OptimizerRow):
         updates, _ = update(optimizer, goal, optimizer.init(start), start)
         assert float(jnp.sum(updates * goal)) > 0  # the gradient's direction, for another rule to take
         return
-    run = jax.jit(lambda c: jax.lax.scan(body, c, jnp.arange(1000, dtype=jnp.int32))[0])
+    run = quick_jit(lambda c: jax.lax.scan(body, c, jnp.arange(1000, dtype=jnp.int32))[0])
     x, state = run((start, optimizer.init(start)))
     np.testing.assert_allclose(optimizer.evaluation_params(state, x), goal, atol=row.within)
 
 
 @pytest.mark.parametrize("row", [r for r in OPTIMIZERS if "learning_rate" in r.build(0.1).arguments], ids=str)
 def test_optimizer_follows_a_schedule(row: OptimizerRow):
-    schedule = schedules.cosine(0.1, 4, warmup=2, start=0.05)
     params, grads = _tree(), _grads()
-    scheduled = row.build(schedule)
+    scheduled = _scheduled(row)
     state = scheduled.init(params)
     for step in range(5):
-        rate = schedule(step)
+        rate = SCHEDULE(step)
         updates, after = update(scheduled, grads, state, params)
         expected, _ = update(row.build(rate), grads, state, params)
         for a, b in zip(jax.tree.leaves(updates), jax.tree.leaves(expected), strict=True):
@@ -179,6 +187,6 @@ def test_optimizer_maps_over_rates_and_is_differentiated(row: OptimizerRow):
 
     if not row.proportional:
         return
-    slope = jax.grad(total, allow_int=True)(row.build(0.1))
+    slope = quick_jit(jax.grad(total, allow_int=True))(row.build(0.1))
     expected = jnp.sum(one["dense0"]["weight"]) / rates[2]  # updates are proportional to the rate
     np.testing.assert_allclose(slope.arguments["learning_rate"], expected, rtol=1e-4)

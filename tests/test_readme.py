@@ -41,6 +41,8 @@ def test_readme_states_the_shapes_it_gets(names):
     assert names["population"].best_epoch.shape == (8,) and len(names["table"]) == 20
     assert names["doubt"].probabilities.shape == (359, 10) and names["doubt"].epistemic.shape == (359,)
     assert names["slopes"]["learning_rate"] < 0
+    assert names["trace"].layers["dense0"].delta.shape == (8, 256)
+    assert (names["report"].converged, names["report"].epochs, *names["weights"]) == (True, 6, 0.5, 0.25, 0.5)
 
 
 def test_readme_prints_the_message_it_shows(names):
@@ -58,6 +60,11 @@ def test_readme_prints_the_message_it_shows(names):
 def test_readme_commands_exist(command):
     assert f"bash {command}" in TEXT
     assert (ROOT / command).read_text(encoding="utf-8").startswith("#!/usr/bin/env bash\n")
+
+
+def test_readme_scripts_exist():
+    modules = re.findall(r"`scripts\.(\w+)`", TEXT)
+    assert sorted(modules) == sorted(path.stem for path in (ROOT / "scripts").glob("learn_*.py"))
 
 
 def test_readme_links_lead_to_files():

@@ -1,6 +1,6 @@
 """Commonly printed mistakes about initial weights and depth, checked on nets of 40 layers.
 
-Such figures are one draw of many: each check takes a key that shows a typical one.
+Such figures are one draw of many: each check takes a key that shows the printed one.
 """
 
 from __future__ import annotations

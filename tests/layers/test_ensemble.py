@@ -20,13 +20,16 @@ def _drawn(layer, shape):
     """Parameters with nothing at a special value, and an input, in double precision."""
     x = jax.random.normal(jax.random.key(0), shape, jnp.float64)
     params, _ = layer.init(KEY, x)
-    leaves, tree = jax.tree.flatten(params)
-    keys = jax.random.split(jax.random.key(1), len(leaves))
-    return jax.tree.unflatten(
-        tree, [jax.random.normal(k, a.shape, a.dtype) for k, a in zip(keys, leaves, strict=True)]
-    ), x
+    random = np.random.default_rng(1)
+    return jax.tree.map(lambda a: jnp.asarray(random.normal(size=a.shape)), params), x
 
 
+@jax.jit
+def _output(layer, params, x):
+    return layer.apply(params, {}, x)[0]
+
+
+@jax.jit
 def _slopes(layer, params, x):
     return jax.grad(lambda p, v: jnp.sum(layer.apply(p, {}, v)[0] ** 2), argnums=(0, 1))(params, x)
 
@@ -40,7 +43,7 @@ def test_batch_ensemble_dense_and_its_gradients_match_torch():
     inputs = torch.tensor(np.asarray(x), requires_grad=True)
     out = (inputs * t["input.scale"]) @ t["weight"] * t["output.scale"] + t["bias"]
     (out**2).sum().backward()
-    np.testing.assert_allclose(layer.apply(params, {}, x)[0], out.detach().numpy(), rtol=1e-10, atol=1e-12)
+    np.testing.assert_allclose(_output(layer, params, x), out.detach().numpy(), rtol=1e-10, atol=1e-12)
     grads, slope = _slopes(layer, params, x)
     for name, grad in flatten_named(grads).items():
         np.testing.assert_allclose(grad, t[name].grad.numpy(), rtol=1e-10, atol=1e-10, err_msg=name)
@@ -56,7 +59,7 @@ def test_packed_dense_and_its_gradients_match_torch():
     inputs = torch.tensor(np.asarray(x), requires_grad=True)
     out = torch.einsum("bki,kio->bko", inputs, t["weight"]) + t["bias"]
     (out**2).sum().backward()
-    np.testing.assert_allclose(layer.apply(params, {}, x)[0], out.detach().numpy(), rtol=1e-10, atol=1e-12)
+    np.testing.assert_allclose(_output(layer, params, x), out.detach().numpy(), rtol=1e-10, atol=1e-12)
     grads, slope = _slopes(layer, params, x)
     for name, grad in grads.items():
         np.testing.assert_allclose(grad, t[name].grad.numpy(), rtol=1e-10, atol=1e-10, err_msg=name)
@@ -81,12 +84,12 @@ def test_one_member_with_unit_scales_is_dense(make):
 def test_a_member_of_batch_ensemble_dense_is_dense_with_a_scaled_weight():
     layer = batch_ensemble_dense(4, 3)
     params, x = _drawn(layer, (2, 6, 3, 5))
-    y = layer.apply(params, {}, x)[0]
+    y = np.asarray(_output(layer, params, x))
     assert y.shape == (2, 6, 3, 4)
     for k in range(3):
         r, s = params["input"]["scale"][k], params["output"]["scale"][k]
         own = {"weight": jnp.outer(r, s) * params["weight"], "bias": params["bias"][k]}
-        np.testing.assert_allclose(y[:, :, k], dense(4).apply(own, {}, x[:, :, k])[0], rtol=1e-10, atol=1e-12)
+        np.testing.assert_allclose(y[:, :, k], _output(dense(4), own, x[:, :, k]), rtol=1e-10, atol=1e-12)
 
 
 def test_scales_begin_as_documented():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import itertools
 import math
 
@@ -13,8 +12,7 @@ import pytest
 
 from jaxann import losses
 from tests.contract import assert_input_error
-
-quick_jit = functools.partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})
+from tests.programs import quick_jit
 
 
 def _slope(loss, p, t, **keywords):

@@ -98,7 +98,7 @@ def test_density_of_barron_integrates_to_one():
         h = 1e-4 * min(a, 2 - a)
         numeric = (log_z(a + h) - log_z(a - h)) / (2 * h)
         np.testing.assert_allclose(slope, numeric, rtol=1e-6, err_msg=str(a))
-    single = losses.barron_nll(
+    single = jax.jit(losses.barron_nll)(
         jnp.zeros(11, jnp.float32), jnp.zeros(11, jnp.float32), alpha=jnp.asarray(alphas, jnp.float32)
     )
     np.testing.assert_allclose(single, values, rtol=2e-6)

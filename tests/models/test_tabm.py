@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -22,11 +24,8 @@ def test_tabm_and_its_gradients_match_torch():
     model = tabm((7, 5, 2), members=3, activation="tanh")
     x = jax.random.normal(jax.random.key(0), (6, 4), jnp.float64)
     params, state = model.init(KEY, x)
-    leaves, tree = jax.tree.flatten(params)
-    keys = jax.random.split(jax.random.key(2), len(leaves))
-    params = jax.tree.unflatten(
-        tree, [jax.random.normal(k, a.shape, a.dtype) for k, a in zip(keys, leaves, strict=True)]
-    )
+    random = np.random.default_rng(2)
+    params = jax.tree.map(lambda a: random.normal(size=a.shape), params)
     t = {name: torch.tensor(np.asarray(v), requires_grad=True) for name, v in flatten_named(params).items()}
 
     z = torch.tensor(np.asarray(x))[:, None].expand(-1, 3, -1)
@@ -38,10 +37,17 @@ def test_tabm_and_its_gradients_match_torch():
     value = torch.nn.functional.cross_entropy(z.flatten(0, 1), labels.repeat_interleave(3))
     value.backward()
 
-    np.testing.assert_allclose(model.apply(params, state, x)[0], z.detach().numpy(), rtol=1e-10, atol=1e-12)
     loss = ja.losses.each_member(ja.losses.softmax_cross_entropy)
-    targets = jnp.arange(6) % 2
-    ours, grads = jax.value_and_grad(lambda p: jnp.mean(loss(model.apply(p, state, x)[0], targets)))(params)
+    targets = np.arange(6, dtype=np.int32) % 2
+
+    @jax.jit
+    @functools.partial(jax.value_and_grad, has_aux=True)
+    def objective(p):
+        outputs, _ = model.apply(p, state, x)
+        return jnp.mean(loss(outputs, targets)), outputs
+
+    (ours, outputs), grads = objective(params)
+    np.testing.assert_allclose(outputs, z.detach().numpy(), rtol=1e-10, atol=1e-12)
     np.testing.assert_allclose(ours, value.item(), rtol=1e-10)
     for name, grad in flatten_named(grads).items():
         np.testing.assert_allclose(grad, t[name].grad.numpy(), rtol=1e-10, atol=1e-12, err_msg=name)
@@ -56,7 +62,8 @@ def test_tabm_of_one_member_with_unit_scales_is_mlp():
     own, empty = plain.init(KEY, x)
     own["dense0"]["weight"], own["dense1"]["weight"] = params["dense0"]["weight"], params["dense1"]["weight"]
     own["dense2"]["weight"] = params["dense2"]["weight"][0]
-    np.testing.assert_allclose(one.apply(params, state, x)[0][:, 0], plain.apply(own, empty, x)[0], rtol=1e-10)
+    apply = jax.jit(lambda layer, *given: layer.apply(*given)[0])
+    np.testing.assert_allclose(apply(one, params, state, x)[:, 0], apply(plain, own, empty, x), rtol=1e-10)
     np.testing.assert_array_equal(params["dense0"]["weight"], plain.init(KEY, x)[0]["dense0"]["weight"])
 
 
@@ -79,8 +86,8 @@ def test_members_drop_each_for_itself():
     params, state = model.init(KEY, x)
     output = params["dense1"]
     same = params | {"dense1": {"weight": output["weight"].at[1].set(output["weight"][0]), "bias": output["bias"]}}
-    calm = model.apply(same, state, x)[0]
-    noisy = model.apply(same, state, x, key=KEY, train=True)[0]
+    calm = jax.jit(model.apply)(same, state, x)[0]
+    noisy = jax.jit(functools.partial(model.apply, train=True))(same, state, x, key=KEY)[0]
     assert calm[0, 0, 0] == calm[0, 1, 0] and noisy[0, 0, 0] != noisy[0, 1, 0]
 
 

@@ -46,7 +46,7 @@ SETTINGS = {
     "muon": Setting(o.muon(0.02, adam_learning_rate=0.01), 3000),
     "shampoo": Setting(o.shampoo(0.01), 1500),
     "soap": Setting(o.soap(0.01), 2000),
-    "sophia": Setting(o.sophia(cosine(0.01, 6000), gamma=0.1), 6000),
+    "sophia": Setting(o.sophia(cosine(0.005, 10_000), gamma=0.03), 10_000),
     "schedule_free": Setting(o.schedule_free(o.adam(0.03, b1=0.0), b1=0.98), 8000),
     "prodigy": Setting(o.prodigy(0.02), 4000),
     "lbfgs": Setting(o.lbfgs(), 1000),

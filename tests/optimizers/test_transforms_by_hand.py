@@ -177,6 +177,12 @@ def test_lookahead_by_hand():
     assert path == [(-1, 0), (-2, 0), (-0.75, -0.75), (-1.75, -0.75), (-2.75, -0.75), (-1.5, -1.5)]
 
 
+def test_lookahead_goes_around_no_average():
+    for rule in (optimizers.polyak(sgd(1.0)), optimizers.schedule_free(optimizers.adam(0.1, b1=0.0))):
+        message = assert_input_error(lambda rule=rule: optimizers.lookahead(rule), "optimizer", given=str(rule))
+        assert "ema(lookahead(...))" in message
+
+
 def test_averages_take_the_inner_evaluation_point():
     rule = optimizers.polyak(optimizers.lookahead(sgd(1.0), sync_period=2, slow_step_size=0.5))
     w, state, points = jnp.zeros(1), rule.init(jnp.zeros(1)), []

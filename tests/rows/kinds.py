@@ -82,6 +82,7 @@ class LayerRow(Row):
 
     shape: tuple[int, ...] = (4, 5)
     random: bool = False
+    stateful: bool = False  # statistics that move in training
     takes_integers: bool = False
 
 

@@ -69,8 +69,8 @@ LAYERS = [
         bad=({"rate": 1.0}, {"body": 3}, {"skip": "dense"}),
         random=True,
     ),
-    LayerRow("layers.batch_norm", layers.batch_norm, "torch", ({"decay": 1.5}, {"eps": -1e-3})),
-    LayerRow("layers.sequential", _stack, bad=({"layers": [layers.dense(3)]},), random=True),
+    LayerRow("layers.batch_norm", layers.batch_norm, "torch", ({"decay": 1.5}, {"eps": -1e-3}), stateful=True),
+    LayerRow("layers.sequential", _stack, bad=({"layers": [layers.dense(3)]},), random=True, stateful=True),
     LayerRow(
         "layers.residual",
         lambda: layers.residual(layers.dense(3), layers.dense(3, use_bias=False)),
@@ -115,6 +115,7 @@ LAYERS = [
         lambda: models.mlp((6, 3), activation="tanh", dropout=0.3, batch_norm=True),
         bad=({"widths": ()}, {"widths": (3, 0)}, {"activation": "than"}, {"dropout": 1.0}),
         random=True,
+        stateful=True,
     ),
     LayerRow(
         "models.tabm",

@@ -37,6 +37,12 @@ def smoothed(hyper):
     return net, functools.partial(loss, label_smoothing=hyper["smoothing"]), ja.optimizers.sgd(rate)
 
 
+def averaged(hyper):
+    """Evaluated elsewhere than where it steps."""
+    net = ja.models.mlp((5, 10), activation="tanh")
+    return net, loss, ja.optimizers.polyak(ja.optimizers.sgd(hyper["learning_rate"], momentum=hyper["momentum"]))
+
+
 def wide():
     return tuple(tuple(np.asarray(a, np.float64) if a.ndim > 1 else a for a in part) for part in digits())
 
@@ -48,8 +54,9 @@ def wide():
         (momentum, {"learning_rate": 0.05, "momentum": 0.8}),
         (decayed, {"learning_rate": 3e-3, "b1": 0.9, "weight_decay": 0.05}),
         (smoothed, {"peak": 0.2, "stddev": 0.3, "smoothing": 0.1}),
+        (averaged, {"learning_rate": 0.05, "momentum": 0.8}),
     ],
-    ids=["momentum", "adamw", "loss and schedule"],
+    ids=["momentum", "adamw", "loss and schedule", "average"],
 )
 def test_hypergradient_matches_central_differences(build, hyper):
     train, validation = wide()
@@ -91,6 +98,14 @@ def test_the_run_is_that_of_make_run():
     plain = jax.jit(jax.grad(final))({name: jnp.asarray(v) for name, v in hyper.items()})
     for name in hyper:
         np.testing.assert_allclose(slopes[name], plain[name], rtol=1e-8, err_msg=name)
+
+
+def test_averaged_weights_are_what_is_judged():
+    train, validation = digits()
+    hyper = {"learning_rate": 0.05, "momentum": 0.8}
+    value, _ = hypergradient(averaged, hyper, train, validation, key=KEY, epochs=3, batch_size=64)
+    run = jax.jit(ja.train.make_run(*averaged(hyper), epochs=3, batch_size=64))
+    np.testing.assert_allclose(value, run(KEY, train, validation).history["validation_loss"][-1], rtol=1e-5)
 
 
 def test_memory_grows_with_the_root_of_the_steps():
@@ -207,3 +222,7 @@ def test_hypergradient_checks_its_settings():
     assert_input_error(lambda: call(build=lambda hyper: 3), "build", given="returned 3")
     plateau = lambda hyper: (ja.models.mlp((10,)), loss, ja.optimizers.sgd(ja.schedules.reduce_on_plateau(0.1)))  # noqa: E731
     assert_input_error(lambda: call(build=plateau), "optimizer", given="reduce_on_plateau")
+    search = lambda hyper: (ja.models.mlp((10,)), loss, ja.optimizers.lbfgs(hyper["learning_rate"]))  # noqa: E731
+    assert_input_error(lambda: call(build=search), "optimizer", given="lbfgs", expected="without a line search")
+    statistics = lambda hyper: (ja.models.mlp((5, 10), batch_norm=True), loss, averaged(hyper)[2])  # noqa: E731
+    assert_input_error(lambda: call(build=statistics), "optimizer", given="polyak", expected="without an average")
