@@ -8,7 +8,7 @@ import numpy as np
 
 from jaxann.teach.formulas import loss_formula, name_of, slope_formula, written
 from jaxann.teach.forward import joined
-from jaxann.teach.steps import Part, Step, bare, number, operand, vector
+from jaxann.teach.steps import Part, Step, bare, number, operand, quoted, vector
 from jaxann.teach.walk import MOST, Item, Sizes, at, gradient, row, shown, weight
 
 __all__ = ["backward"]
@@ -162,7 +162,7 @@ def _below(item: Item, many: bool, sizes: Sizes):
         np.asarray(v).reshape(-1, n)[0] for v, n in ((item.trace.input_grad, inputs), (item.trace.delta, units))
     )
     title = "Down to the layer below: each unit's weights times the deltas above"
-    way = f" (by {item.name})" if many else ""  # a part of it: others read the same numbers
+    way = f" (by {quoted(item.name)})" if many else ""  # a part of it: others read the same numbers
     terms = range(units if units <= MOST else 2)
     for i in shown(inputs):
         names = [f"{weight(item.number, i, j, units)} {at(gradient(item.symbol), j, units, sizes)}" for j in terms]
@@ -183,4 +183,4 @@ def _other(item: Item, many: bool, sizes: Sizes):
         yield Step(f"Back through {item.kind}: its Jacobian, transposed{way}", formula, "", vector(g, digits), g)
     for name, value in item.trace.grads.items():
         array = np.asarray(value)
-        yield Step(f"Gradient of {name}", f"dJ/d{item.name}.{name}", "", vector(array, digits), array)
+        yield Step(f"Gradient of {name}", f"dJ/d{quoted(f'{item.name}.{name}')}", "", vector(array, digits), array)

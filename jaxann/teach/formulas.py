@@ -89,12 +89,12 @@ def written(template: str, symbols: Mapping[str, str], values: Mapping[str, Any]
     without brackets.
     """
     base = "z" if "z" in symbols else "a"
-    formula = template.format(**symbols, m="-" + symbols[base], n=symbols[base])
+    formula = template.replace(" * ", " ").format(**symbols, m="-" + symbols[base], n=symbols[base])
     numbers = {name: operand(value, digits) for name, value in values.items()}
     plain = number(values[base], digits)
     template = template.replace(f"e^{{{base}}}", "e^" + plain)
     text = template.format(**numbers, m=number(-values[base], digits), n=plain)
-    return Written(formula.replace(" * ", " "), bare(text))
+    return Written(formula, bare(text))
 
 
 def name_of(function: Any) -> tuple[str, dict[str, Any]]:

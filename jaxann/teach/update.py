@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from jaxann.teach.steps import Part, Step, number, operand, vector
+from jaxann.teach.steps import Part, Step, number, operand, quoted, vector
 from jaxann.teach.walk import MOST, Item, Sizes, at, row, weight
 
 __all__ = ["after", "update"]
@@ -49,7 +49,7 @@ def _of_leaf(item: Item, name: str, w: np.ndarray, g: np.ndarray, rate: float, s
             return steps
         whole = f"{'W' if name == 'weight' else 'b'}{item.number}"
         return [*steps, Step(f"All {w.size:,} numbers", f"new {whole}", "", vector(new, digits), new)]
-    symbol = f"{item.name}.{name}"
+    symbol = quoted(f"{item.name}.{name}")
     return [Step(title, f"{symbol} <- {symbol} - eta dJ/d{symbol}", "", vector(new, digits), new)]
 
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from jaxann.activations import by_name
 from jaxann.core.products import Layer
+from jaxann.teach.steps import quoted
 
 __all__ = ["MOST", "Item", "Sizes", "at", "gradient", "items", "row", "shown", "weight"]
 
@@ -60,7 +61,7 @@ def _walk(layer: Layer, name: str, params: Any, layers: Mapping[str, Any], sourc
             inner = layer.arguments[side]
             if inner is not None:
                 _walk(inner, _join(name, side), params[side], layers, source, found)
-        symbol = name or kind
+        symbol = quoted(name) if name else kind
     elif kind == "dense":
         symbol = f"z{_dense_layers(found) + 1}"
     elif (
@@ -71,7 +72,7 @@ def _walk(layer: Layer, name: str, params: Any, layers: Mapping[str, Any], sourc
     ):
         symbol = f"a{_dense_layers(found)}"
     else:
-        symbol = name or kind
+        symbol = quoted(name) if name else kind
     trace = layers.get(name) if name in layers else layers.get(kind) if not name else None
     if trace is not None:
         count = _dense_layers(found) + 1 if kind == "dense" else 0
@@ -107,7 +108,7 @@ class Sizes(NamedTuple):
 def at(symbol: str, index: int, count: int, sizes: Sizes) -> str:
     """`z1[2]`, counted from 1; `z1` where there is only one; an input by its name where it has one."""
     if symbol == "x" and sizes.names:
-        return sizes.names[index]
+        return quoted(sizes.names[index])
     return symbol if count == 1 else f"{symbol}[{index + 1}]"
 
 

@@ -208,7 +208,7 @@ def test_inputs_by_name_and_lines_of_80_columns():
     for digits in (3, 17):
         lines = str(explain(*example(), names=names, digits=digits)).splitlines()
         assert max(map(len, lines)) <= 80
-        assert any("b delta1[2]" in line for line in lines)
+        assert any('"b" delta1[2]' in line for line in lines)
 
 
 def test_one_example_needs_no_batch_axis():
