@@ -20,7 +20,7 @@ from jaxann.teach.formulas import name_of
 from jaxann.teach.forward import forward
 from jaxann.teach.page import page
 from jaxann.teach.reading import check_labels, read
-from jaxann.teach.steps import Net, Part
+from jaxann.teach.steps import Net, Part, quoted
 from jaxann.teach.text import lines
 from jaxann.teach.update import after as after_it
 from jaxann.teach.update import update
@@ -155,7 +155,7 @@ def _parts(found, again, first: _Pass, losses, y, loss, rate: float, sizes: Size
 
 def _about(found: list[Item], loss: Any, batch: int, digits: int, train: bool) -> tuple[str, ...]:
     """The net in one line, and what the letters mean."""
-    chain = " -> ".join(f"{item.name} ({_short(item)})" for item in found)
+    chain = " -> ".join(f"{quoted(item.name)} ({_short(item)})" for item in found)
     example = "one example" if batch == 1 else f"a batch of {batch:,}; single numbers are those of its first example"
     mode = "" if train else " In evaluation mode: running statistics, and nothing is dropped."
     return (
