@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxann.core.binding import bound
-from jaxann.losses import each_member
+from jaxann.losses import each_member, half_squared_error
 from jaxann.teach.steps import bare, number, operand, vector
 
 __all__ = [
@@ -29,7 +29,7 @@ __all__ = [
 ]
 
 
-_MEMBERS = bound(each_member(len))[0]
+_MEMBERS = bound(each_member(half_squared_error))[0]
 
 
 class _Curve(NamedTuple):
