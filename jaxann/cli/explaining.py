@@ -9,7 +9,7 @@ from pathlib import Path
 import jax
 import numpy as np
 
-from jaxann.cli.costs import loss_by_name
+from jaxann.cli.costs import LABELS, ONE_NUMBER, loss_by_name, targets_of
 from jaxann.cli.inputs import Task, read_task
 from jaxann.cli.terminal import console, needed, show_lines, width
 from jaxann.core.checks import check_integer, fail
@@ -54,6 +54,9 @@ def account(
             raise InputError("explain: --example must be left out where there is a --model.")
         task = read_task(model, data, row or 0, loss)
     else:
+        if loss in LABELS or loss in ONE_NUMBER:
+            hint = targets_of(loss)
+            fail("explain", "--loss", "a loss for an example's one output, whose target is 1", loss, hint=hint)
         chosen = worked("2-2-1" if example is None else example)
         cost = chosen.loss if loss is None else loss_by_name(loss)
         task = Task(chosen.model, chosen.params, None, chosen.x, chosen.y, cost, ())

@@ -124,6 +124,10 @@ def test_explain_refuses_bad_input(files: Path):
             ("explain", "--loss", "triplet"),
             "explain: --loss must be a loss of one row: its outputs and its targets, got",
         ),
+        (
+            ("explain", "--loss", "poly1"),
+            "explain: --loss must be a loss for an example's one output, whose target is 1",
+        ),
         (("explain", "--row", 0), "explain: --row must come with --data, got it alone."),
         (("explain", "--seed", 1), "explain: --seed must come with --train, got it alone."),
         (("explain", "--train", "--seed", -1), "explain: --seed must be an integer of at least 0, got -1."),
