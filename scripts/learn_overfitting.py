@@ -89,7 +89,7 @@ def main(arguments: list[str] | None = None) -> None:
         panel(below[i], run, "accuracy", best)
         lines(above[i], name[0].upper() + name[1:], "", "" if i else "loss")
         lines(below[i], "", "epoch", "" if i else "accuracy")
-    above[0].set_ylim(0, 2.5)
+    above[0].set_ylim(0, 2.8)
     below[0].set_ylim(0, 1.02)
     key(above[-1], loc="upper right")
     print(CONCLUSION)

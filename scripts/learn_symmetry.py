@@ -81,7 +81,7 @@ def draw(weights: np.ndarray, costs: np.ndarray) -> Any:
         axes.set_xlabel("weight from x1")
         axes.set_ylabel("weight from x2")
     panels[0].text(0.35, 0.3, "nothing moves", color=INK, fontsize=10)
-    panels[1].text(0.6, 0.35, "three paths in one", color=INK, fontsize=10, va="top")
+    panels[1].text(0.15, -0.25, "three paths in one", color=INK, fontsize=10, va="top")
     key(panels[2], loc="lower left")
     last = panels[3]
     for name, curve, style in zip(STARTS, costs, ("-", "--", "-"), strict=True):

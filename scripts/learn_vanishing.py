@@ -92,7 +92,7 @@ def main(arguments: list[str] | None = None) -> None:
     lines(left, "Norm of the gradient of the weights, at the start", "layer")
     lines(right, "Loss", "epoch")
     right.axhline(np.log(10), color=QUIET, linewidth=1, linestyle=":")
-    right.text(EPOCHS, np.log(10) + 0.03, "guessing", color=QUIET, fontsize=9, ha="right")
+    right.text(EPOCHS, np.log(10) + 0.05, "guessing", color=QUIET, fontsize=9, ha="right")
     right.set(ylim=(0, 2.6), xticks=range(0, EPOCHS + 1, 5))
     key(left, loc="lower right")
     print(CONCLUSION)

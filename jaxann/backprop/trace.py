@@ -20,7 +20,8 @@ class LayerTrace:
 
     `delta` is always dC/dz of the `z` beside it. z is the layer's output; where the layer has an activation of its own
     (maxout, gated_dense) z is what that activation is applied to. So for each kind of dense layer the gradient of the
-    bias is the sum of the rows of delta.
+    bias is the sum of the rows of delta. `y` is what the layer gives, whatever stands behind it, and `output_grad` is
+    dC/dy: the same as z and delta for all layers but those with an activation of their own.
     """
 
     kind: str = dataclasses.field(metadata={"static": True})  # name of the layer's factory: "dense", "elementwise"
@@ -30,6 +31,8 @@ class LayerTrace:
     delta: Array | None = None  # dC/dz
     grads: Params = dataclasses.field(default_factory=dict)  # dC/d(each parameter of this layer)
     input_grad: Array | None = None  # dC/dx; None where x holds whole numbers
+    y: Array | None = None  # the layer's own output
+    output_grad: Array | None = None  # dC/dy
 
 
 class Forward(NamedTuple):

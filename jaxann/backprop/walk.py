@@ -89,10 +89,12 @@ def _as_trace(note: _Note, after: _Note | None) -> LayerTrace:
         "x": note.x,
         "z": note.y if note.z is None else note.z,
         "a": after.y if followed and after is not None else note.y,
+        "y": note.y,
     }
     if note.back is not None and note.g is not None:
         floating = jnp.issubdtype(note.x.dtype, jnp.floating)
         values["delta"] = note.g if note.back.delta is None else note.back.delta
+        values["output_grad"] = note.g
         values["grads"] = note.back.grads if note.kind not in ("residual", "stochastic_depth") else {}
         values["input_grad"] = note.back.input_grad if floating else None
     return LayerTrace(note.kind, **values)

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from jaxann.cli.costs import loss_names
 from jaxann.cli.explaining import account, errata
 from jaxann.cli.terminal import console, needed
 from jaxann.core.errors import CheckpointError, InputError, MissingDependencyError
@@ -62,30 +63,46 @@ def build() -> Any:
     start.__annotations__["context"] = typer.Context
     app.callback(invoke_without_command=True)(start)
 
-    @app.command("explain")
     def explain(
+        context: Any,
         which: str = argument(None, metavar="[E3|all]", help="With --errata: one row, or all of them."),
         example: str = option(None, help="2-2-1 (the default), 2-2-1-cross-entropy or 2-2-1-slope-2."),
         model: Path = option(None, help="A model of your own, written by jaxann.save."),  # noqa: B008
         data: Path = option(None, help="Comma-separated numbers: the inputs, then the targets."),  # noqa: B008
-        row: int = option(0, help="Row of --data, counted from 0."),
-        loss: str = option(None, help="Name of a loss. For a --model: softmax_cross_entropy where the target is one "
-                                      "class of several, else half_squared_error."),
+        row: int = option(None, help="Row of --data, counted from 0. [default: 0]"),
+        loss: str = option(None, help="Name of a loss, in place of the example's own. For a --model it is "
+                                      "softmax_cross_entropy where the target is one class of several, "
+                                      "else half_squared_error."),
         learning_rate: float = option(0.5, help="Length of the step."),
         digits: int = option(6, help="Significant digits, 2 to 17."),
         html: Path = option(None, help="Write the account to this file too, with a drawing."),  # noqa: B008
+        train: bool = option(False, help="As in training: with dropout, and batch norm by the statistics of the row; "
+                                         "else as the model predicts."),
+        seed: int = option(None, help="With --train: what its random numbers are drawn from. [default: 0]"),
         wrong: bool = option(False, "--errata", help="Mistakes that are commonly printed, checked as you read."),
     ) -> None:  # fmt: skip
         """One forward pass, one backward pass and one step of gradient descent, every number written out."""
         with _reported(typer):
             if wrong:
+                more = [name for name in _given(context) if name not in ("which", "wrong")]
+                if more:
+                    option_name = f"--{more[0].replace('_', '-')}"
+                    raise InputError(f"explain: --errata must come without {option_name}, got both.")
                 errata(which)
             elif which is not None:
                 raise InputError(f"explain: {which!r} must come with --errata.\nFor a variant: --example {which}.")
             else:
-                account(example, model, data, row, loss, learning_rate, digits, html)
+                account(example, model, data, row, loss, learning_rate, digits, html, train, seed)
+
+    explain.__annotations__["context"] = typer.Context
+    app.command("explain", epilog=f"Losses: {', '.join(loss_names())}.")(explain)
 
     return app
+
+
+def _given(context: Any) -> list[str]:
+    """What stands in the command itself, and is no default."""
+    return [name for name in context.params if context.get_parameter_source(name).name == "COMMANDLINE"]
 
 
 @contextlib.contextmanager
@@ -96,8 +113,8 @@ def _reported(typer: Any) -> Iterator[None]:
     except (InputError, CheckpointError) as error:
         _say(error)
         raise typer.Exit(2) from error
-    except OSError as error:  # of the system; its text names the path
-        _say(error.strerror or str(error))
+    except OSError as error:  # of `load`, a sentence with the path; of the system, only its whole text names it
+        _say(error if error.filename is not None else error.strerror or error)
         raise typer.Exit(2) from error
     except ArithmeticError as error:
         _say(error)

@@ -6,10 +6,13 @@ import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 
+import jax
 import numpy as np
 
-from jaxann.cli.inputs import Task, loss_by_name, read_task
+from jaxann.cli.costs import LABELS, ONE_NUMBER, loss_by_name, targets_of
+from jaxann.cli.inputs import Task, read_task
 from jaxann.cli.terminal import console, needed, show_lines, width
+from jaxann.core.checks import check_integer, fail
 from jaxann.core.errors import InputError
 from jaxann.teach import SEVERITIES, Check, Erratum, Figure, explain
 from jaxann.teach import errata as rows
@@ -26,21 +29,34 @@ def account(
     example: str | None,
     model: Path | None,
     data: Path | None,
-    row: int,
+    row: int | None,
     loss: str | None,
     learning_rate: float,
     digits: int,
     html: Path | None,
+    train: bool,
+    seed: int | None,
 ) -> None:
     """Show the account of an example, or of a model with a row of data; write the page where one is asked for."""
+    if row is not None and data is None:
+        raise InputError("explain: --row must come with --data, got it alone.")
+    if seed is not None:
+        if not train:
+            raise InputError("explain: --seed must come with --train, got it alone.\nNothing is random otherwise.")
+        check_integer("explain", "--seed", seed, 0)
+        if seed >= 2**32:
+            fail("explain", "--seed", "less than 2^32", seed)
     if (model is None) != (data is None):
         given, missing = ("--model", "--data") if data is None else ("--data", "--model")
         raise InputError(f"explain: {given} must come with {missing}, got it alone.")
     if model is not None and data is not None:
         if example is not None:
             raise InputError("explain: --example must be left out where there is a --model.")
-        task = read_task(model, data, row, loss)
+        task = read_task(model, data, row or 0, loss)
     else:
+        if loss in LABELS or loss in ONE_NUMBER:
+            hint = targets_of(loss)
+            fail("explain", "--loss", "a loss for an example's one output, whose target is 1", loss, hint=hint)
         chosen = worked("2-2-1" if example is None else example)
         cost = chosen.loss if loss is None else loss_by_name(loss)
         task = Task(chosen.model, chosen.params, None, chosen.x, chosen.y, cost, ())
@@ -54,10 +70,10 @@ def account(
         learning_rate=learning_rate,
         names=task.names,
         digits=digits,
+        train=train or model is None,  # nothing in an example knows the difference
+        key=jax.random.key(seed or 0) if train else None,
     )
-    screen = console()
-    show_lines(screen, lines(done.title, done.text, done.parts, width(screen)))
-    if html is not None:
+    if html is not None:  # first of all: what cannot be written is said before a long account, not below it
         try:
             html.write_text(done.html(), encoding="utf-8")
         except OSError as error:
@@ -65,6 +81,9 @@ def account(
             raise InputError(
                 f"explain: --html must be a file that can be written, got {str(html)!r}: {reason}."
             ) from error
+    screen = console()
+    show_lines(screen, lines(done.title, done.text, done.parts, width(screen)))
+    if html is not None:
         screen.print(f"\nWrote {html}: the same with a drawing of the net.", markup=False)
 
 

@@ -6,20 +6,20 @@ import csv
 import math
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NoReturn
 
 import jax
 import numpy as np
 
 from jaxann import losses
-from jaxann.core.checks import check_choice, fail
+from jaxann.cli.costs import LABELS, ONE_NUMBER, loss_by_name, targets_of
+from jaxann.core.checks import fail
 from jaxann.core.errors import InputError
-from jaxann.core.factories import known_functions
 from jaxann.core.products import Layer
 from jaxann.core.typing import Params, State
 from jaxann.io import load
 
-__all__ = ["Row", "Task", "loss_by_name", "read_row", "read_task"]
+__all__ = ["Row", "Task", "read_row", "read_task"]
 
 
 class Row(NamedTuple):
@@ -41,18 +41,6 @@ class Task(NamedTuple):
     names: tuple[str, ...]
 
 
-def loss_by_name(name: str) -> Callable:
-    """The loss of that name.
-
-    Raises:
-        InputError: there is none; the message lists them.
-    """
-    table = {n.removeprefix("losses."): f for n, f in known_functions().items() if n.startswith("losses.")}
-    table = {n: f for n, f in table.items() if getattr(losses, n, None) is f}
-    check_choice("explain", "--loss", name, table)
-    return table[name]
-
-
 def read_row(path: Path, row: int) -> Row:
     """Row `row`, from 0, of a comma-separated file of numbers, with or without a first line of names.
 
@@ -66,8 +54,11 @@ def read_row(path: Path, row: int) -> Row:
         reason = getattr(error, "strerror", None) or "not a text file of comma-separated numbers"
         raise InputError(f"explain: --data must be a file that can be read, got {str(path)!r}: {reason}.") from error
     names: tuple[str, ...] = ()
-    if table and any(_number(cell) is None for cell in table[0]):
+    if table and not any(_reads(cell) for cell in table[0]):
         names, table = tuple(cell.strip() for cell in table[0]), table[1:]
+    elif table and (words := [cell for cell in table[0] if cell.strip() and not _reads(cell)]):
+        hint = "A number that is missing is left empty; a name is no number."
+        fail("explain", "the first line of --data", "all names or all numbers", words[0], hint=hint)
     if not table:
         fail("explain", "--data", "a file with a row of numbers", f" {str(path)!r} without one")
     if not 0 <= row < len(table):
@@ -83,45 +74,67 @@ def read_row(path: Path, row: int) -> Row:
     return Row(names, np.array(numbers, np.float64))
 
 
-def _number(cell: str) -> float | None:
+def _reads(cell: str) -> bool:
+    """Whether a cell is a number, be it infinite or `nan`: a line with one is no line of names."""
     try:
-        value = float(cell)
+        float(cell)
     except ValueError:
-        return None
-    return value if math.isfinite(value) else None
+        return False
+    return True
+
+
+def _number(cell: str) -> float | None:
+    return float(cell) if _reads(cell) and math.isfinite(float(cell)) else None
 
 
 def read_task(model_file: Path, data: Path, row: int, loss: str | None) -> Task:
     """The saved model, and one row cut into inputs and targets: the last columns are the targets.
 
-    There are as many targets as the model has outputs, or one, the number of the class, for
-    `softmax_cross_entropy`. Without a loss that one is taken where it fits, for several outputs and one target that is
-    a whole number, and else `half_squared_error`.
+    How many there are follows from the loss: one, the number of the class, for those of `costs.LABELS`, one number for
+    those of `costs.ONE_NUMBER`, and else as many as the model has outputs. Without a loss it is
+    `softmax_cross_entropy` where there are several outputs and one target, and else `half_squared_error`.
 
     Raises:
-        InputError: the row does not fit the model, or a file cannot be read.
+        InputError: the row does not fit the model or the loss, or a file cannot be read.
         CheckpointError: the file holds no model of jaxann.
     """
+    chosen = None if loss is None else loss_by_name(loss)
     model, params, state = load(model_file)
     found = read_row(data, row)
-    chosen = None if loss is None else loss_by_name(loss)
-    labels = "softmax_cross_entropy" if loss is None else loss
-    for targets in range(1, found.values.size):
+    one = loss in LABELS or loss in ONE_NUMBER
+    for targets in range(1, min(2, found.values.size) if one else found.values.size):
         x, y = found.values[:-targets], found.values[-targets:]
         outputs = _outputs(model, params, state, x)
+        names = found.names[: x.size]
         if outputs is None:
             continue
-        if targets == 1 and outputs > 1 and labels in ("softmax_cross_entropy", "softmax_focal", "multiclass_hinge"):
+        if targets == 1 and outputs > 1 and (loss is None or loss in LABELS):
             if y[0] != int(y[0]) or not 0 <= y[0] < outputs:
                 fail("explain", "the last column of --data", f"a class from 0 to {outputs - 1}", float(y[0]))
             label = np.array(int(y[0]))
-            return Task(model, params, state, x, label, chosen or losses.softmax_cross_entropy, found.names[:-1])
-        if targets == outputs:
-            return Task(model, params, state, x, y, chosen or losses.half_squared_error, found.names[: x.size])
-    hint = "The last columns are the targets, as many as the model has outputs, or one for the number of the class."
-    fail(
-        "explain", "--data", "made of the model's inputs, then its targets", f" {found.values.size} columns", hint=hint
+            return Task(model, params, state, x, label, chosen or losses.softmax_cross_entropy, names)
+        if loss in ONE_NUMBER and outputs == ONE_NUMBER[loss]:
+            return Task(model, params, state, x, y[0], chosen or losses.half_squared_error, names)
+        if not one and targets == outputs:
+            return Task(model, params, state, x, y, chosen or losses.half_squared_error, names)
+    _misfit(model, params, state, found.values, loss)
+
+
+def _misfit(model: Layer, params: Params, state: State, values: np.ndarray, loss: str | None) -> NoReturn:
+    """Say what does not fit: the loss the model, or the number of columns both."""
+    hint, got = targets_of(loss), f" {values.size} {'column' if values.size == 1 else 'columns'}"
+    fits = [(n, out) for n in range(1, values.size + 1) if (out := _outputs(model, params, state, values[:n]))]
+    if loss is None or len(fits) != 1:
+        fail("explain", "--data", "made of the model's inputs, then its targets", got, hint=hint)
+    inputs, outputs = fits[0]
+    if (loss in LABELS and outputs == 1) or ONE_NUMBER.get(loss, outputs) != outputs:
+        have = "1 output" if outputs == 1 else f"{outputs} outputs"
+        fail("explain", "--loss", f"a loss for a model with {have}", loss, hint=hint)
+    targets = 1 if loss in LABELS or loss in ONE_NUMBER else outputs
+    wanted = (
+        f"of {inputs} {'input' if inputs == 1 else 'inputs'}, then {targets} {'target' if targets == 1 else 'targets'}"
     )
+    fail("explain", "--data", f"{wanted} for {loss}", got, hint=hint)
 
 
 def _outputs(model: Layer, params: Params, state: State, x: np.ndarray) -> int | None:

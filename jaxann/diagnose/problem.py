@@ -98,8 +98,8 @@ def read_problem(function: str, fn: Callable, args: tuple, argnums: tuple[int, .
         fail(
             function,
             "args",
-            "holding at least one floating-point array to differentiate",
-            f" {len(constants)} leaves, none",
+            "arrays with at least one of floating-point numbers to differentiate",
+            f" {len(constants)} without one" if constants else " none",
         )
     structure = jax.tree.structure(args)
 

@@ -9,16 +9,18 @@ import jax
 import numpy as np
 
 from jaxann.backprop import backward as backward_pass
-from jaxann.core.checks import check_floating, check_integer, check_range, fail
+from jaxann.core.checks import check_integer, check_range, fail
 from jaxann.core.products import Layer
 from jaxann.core.typing import Array, Key, Params, State
 from jaxann.layers import as_layer
 from jaxann.teach.backward import backward
+from jaxann.teach.cost import loss_part
 from jaxann.teach.drawing import drawing
 from jaxann.teach.formulas import name_of
-from jaxann.teach.forward import forward, loss_part
+from jaxann.teach.forward import forward
 from jaxann.teach.page import page
-from jaxann.teach.steps import Net, Part
+from jaxann.teach.reading import check_labels, read
+from jaxann.teach.steps import Net, Part, quoted
 from jaxann.teach.text import lines
 from jaxann.teach.update import after as after_it
 from jaxann.teach.update import update
@@ -74,6 +76,7 @@ def explain(
     *,
     state: State | None = None,
     learning_rate: float = 0.5,
+    train: bool = True,
     key: Key | None = None,
     names: Sequence[str] | None = None,
     digits: int = 6,
@@ -81,8 +84,9 @@ def explain(
     """w <- w - eta dJ/dw, with every number on the way: z = x W + b, a = f(z), J = mean loss(a, y), delta = dJ/dz.
 
     The forward pass, the backward pass by the chain rule (no automatic differentiation), one step of gradient descent
-    on the same batch, and the loss after it. Computed in float64 whatever the arrays are, and in training mode. Of a
-    layer wider than four units, and of a batch, a part is written out.
+    on the same batch, and the loss after it. Computed in float64 whatever the arrays are. Of a layer wider than four
+    units, and of a batch, a part is written out; of layers that are neither dense nor an activation, what goes in, what
+    comes out and what comes back.
 
     Args:
         model: any model that `backprop.backward` takes.
@@ -92,7 +96,8 @@ def explain(
         loss: a loss of `losses`.
         state: of the layers; may be left out where they have none.
         learning_rate: eta >= 0.
-        key: randomness, needed by dropout and its like.
+        train: training mode; False for that of evaluation: running statistics, nothing dropped.
+        key: randomness, needed by dropout and its like in training. Every pass takes the same draw.
         names: of the inputs, one for each, in place of x[1], x[2], ...
         digits: significant digits that are shown, from 2 to 17.
 
@@ -100,7 +105,8 @@ def explain(
         An `Account`: `print` it, or write `account.html()` to a file.
 
     Raises:
-        InputError: a layer has no backward rule, the shapes do not fit, or a setting is out of range.
+        InputError: a layer or the loss has no backward rule, parameters are missing, x or y holds no numbers or no
+            example, the shapes do not fit, a label is outside, J is not finite, or a setting is out of range.
     """
     model = as_layer(model, "explain")
     check_range("explain", "learning_rate", learning_rate, 0)
@@ -108,14 +114,17 @@ def explain(
     if digits > 17:
         fail("explain", "digits", "at most 17, all that a double has", digits)
     with jax.enable_x64(True):
-        params, state, x, y, labels = _read(model, params, state, x, y, names)
+        params, state, x, y, labels = read(model, params, state, x, y, names)
 
         @jax.jit
         def run(params: Params) -> _Pass:
-            trace = backward_pass(model, params, state, x, y, loss, key=key, train=True)
+            trace = backward_pass(model, params, state, x, y, loss, key=key, train=train)
             return _Pass(trace, loss(trace.predictions, y))
 
         first = run(params)
+        check_labels(loss, y, first.trace.predictions)
+        if not np.isfinite(first.trace.loss):
+            fail("explain", "J", "finite", f" {float(first.trace.loss)}", hint="Look at x, y and the parameters.")
         rate = float(learning_rate)
         moved, climbed = (
             jax.tree.map(lambda w, g, sign=sign: w + sign * rate * np.asarray(g), params, first.trace.grads)
@@ -125,32 +134,47 @@ def explain(
     sizes = Sizes(digits, labels)
     found = items(model, params, first.trace.layers)
     again = items(model, moved, second.trace.layers)
-    parts = _parts(found, again, first, (second.trace.loss, third.trace.loss), y, loss, rate, sizes)
+    parts = _parts(found, again, first, (second.trace.loss, third.trace.loss), y, loss, rate, sizes, train)
     grads, new = (jax.tree.map(np.asarray, tree) for tree in (first.trace.grads, moved))
     before, after, climbing = (float(p.trace.loss) for p in (first, second, third))
-    text = _about(found, loss, np.shape(x)[0], digits)
+    text = _about(found, loss, np.shape(x)[0], digits, train)
     net = drawing(found, sizes)
     return Account("One training step, number by number", text, parts, net, before, after, climbing, grads, new)
 
 
-def _parts(found, again, first: _Pass, losses, y, loss, rate: float, sizes: Sizes) -> tuple[Part, ...]:
+def _parts(found, again, first: _Pass, losses, y, loss, rate: float, sizes: Sizes, train: bool) -> tuple[Part, ...]:
     trace = first.trace
     return (
-        *forward(found, sizes),
-        loss_part(found[-1].symbol, trace.predictions, y, first.values, trace.loss, loss, sizes),
-        *backward(found, trace.predictions, y, loss, sizes),
+        *forward(found, sizes, train),
+        loss_part(found[-1], trace.predictions, y, first.values, trace.loss, loss, sizes),
+        *backward(found, trace.predictions, y, loss, sizes, train),
         update(found, rate, sizes),
         *after_it(again, trace.loss, losses[0], losses[1], sizes),
     )
 
 
-def _about(found: list[Item], loss: Any, batch: int, digits: int) -> tuple[str, ...]:
+def _about(found: list[Item], loss: Any, batch: int, digits: int, train: bool) -> tuple[str, ...]:
     """The net in one line, and what the letters mean."""
-    chain = " -> ".join(f"{item.name} ({_short(item)})" for item in found)
+    chain = " -> ".join(f"{quoted(item.name)} ({_short(item)})" for item in found)
     example = "one example" if batch == 1 else f"a batch of {batch:,}; single numbers are those of its first example"
+    mode = "" if train else " In evaluation mode: running statistics, and nothing is dropped."
     return (
-        f"The net: x -> {chain}. Loss: {name_of(loss)[0]}, {example}.",
+        f"The net: x -> {chain}. Loss: {name_of(loss)[0]}, {example}.{mode}",
         f"Computed in double precision, shown to {digits} digits: a sum of shown numbers may differ in the last.",
+        *(_warning(item) for item in found if train and _alone(item)),
+    )
+
+
+def _alone(item: Item) -> bool:
+    """Whether a batch norm has a single row to take the mean and the variance of."""
+    frozen = item.layer.arguments.get("frozen", False)
+    return item.kind == "batch_norm" and not frozen and np.size(item.trace.x) == np.shape(item.trace.x)[-1]
+
+
+def _warning(item: Item) -> str:
+    return (
+        f"Warning: {item.name} normalizes a batch of one row, whose mean is the row itself: it gives its bias whatever "
+        "comes in, and every gradient below it is 0. Give more rows, or train=False."
     )
 
 
@@ -159,39 +183,3 @@ def _short(item: Item) -> str:
         inputs, units = np.shape(item.params["weight"])
         return f"{inputs:,} to {units:,}"
     return name_of(item.activation)[0] if item.kind == "elementwise" else item.kind
-
-
-def _read(model: Layer, params, state, x, y, names) -> tuple[Params, State, Any, Any, tuple[str, ...]]:
-    """Everything in float64, one example as a batch of one."""
-    params, state = jax.tree.map(_wide, (params, state))
-    x, y = _wide(x), _wide(y)
-    if x.ndim == 0:
-        fail("explain", "x", "of shape (features,) or (batch, ...)", " a single number")
-    single = x.ndim == 1
-    if single:
-        check_floating("explain", "x", x)
-        x = x[None]
-    if state is None:
-        state = jax.eval_shape(lambda k: model.init(k, x), jax.random.key(0))[1]
-        if jax.tree.leaves(state):
-            fail("explain", "state", "given for a model with running statistics", None)
-    out = jax.eval_shape(lambda p: model.apply(p, state, x)[0], params)
-    if single:
-        y = y.reshape(out.shape) if y.ndim == 0 and out.shape == (1, 1) else y[None]
-        y = y.astype(out.dtype) if y.shape == out.shape else y
-    elif y.shape[:1] != x.shape[:1]:
-        fail("explain", "y", f"one target for each of the {x.shape[0]} examples", f" shape {y.shape}")
-    labels = tuple(str(name) for name in names or ())
-    if labels and (len(labels) != int(np.prod(x.shape[1:]))):
-        fail("explain", "names", f"one for each of the {int(np.prod(x.shape[1:]))} inputs", f" {len(labels)} names")
-    return params, state, x, y, labels
-
-
-def _wide(leaf: Any) -> Any:
-    """A number or array in float64; whole numbers and keys as they are. On the host: nothing is compiled for it."""
-    dtype = getattr(leaf, "dtype", None)
-    if dtype is not None and jax.dtypes.issubdtype(dtype, jax.dtypes.extended):
-        return leaf
-    array = np.asarray(leaf)
-    floating = array.dtype.kind == "f" or jax.dtypes.issubdtype(array.dtype, np.floating)
-    return array.astype(np.float64) if floating else array

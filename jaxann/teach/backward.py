@@ -6,109 +6,95 @@ from typing import Any
 
 import numpy as np
 
-from jaxann.teach.formulas import loss_formula, name_of, slope_formula, written
-from jaxann.teach.forward import joined
-from jaxann.teach.steps import Part, Step, bare, number, operand, vector
+from jaxann.core.trees import flatten_named
+from jaxann.teach.branches import apart, together
+from jaxann.teach.cost import slope_part
+from jaxann.teach.formulas import call, name_of, slope_formula, written
+from jaxann.teach.forward import ROWWISE, joined
+from jaxann.teach.steps import Part, Step, bare, number, operand, quoted, vector
 from jaxann.teach.walk import MOST, Item, Sizes, at, gradient, row, shown, weight
 
 __all__ = ["backward"]
 
 
-def backward(found: list[Item], predictions: Any, y: Any, loss: Any, sizes: Sizes) -> list[Part]:
+def backward(found: list[Item], predictions: Any, y: Any, loss: Any, sizes: Sizes, train: bool | str) -> list[Part]:
     """A part for the loss, then one for each layer from the last to the first."""
-    last = found[-1]
-    parts = [Part("Backward: the loss", (), tuple(_of_loss(last, predictions, y, loss, sizes)))]
-    readers = [item.source for item in found]
+    parts = [slope_part(found[-1], predictions, y, loss, sizes)]
     merged: list[Step] = []
     title = ""
-    for item in reversed(found):
-        many = readers.count(item.source) > 1
+    for position, item in reversed(list(enumerate(found))):
         if item.kind == "elementwise":
-            merged, title = list(_through_activation(item, sizes)), f"{item.name}: {name_of(item.activation)[0]}"
-            if item.source[0] == "z":
+            steps, title = list(_through_activation(item, sizes)), f"{item.name}: {name_of(item.activation)[0]}"
+            if item.joined:
+                merged = steps
                 continue  # it stands with the dense layer that comes next
-            parts.append(Part(f"Backward: {title}", (), tuple(merged)))
+            parts.append(Part(f"Backward: {title}", (), tuple(steps)))
         elif item.kind == "dense":
-            name = f"{item.name}, {title}" if merged and item is not last else item.name
-            steps = (*merged, *_parameters(item, sizes), *_below(item, many, sizes))
+            name = f"{item.name}, {title}" if merged else item.name
+            steps = (*merged, *_parameters(item, sizes), *_below(item, sizes))
             parts.append(Part(f"Backward: layer {item.number} ({name})", (), steps))
+            merged = []
+        elif item.branches is not None:
+            steps = tuple(apart(item, found, sizes, drawn=bool(train) and item.kind == "stochastic_depth"))
+            parts.append(Part(f"Backward: {item.name} ({item.kind})", (), steps))
         else:
-            parts.append(Part(f"Backward: {item.name} ({item.kind})", (), tuple(_other(item, many, sizes))))
-        merged = []
+            steps = tuple(_other(item, sizes))
+            parts += [Part(f"Backward: {item.name} ({item.kind})", (), steps)] if steps else []
+        for block in found:
+            if block.branches is not None and block.branches.first == position and block.source != "x":
+                steps = tuple(together(block, found, sizes))
+                parts.append(Part(f"Backward: where the branches of {block.name} meet", (), steps))
     return parts
-
-
-def _of_loss(last: Item, predictions: Any, y: Any, loss: Any, sizes: Sizes):
-    """dJ/da of the output, the last layer's a or z."""
-    a, targets, digits = row(predictions), np.asarray(y), sizes.digits
-    slope = row(last.trace.delta)
-    left, name = gradient(last.symbol), name_of(loss)[0]
-    entries = np.size(predictions)
-    formula = loss_formula(loss)
-    title = f"Slope of the loss ({name}) at the output"
-    if formula is not None and formula[1] and targets.shape == np.shape(predictions):
-        t = row(targets)
-        over = "" if entries == 1 else f"/{entries:,}"
-        for j in shown(a.size):
-            symbols = {"a": at(last.symbol, j, a.size, sizes), "y": at("y", j, a.size, sizes)}
-            text = written(formula[1], symbols, {"a": a[j], "y": t[j]}, digits)
-            right, put_in = (f"({text.formula}){over}", f"({text.substituted}){over}") if over else text
-            yield Step(title, f"{at(left, j, a.size, sizes)} = {right}", put_in, number(slope[j], digits), slope[j])
-    elif name == "softmax_cross_entropy" and not name_of(loss)[1] and targets.ndim == 1:
-        shares = np.exp(a - a.max()) / np.exp(a - a.max()).sum()
-        over = "" if len(targets) == 1 else f"/{len(targets):,}"
-        for j in shown(a.size):
-            own = "1" if j == int(targets[0]) else "0"
-            p = at("softmax(" + last.symbol + ")", j, a.size, sizes)
-            text = f"{number(shares[j], digits)} - {own}"
-            right, put_in = (f"({p} - {own}){over}", f"({text}){over}") if over else (f"{p} - {own}", text)
-            yield Step(title, f"{at(left, j, a.size, sizes)} = {right}", put_in, number(slope[j], digits), slope[j])
-    else:
-        yield Step(title, f"{left} = slope of J at {last.symbol}", "", vector(slope, digits), slope)
-        return
-    if a.size > MOST:
-        yield Step(f"All {a.size:,} outputs", left, "", vector(slope, digits), slope)
 
 
 def _through_activation(item: Item, sizes: Sizes):
     """dJ/dz = dJ/da f'(z) for a function of one number; the transposed Jacobian for the others."""
-    z, a, g = row(item.trace.x), row(item.trace.z), row(item.trace.delta)
+    z, a, g = row(item.trace.x), row(item.output), row(item.slope)
     d, digits, name = row(item.trace.input_grad), sizes.digits, name_of(item.activation)[0]
     left, above = gradient(item.source), gradient(item.symbol)
+    settings = name_of(item.activation)[1]
+    inner = call(item.activation, item.source, digits) if settings else name
     title = f"Back through {name}: times its slope"
-    if name in ("softmax", "log_softmax", "sparsemax", "hard_max") or a.size != z.size:
+    if name in ROWWISE or a.size != z.size:
         note = f"Back through {name}: its Jacobian, transposed"
-        if name == "softmax" and a.size <= MOST:
+        if name == "softmax" and not settings and np.ndim(item.output) == 2 and a.size <= MOST:
             yield from _through_softmax(note, item, sizes)
             return
-        yield Step(note, f"{left} = J({name})^T {above}", "", vector(d, digits), d)
+        yield Step(note, f"{left}{item.way} = J({inner})^T {above}", "", vector(d, digits), d)
         return
     for j in shown(z.size):
         symbols = {"z": at(item.source, j, z.size, sizes), "a": at(item.symbol, j, a.size, sizes), "b": "beta"}
         top = at(above, j, a.size, sizes)
         found = slope_formula(item.activation, float(z[j]))
         if found is None:
-            right, put_in = f"{top} {name}'({symbols['z']})", ""
+            right, put_in = f"{top} {_slope_of(item, symbols['z'], digits)}", ""
         else:
             values = {"z": z[j], "a": a[j], "g": g[j], **found[1]}
             text = written("{g} * " + found[0], {**symbols, "g": top}, values, digits)
             right, put_in = text
             if "{" not in found[0]:
-                right = f"{top} {name}'({symbols['z']})"
-        yield Step(title, f"{at(left, j, z.size, sizes)} = {right}", put_in, number(d[j], digits), d[j])
+                right = f"{top} {_slope_of(item, symbols['z'], digits)}"
+        below = at(left, j, z.size, sizes) + item.way
+        yield Step(title, f"{below} = {right}", put_in, number(d[j], digits), d[j])
     if z.size > MOST:
-        yield Step(f"All {z.size:,} units", left, "", vector(d, digits), d)
+        yield Step(f"All {z.size:,} units", left + item.way, "", vector(d, digits), d)
+
+
+def _slope_of(item: Item, inside: str, digits: int) -> str:
+    """`elu'(z1, alpha=0.3)`: the slope by its input."""
+    name = name_of(item.activation)[0]
+    return f"{name}'{call(item.activation, inside, digits)[len(name) :]}"
 
 
 def _through_softmax(title: str, item: Item, sizes: Sizes):
     """dJ/dz[j] = p[j] (g[j] - s), s = sum_k p[k] g[k]."""
-    p, g, digits = row(item.trace.z), row(item.trace.delta), sizes.digits
+    p, g, digits = row(item.output), row(item.slope), sizes.digits
     d, above, below = row(item.trace.input_grad), gradient(item.symbol), gradient(item.source)
     total = float(p @ g)
     products = " + ".join(f"{operand(p[k], digits)} * {operand(g[k], digits)}" for k in range(p.size))
     yield Step(title, f"s = sum of {item.symbol} {above}", products, number(total, digits), total)
     for j in range(p.size):
-        left = at(below, j, p.size, sizes)
+        left = at(below, j, p.size, sizes) + item.way
         right = f"{at(item.symbol, j, p.size, sizes)} ({at(above, j, p.size, sizes)} - s)"
         put_in = f"{number(p[j], digits)} * ({number(g[j], digits)} - {operand(total, digits)})"
         yield Step(title, f"{left} = {right}", put_in, number(d[j], digits), d[j])
@@ -152,7 +138,7 @@ def _rows(x: np.ndarray) -> range:
     return range(len(x) if len(x) <= MOST else 2)
 
 
-def _below(item: Item, many: bool, sizes: Sizes):
+def _below(item: Item, sizes: Sizes):
     """dJ/dx[i] = sum_j W[i,j] delta[j], with the weights of the forward pass."""
     if item.source == "x" or item.trace.input_grad is None:
         return
@@ -162,25 +148,23 @@ def _below(item: Item, many: bool, sizes: Sizes):
         np.asarray(v).reshape(-1, n)[0] for v, n in ((item.trace.input_grad, inputs), (item.trace.delta, units))
     )
     title = "Down to the layer below: each unit's weights times the deltas above"
-    way = f" (by {item.name})" if many else ""  # a part of it: others read the same numbers
     terms = range(units if units <= MOST else 2)
     for i in shown(inputs):
         names = [f"{weight(item.number, i, j, units)} {at(gradient(item.symbol), j, units, sizes)}" for j in terms]
         products = [f"{operand(matrix[i, j], digits)} * {operand(delta[j], digits)}" for j in terms]
-        left = at(gradient(item.source), i, inputs, sizes) + way
+        left = at(gradient(item.source), i, inputs, sizes) + item.way
         yield Step(title, f"{left} = {joined(names, units)}", bare(joined(products, units)), number(g[i], digits), g[i])
     if inputs > MOST:
-        yield Step(f"All {inputs:,} units below", gradient(item.source) + way, "", vector(g, digits), g)
+        yield Step(f"All {inputs:,} units below", gradient(item.source) + item.way, "", vector(g, digits), g)
 
 
-def _other(item: Item, many: bool, sizes: Sizes):
+def _other(item: Item, sizes: Sizes):
     """A layer that is not taken apart: what comes back, and the gradients of its parameters."""
     digits = sizes.digits
-    if item.trace.delta is not None and item.source != "x" and item.trace.input_grad is not None:
+    if item.slope is not None and item.source != "x" and item.trace.input_grad is not None:
         g = row(item.trace.input_grad)
-        way = f", by way of {item.name}" if many else ""
-        formula = f"{gradient(item.source)} = J({item.kind})^T {gradient(item.symbol)}"
-        yield Step(f"Back through {item.kind}: its Jacobian, transposed{way}", formula, "", vector(g, digits), g)
-    for name, value in item.trace.grads.items():
+        formula = f"{gradient(item.source)}{item.way} = J({item.kind})^T {gradient(item.symbol)}"
+        yield Step(f"Back through {item.kind}: its Jacobian, transposed", formula, "", vector(g, digits), g)
+    for name, value in flatten_named(item.trace.grads).items():
         array = np.asarray(value)
-        yield Step(f"Gradient of {name}", f"dJ/d{item.name}.{name}", "", vector(array, digits), array)
+        yield Step(f"Gradient of {name}", f"dJ/d{quoted(f'{item.name}.{name}')}", "", vector(array, digits), array)

@@ -42,9 +42,9 @@ def _drawn(count: int) -> range:
 def _layer(item: Item, behind: Item | None, digits: int, *, last: bool) -> Column:
     matrix, grads = np.asarray(item.params["weight"]), np.asarray(item.trace.grads["weight"])
     inputs, count = matrix.shape
-    z, delta = (np.asarray(v).reshape(-1, count)[0] for v in (item.trace.z, item.trace.delta))
+    z, delta = (np.asarray(v).reshape(-1, count)[0] for v in (item.output, item.slope))
     active = behind is not None and behind.symbol == f"a{item.number}" and behind.source == item.symbol
-    a = row(behind.trace.z) if active and behind is not None else None
+    a = row(behind.output) if active and behind is not None else None
     units = []
     for j in _drawn(count):
         lines = [("z", number(z[j], digits))]

@@ -34,7 +34,12 @@ def _reflected() -> Check:
 def _at_zero() -> Check:
     relu, leaky = _slope(activations.relu, 0.0), _slope(activations.leaky_relu, 0.0)
     elu = _slope(lambda z: activations.elu(z, 0.5), 0.0)
-    return check(relu == 0, ("slope of relu at 0", relu), ("of leaky relu", leaky), ("of elu, alpha = 0.5", elu))
+    return check(
+        relu == 0 and leaky == 1 and elu == 0.5,
+        ("slope of relu at 0", relu),
+        ("of leaky relu", leaky),
+        ("of elu, alpha = 0.5", elu),
+    )
 
 
 def _open_range() -> Check:
@@ -59,7 +64,11 @@ def _mean_of_leaky() -> Check:
 
 def _kink() -> Check:
     left, right = (_slope(lambda z: activations.elu(z, 2.0), z) for z in (-1e-12, 1e-12))
-    return check(left > right, ("slope left of 0, alpha = 2", left), ("right of 0", right))
+    near, over = (float(jax.jit(jax.grad(jax.grad(lambda z: activations.elu(z, 1.0))))(z)) for z in (-1e-12, 1e-12))
+    smooth = [_slope(lambda z: activations.elu(z, 1.0), z) for z in (-1e-12, 1e-12)]
+    bent = abs(near - 1) < 1e-9 and over == 0  # the curvature jumps even where the slope does not
+    good = bent and abs(smooth[0] - smooth[1]) < 1e-9 and left - right > 0.5
+    return check(good, ("slope left of 0, alpha = 2", left), ("right of 0", right))
 
 
 def _bounded() -> Check:

@@ -98,7 +98,7 @@ def _decay() -> Check:
     apart = optimizers.adamw(0.01, weight_decay=0.1, mask=None)
     coupled, decoupled = (float(_path(rule, alternating, 1.0, 100)[-1]) for rule in (inside, apart))
     return check(
-        coupled - decoupled > 0.05,
+        math.isclose(shrunk, 1 - 2 * 0.1 * 0.5, rel_tol=1e-12) and coupled - decoupled > 0.05,
         ("factor under SGD", shrunk),
         ("weight after 100 steps of Adam with L2", coupled),
         ("of AdamW", decoupled),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import jax.numpy as jnp
 import numpy as np
 
-from jaxann.neuron import PerceptronReport, fit_perceptron, gate
+from jaxann.neuron import PerceptronReport, fit_perceptron, gate, perceptron
 from jaxann.teach.erratum import Check, Erratum, check
 
 __all__ = ["ROWS"]
@@ -27,25 +27,47 @@ def _shape() -> Check:
 def _bias_zero() -> Check:
     ends = {name: _train(name, bias_input=0.0) for name in ("and", "nand")}
     never = not any(bool(report.converged) for _, report in ends.values())
-    scores = [float(np.array([0.0, 0.0, 0.0]) @ weights) for weights, _ in ends.values()]
+    x, targets = gate("nand")
+    score = float(np.append(x[0], 0.0) @ ends["nand"][0])
+    right, report = _train("nand")
+
+    def answer(weights: np.ndarray, bias_input: float) -> float:
+        """At (0, 0), where NAND is 1."""
+        return float(perceptron(jnp.asarray(x[0]), jnp.asarray(weights), bias_input=bias_input))
+
+    any_weights = (ends["nand"][0], right, -right)  # without a bias they all answer alike
+    same = all(answer(weights, 0.0) == 0 for weights in any_weights)
     return check(
-        never and not any(scores) and bool(_train("nand")[1].converged),
-        ("h at (0, 0)", scores[0]),
+        never and same and bool(report.converged) and answer(right, -1.0) == targets[0] == 1,
+        ("h at (0, 0)", score),
         ("AND converged", bool(ends["and"][1].converged)),
         ("NAND converged", bool(ends["nand"][1].converged)),
-        ("NAND converged with -1", True),
+        ("NAND converged with -1", bool(report.converged)),
     )
 
 
 def _cost() -> Check:
-    x, _ = gate("and")
-    _, report = _train("and")
-    passes, samples = int(report.epochs), len(x)
+    """The rule by hand, example by example, counted; and that it went as the training did."""
+    x, targets = gate("and")
+    end, report = _train("and")
+    weights, steps, passes, mistakes = np.zeros(3), 0, 0, -1
+    counted = []
+    while mistakes != 0 and passes < _ALLOWED:
+        mistakes = 0
+        for row, target in zip(x, targets, strict=True):
+            given = np.append(row, -1.0)
+            error = target - (given @ weights > 0)
+            weights = weights + 0.25 * error * given
+            mistakes += int(error != 0)
+            steps += 1
+        passes += 1
+        counted.append(mistakes)
+    alike = passes == int(report.epochs) and counted == np.asarray(report.mistakes_by_epoch)[:passes].tolist()
     return check(
-        passes * samples > passes,
-        ("updates in one pass", samples),
+        alike and np.allclose(weights, end) and steps == passes * len(x),
+        ("steps in one pass", steps / passes),
         ("passes", passes),
-        ("updates in all", passes * samples),
+        ("steps in all", steps),
     )
 
 

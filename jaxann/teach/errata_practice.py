@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxann import ops
+from jaxann import activations, losses, ops
 from jaxann.layers import batch_norm
 from jaxann.teach.erratum import Check, Erratum, check
 from jaxann.train.stopping import observe, start
@@ -54,11 +54,16 @@ def _bias_before_norm() -> Check:
 
 def _gap() -> Check:
     first, second = ((v - t) / t for t, v in ((0.1, 1.0), (1.0, 0.1)))
-    return check(first > 0 > second, ("(V - T)/T of T = .1, V = 1", first), ("of T = 1, V = .1", second))
+    trained, validated = _descent()
+    return check(
+        first > 0 > second and validated[-1] > 2 * trained[-1] and validated[-1] > validated.min(),
+        ("(V - T)/T of T = .1, V = 1", first),
+        ("of T = 1, V = .1", second),
+    )
 
 
-def _longer() -> Check:
-    """Descent on a linear model with 30 weights and 20 noisy examples."""
+def _descent() -> tuple[np.ndarray, np.ndarray]:
+    """Losses on training and validation data by steps of descent: a linear model, 30 weights, 20 noisy examples."""
     draw = np.random.default_rng(0)
     x, far = draw.normal(size=(20, 30)), draw.normal(size=(200, 30))
     truth = draw.normal(size=30) * (np.arange(30) < 3)
@@ -66,9 +71,14 @@ def _longer() -> Check:
 
     def step(w, _):
         w = w - 0.02 * jnp.asarray(x).T @ (jnp.asarray(x) @ w - y) / 20
-        return w, jnp.mean((jnp.asarray(far) @ w - y_far) ** 2)
+        return w, (jnp.mean((jnp.asarray(x) @ w - y) ** 2), jnp.mean((jnp.asarray(far) @ w - y_far) ** 2))
 
-    curve = np.asarray(jax.jit(lambda w: jax.lax.scan(step, w, None, length=2000)[1])(jnp.zeros(30)))
+    curves = jax.jit(lambda w: jax.lax.scan(step, w, None, length=2000)[1])(jnp.zeros(30))
+    return np.asarray(curves[0]), np.asarray(curves[1])
+
+
+def _longer() -> Check:
+    _, curve = _descent()
     best = int(curve.argmin())
     return check(
         best < len(curve) - 1,
@@ -89,9 +99,19 @@ def _patience() -> Check:
 
 
 def _outside() -> Check:
-    low, high = 0.0, 10.0
-    new = (12.0 - low) / (high - low)
-    return check(new > 1, ("12 scaled by a fit on 0 to 10", new))
+    """And what a sigmoid makes of such a target: it cannot reach it, as it can those within."""
+    fitted = np.array([0.0, 2.5, 7.0, 10.0])
+    inside, new = ((column - fitted.min()) / (fitted.max() - fitted.min()) for column in (fitted, 12.0))
+    outputs = activations.sigmoid(jnp.linspace(-40.0, 40.0, 801))
+
+    def least(target: float) -> float:
+        return float(jnp.min(losses.squared_error(outputs, jnp.full_like(outputs, target))))
+
+    reached = max(least(target) for target in inside)
+    return check(
+        inside.min() == 0 and inside.max() == 1 < new and reached < 1e-3 < 0.039 < least(new),
+        ("12 scaled by a fit on 0 to 10", new),
+    )
 
 
 def _best_of_many() -> Check:

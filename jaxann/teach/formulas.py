@@ -5,15 +5,31 @@ A template is arithmetic: `*` between factors, `^` for powers, `ln` and `e^`. In
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import jax.numpy as jnp
+import numpy as np
 
 from jaxann.core.binding import bound
-from jaxann.teach.steps import bare, number, operand
+from jaxann.losses import each_member, half_squared_error
+from jaxann.teach.steps import bare, number, operand, vector
 
-__all__ = ["KINDS", "Written", "loss_formula", "name_of", "slope_formula", "value_formula", "written"]
+__all__ = [
+    "KINDS",
+    "Written",
+    "call",
+    "kind_formula",
+    "loss_formula",
+    "name_of",
+    "slope_formula",
+    "value_formula",
+    "written",
+]
+
+
+_MEMBERS = bound(each_member(half_squared_error))[0]
 
 
 class _Curve(NamedTuple):
@@ -58,20 +74,31 @@ _LOSSES: dict[str, _Cost] = {
     "hinge": _Cost("max(0, 1 - {y} * {a})", ""),
 }
 
-KINDS = {  # what a layer does to its input u, where its numbers are not shown one by one
-    "alpha_dropout": "p (u m + a0 (1 - m)) + q, m = 1 where kept",
-    "batch_norm": "scale (u - mean)/sqrt(var + eps) + bias, mean and var of the batch",
-    "dropout": "u m/(1 - rate), m = 1 where kept, else 0",
+KINDS = {  # what a layer does to its input u, where its numbers are not shown one by one; then what the letters mean
+    "alpha_dropout": "p (u m + a0 (1 - m)) + q; m = 1 where kept, else 0",
+    "batch_norm": "scale (u - mean)/sqrt(var + eps) + bias; mean and var are those of the batch",
+    "dropout": "u m/(1 - rate); m = 1 where kept, else 0",
     "flatten": "u with all axes but the first as one",
-    "gated_dense": "v g(w), v and w the halves of u W + b",
+    "gated_dense": "v g(w); v and w are the halves of u W + b",
     "gaussian_dropout": "u times noise of mean 1",
     "gaussian_noise": "u + noise",
     "maxout": "the greatest of the pieces of u W + b",
-    "prelu": "u where u >= 0, else alpha u",
+    "prelu": "max(u, 0) + alpha min(u, 0)",
     "residual": "skip(u) + body(u)",
-    "rrelu": "u where u >= 0, else s u, s drawn at random",
-    "stochastic_depth": "skip(u) + s body(u), s drawn for each example",
+    "rrelu": "max(u, 0) + s min(u, 0); s is drawn at random",
+    "stochastic_depth": "skip(u) + s body(u); s is drawn for each example",
     "swish": "u sigmoid(beta u)",
+}
+_EVALUATED = {  # the same in evaluation mode
+    "alpha_dropout": "u",
+    "batch_norm": "scale (u - mean)/sqrt(var + eps) + bias; mean and var are the running ones",
+    "dropout": "u",
+    "drop_connect_dense": "u W + b",
+    "gaussian_dropout": "u",
+    "gaussian_noise": "u",
+    "rrelu": "max(u, 0) + s min(u, 0); s is the middle of its range",
+    "spatial_dropout": "u",
+    "stochastic_depth": "skip(u) + body(u)",
 }
 
 
@@ -89,18 +116,51 @@ def written(template: str, symbols: Mapping[str, str], values: Mapping[str, Any]
     without brackets.
     """
     base = "z" if "z" in symbols else "a"
-    formula = template.format(**symbols, m="-" + symbols[base], n=symbols[base])
+    formula = template.replace(" * ", " ").format(**symbols, m="-" + symbols[base], n=symbols[base])
     numbers = {name: operand(value, digits) for name, value in values.items()}
     plain = number(values[base], digits)
     template = template.replace(f"e^{{{base}}}", "e^" + plain)
     text = template.format(**numbers, m=number(-values[base], digits), n=plain)
-    return Written(formula.replace(" * ", " "), bare(text))
+    return Written(formula, bare(text))
 
 
 def name_of(function: Any) -> tuple[str, dict[str, Any]]:
     """The name of an activation or loss, and the settings it was given beforehand."""
     plain, args, given = bound(function)
-    return getattr(plain, "__name__", "f"), {**given, **{f"argument {i}": value for i, value in enumerate(args)}}
+    name = "each_member" if plain is _MEMBERS else getattr(plain, "__name__", "f")
+    return name, {**given, **{f"argument {i}": value for i, value in enumerate(args)}}
+
+
+def call(function: Any, arguments: str, digits: int) -> str:
+    """`elu(z, alpha=0.3)`: a call with the settings that were given beforehand."""
+    name, settings = name_of(function)
+    shown = []
+    for key, value in settings.items():
+        text = _setting(value, digits)
+        shown.append(text if key.startswith("argument ") else f"{key}={text}")
+    return f"{name}({', '.join([arguments, *shown])})"
+
+
+def _setting(value: Any, digits: int) -> str:
+    if callable(value):
+        name, settings = name_of(value)
+        return name + "".join(f" with {key}={_setting(each, digits)}" for key, each in settings.items())
+    if value is None or isinstance(value, str | bool | np.bool_):
+        return repr(value)
+    return number(value, digits) if np.ndim(value) == 0 else vector(value, digits)
+
+
+def kind_formula(layer: Any, source: str, train: bool | str) -> tuple[str, str]:
+    """What a layer does to its input, in training or in evaluation; and what the letters mean, "" for none."""
+    kind, settings = layer._factory.short_name, layer.arguments
+    what = KINDS.get(kind, f"{kind}(u)")
+    if not train or (kind == "batch_norm" and settings.get("frozen")):
+        what = _EVALUATED.get(kind, what)
+    if kind == "gated_dense" and settings.get("gate_first"):
+        what = "g(v) w; v and w are the halves of u W + b"
+    what = what.replace("skip(u)", "u") if settings.get("skip", "") is None else what
+    formula, _, letters = re.sub(r"\bu\b", lambda _: source, what).partition("; ")
+    return formula, letters
 
 
 def value_formula(activation: Callable) -> tuple[str, dict[str, Any]] | None:

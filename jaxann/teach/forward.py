@@ -1,19 +1,19 @@
-"""The forward pass and the loss, step by step, for the first example of a batch."""
+"""The forward pass, step by step, for the first example of a batch."""
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
-from jaxann.teach.formulas import KINDS, loss_formula, name_of, value_formula, written
+from jaxann.teach.formulas import call, kind_formula, name_of, value_formula, written
 from jaxann.teach.steps import Part, Step, bare, number, operand, vector
 from jaxann.teach.walk import MOST, Item, Sizes, at, row, shown, weight
 
-__all__ = ["forward", "joined", "loss_part"]
+__all__ = ["ROWWISE", "forward", "joined"]
+
+ROWWISE = ("softmax", "log_softmax", "sparsemax", "hard_max", "gumbel_softmax")  # each output from all inputs
 
 
-def forward(found: list[Item], sizes: Sizes) -> list[Part]:
+def forward(found: list[Item], sizes: Sizes, train: bool | str) -> list[Part]:
     """A part for each layer; an activation stands with the dense layer before it."""
     parts: list[Part] = []
     for item in found:
@@ -21,14 +21,16 @@ def forward(found: list[Item], sizes: Sizes) -> list[Part]:
             parts.append(Part(f"Forward: layer {item.number} ({item.name})", (), tuple(_dense(item, sizes))))
         elif item.kind == "elementwise":
             steps = tuple(_activation(item, sizes))
-            if item.symbol[0] == "a" and parts and parts[-1].title.startswith("Forward: layer"):
+            if item.joined:
                 last = parts.pop()
                 title = f"{last.title[:-1]}, {item.name}: {name_of(item.activation)[0]})"
                 parts.append(Part(title, last.text, last.steps + steps))
             else:
                 parts.append(Part(f"Forward: {item.name} ({name_of(item.activation)[0]})", (), steps))
         else:
-            parts.append(Part(f"Forward: {item.name} ({item.kind})", (), (_other(item, sizes),)))
+            what, letters = kind_formula(item.layer, item.source, train)
+            text = (f"Here {letters}.",) if letters else ()
+            parts.append(Part(f"Forward: {item.name} ({item.kind})", text, (_other(item, what, sizes),)))
     return parts
 
 
@@ -43,7 +45,7 @@ def _dense(item: Item, sizes: Sizes):
     matrix, bias = np.asarray(item.params["weight"]), item.params.get("bias")
     x, z = (
         np.asarray(item.trace.x).reshape(-1, matrix.shape[0])[0],
-        np.asarray(item.trace.z).reshape(-1, matrix.shape[1])[0],
+        np.asarray(item.output).reshape(-1, matrix.shape[1])[0],
     )
     inputs, units = matrix.shape
     digits = sizes.digits
@@ -68,33 +70,33 @@ def _all(title: str, symbol: str, values: np.ndarray, digits: int) -> Step:
 
 def _activation(item: Item, sizes: Sizes):
     """a = f(z), unit by unit."""
-    z, a, digits = row(item.trace.x), row(item.trace.z), sizes.digits
+    z, a, digits = row(item.trace.x), row(item.output), sizes.digits
     name = name_of(item.activation)[0]
     title = f"Activation: {name}"
     if a.size != z.size:
-        yield Step(title, f"{item.symbol} = {name}({item.source})", "", vector(a, digits), a)
+        yield Step(title, f"{item.symbol} = {call(item.activation, item.source, digits)}", "", vector(a, digits), a)
         return
+    settings = name_of(item.activation)[1]
+    plain = name == "softmax" and not settings and np.ndim(item.output) == 2
+    each = name not in ROWWISE and all(np.ndim(value) == 0 for value in settings.values())
     template = value_formula(item.activation)
     for j in shown(z.size):
         left, inside = at(item.symbol, j, a.size, sizes), at(item.source, j, z.size, sizes)
-        if name == "softmax" and z.size <= MOST:
+        if plain and z.size <= MOST:
             right, put_in = _share(item.source, z, j, sizes)
         elif template is None:
-            right, put_in = f"{name}({inside})", f"{name}({number(z[j], digits)})"
-            if not _elementwise(item.activation):
-                right, put_in = f"{name}({item.source})[{j + 1}]", ""
+            right = call(item.activation, inside, digits)
+            put_in = call(item.activation, number(z[j], digits), digits)
+            if not each:
+                right, put_in = f"{call(item.activation, item.source, digits)}[{j + 1}]", ""
         else:
             text = written(template[0], {"z": inside, "b": "beta"}, {"z": z[j], **template[1]}, digits)
-            right, put_in = f"{name}({inside}) = {text.formula}", text.substituted
+            right, put_in = f"{call(item.activation, inside, digits)} = {text.formula}", text.substituted
             if name == text.formula.split("(")[0] or name == "identity":
                 right = text.formula
         yield Step(title, f"{left} = {right}", put_in, number(a[j], digits), a[j])
     if z.size > MOST:
         yield _all(f"All {a.size:,} units", item.symbol, a, digits)
-
-
-def _elementwise(activation: Any) -> bool:
-    return name_of(activation)[0] not in ("softmax", "log_softmax", "sparsemax", "hard_max")
 
 
 def _share(source: str, z: np.ndarray, j: int, sizes: Sizes) -> tuple[str, str]:
@@ -104,50 +106,9 @@ def _share(source: str, z: np.ndarray, j: int, sizes: Sizes) -> tuple[str, str]:
     return f"{symbols[j]}/({' + '.join(symbols)})", f"{numbers[j]}/({' + '.join(numbers)})"
 
 
-def _other(item: Item, sizes: Sizes) -> Step:
+def _other(item: Item, what: str, sizes: Sizes) -> Step:
     """A layer that is not taken apart: what it does, and what comes out."""
-    what = KINDS.get(item.kind, f"{item.kind}(u)")
-    if item.layer.arguments.get("skip", "") is None:
-        what = what.replace("skip(u)", "u")
-    what = f"{what}, u = {item.source}" if "u" in what else what
-    values = row(item.trace.a)
+    values = row(item.output)
     return Step(
         f"{item.kind}: {values.size:,} numbers", f"{item.symbol} = {what}", "", vector(values, sizes.digits), values
     )
-
-
-def loss_part(symbol: str, predictions: Any, y: Any, values: Any, cost: Any, loss: Any, sizes: Sizes) -> Part:
-    """The loss of the first example's outputs, and J, the mean over all entries of the batch."""
-    a, targets, each = row(predictions), np.asarray(y), np.asarray(values)
-    name, digits = name_of(loss)[0], sizes.digits
-    steps: list[Step] = []
-    formula = loss_formula(loss)
-    entries = each.size
-    title = f"Loss: {name}"
-    if formula is not None and targets.shape == np.asarray(predictions).shape:
-        t = row(targets)
-        for j in shown(a.size):
-            symbols = {"a": at(symbol, j, a.size, sizes), "y": at("y", j, a.size, sizes)}
-            text = written(formula[0], symbols, {"a": a[j], "y": t[j]}, digits)
-            left = "J" if entries == 1 else at("l", j, a.size, sizes)
-            value = row(each)[j]
-            steps.append(Step(title, f"{left} = {text.formula}", text.substituted, number(value, digits), value))
-    elif name == "softmax_cross_entropy" and a.size <= MOST and targets.ndim == 1:
-        k = int(targets[0])
-        symbols = [f"e^{at(symbol, i, a.size, sizes)}" for i in range(a.size)]
-        numbers = [f"e^{number(v, digits)}" for v in a]
-        right = f"ln({' + '.join(symbols)}) - {at(symbol, k, a.size, sizes)}"
-        put_in = f"ln({' + '.join(numbers)}) - {operand(a[k], digits)}"
-        value = each.reshape(-1)[0]
-        left = "J" if entries == 1 else "l"
-        steps.append(Step(f"{title}, class {k}", f"{left} = {right}", put_in, number(value, digits), value))
-    else:
-        left = "J" if entries == 1 else "l"
-        value = each[0] if each.ndim else each
-        steps.append(Step(title, f"{left} = {name}({symbol}, y)", "", vector(value, digits), value))
-    if entries > 1:
-        flat = each.reshape(-1)
-        some = [operand(v, digits) for v in (flat if flat.size <= MOST else flat[:2])]
-        put_in = f"({joined(some, flat.size)})/{entries:,}"
-        steps.append(Step("Mean over all entries of the batch", "J = mean of l", put_in, number(cost, digits), cost))
-    return Part("Forward: the loss", (), tuple(steps))

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
-__all__ = ["Column", "Edge", "Net", "Part", "Step", "Unit", "bare", "number", "operand", "vector"]
+__all__ = ["Column", "Edge", "Net", "Part", "Step", "Unit", "bare", "number", "operand", "quoted", "unquoted", "vector"]
+
+# A word that a formula uses itself, or that reads as one of its symbols or as a number.
+_OURS = re.compile(
+    r"[^\W\d_]\d*|(?:delta|eta|beta|softmax)\d*|d?J.*|ln|max|tanh|cosh|sign|sqrt|sum|mean|new|of|more|slope|nan|inf"
+)
+_WORD = re.compile(r"[^\W\d]\w*(?:\.\w+)*")
 
 
 class Step(NamedTuple):
@@ -80,6 +87,20 @@ def number(value: Any, digits: int) -> str:
     """A number with so many significant digits, without zeros at the end."""
     text = f"{float(value):.{digits}g}"
     return "0" if text == "-0" else text
+
+
+def quoted(name: str) -> str:
+    """A name that was given, as it stands in a formula: in double quotes where it could be read as part of it.
+
+    `income` stays as it is; `"x^2"`, `"area [m2]"` and `"a"` are names, and no power, index or symbol.
+    """
+    plain = _WORD.fullmatch(name) and not _OURS.fullmatch(name)
+    return name if plain else json.dumps(name, ensure_ascii=False)
+
+
+def unquoted(text: str) -> str:
+    """The name within double quotes."""
+    return str(json.loads(text))
 
 
 def operand(value: Any, digits: int) -> str:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import html
 from typing import NamedTuple
 
-from jaxann.teach.steps import Column, Edge, Net, Unit
+from jaxann.teach.steps import Column, Edge, Net, Unit, unquoted
 
 __all__ = ["MOST_LABELS", "draw"]
 
@@ -33,7 +34,7 @@ def draw(net: Net, *, upright: bool) -> str:
     kind = "upright" if upright else "wide"
     label = "The net with its numbers: " + ", then ".join(column.title for column in net.columns)
     return (
-        f'<svg class="net {kind}" viewBox="0 0 {width:.0f} {height:.0f}" role="img" aria-label="{label}" '
+        f'<svg class="net {kind}" viewBox="0 0 {width:.0f} {height:.0f}" role="img" aria-label="{html.escape(label)}" '
         f'style="max-width:{width:.0f}px">{"".join(body)}</svg>'
     )
 
@@ -120,8 +121,8 @@ def _headings(column: Column, boxes: list[_Box], upright: bool) -> list[str]:
         title = column.title + (f": {len(boxes)} of {len(boxes) + column.more:,}" if column.more else "")
         y = first.y - first.height / 2 - 9
         patch = f'<rect class="patch" x="2" y="{y - 12:.1f}" width="{6.6 * len(title) + 8:.0f}" height="17"/>'
-        return [f'{patch}<text class="heading left" x="6" y="{y:.1f}">{_escape(title)}</text>']
-    texts = [f'<text class="heading" x="{first.x:.1f}" y="20">{_escape(column.title)}</text>']
+        return [f'{patch}<text class="heading left" x="6" y="{y:.1f}">{html.escape(title)}</text>']
+    texts = [f'<text class="heading" x="{first.x:.1f}" y="20">{html.escape(column.title)}</text>']
     if column.more:
         y = last.y + last.height / 2 + 22
         texts.append(f'<text class="heading" x="{last.x:.1f}" y="{y:.1f}">... {column.more:,} more</text>')
@@ -129,13 +130,12 @@ def _headings(column: Column, boxes: list[_Box], upright: bool) -> list[str]:
 
 
 def _tspans(name: str) -> str:
-    """An index in a drawing: SVG has no `sub`."""
-    text, _, index = name.partition("[")
-    return _escape(text) + (f'<tspan class="index" dy="4">{index.rstrip("]")}</tspan>' if index else "")
-
-
-def _escape(text: str) -> str:
-    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    """An index in a drawing, SVG has no `sub`; a name that was given as it is, brackets and all."""
+    end = name.rfind('"') + 1
+    given, rest = name[:end], name[end:]
+    text, _, index = rest.partition("[")
+    text = unquoted(given) if given else text
+    return html.escape(text) + (f'<tspan class="index" dy="4">{index.rstrip("]")}</tspan>' if index else "")
 
 
 def _minus(text: str) -> str:

@@ -28,12 +28,12 @@ class Line(NamedTuple):
 
 def lines(title: str, text: Iterable[str], parts: Iterable[Part], width: int = 80) -> Iterator[Line]:
     """The account line by line, each at most `width` wide unless a single term is wider."""
-    yield Line("title", title)
+    yield from (Line("title", line) for line in textwrap.wrap(title, width))
     for sentence in (*text, _NOTATION):
         yield from (Line("text", line) for line in textwrap.wrap(sentence, width))
     for part in parts:
         yield Line("", "")
-        yield Line("part", part.title)
+        yield from (Line("part", line) for line in textwrap.wrap(part.title, width))
         for sentence in part.text:
             yield from (Line("text", _INDENT + line) for line in textwrap.wrap(sentence, width - len(_INDENT)))
         for step in part.steps:
@@ -48,24 +48,33 @@ def _equation(step: Step, width: int) -> Iterator[Line]:
     if sides and len(once) + len(step.result) <= width:
         yield Line("step", once, step.result)
         return
-    if not sides:
-        yield Line("step", f"{_INDENT}{left} {sign} ", step.result)
-        return
-    inset = min(len(left) + 1, 16)
+    inset = min(len(left) + 1, width // 5)
     pad = _INDENT + " " * inset
     for position, side in enumerate(sides):
         head = f"{_INDENT}{left} {sign} " if position == 0 else f"{pad}= "
         rest = pad + " " * (len(sign) + 1 if position == 0 else 2)
         yield from (Line("step", line) for line in _wrapped(head, side, rest, width))
-    yield Line("step", f"{pad}= ", step.result)
+    yield from _results(f"{pad}= " if sides else f"{_INDENT}{left} {sign} ", step.result, width)
+
+
+def _results(head: str, result: str, width: int) -> Iterator[Line]:
+    """The result behind `head`; where it is too long for one line, the numbers of an array below each other."""
+    if len(head) + len(result) <= width:
+        yield Line("step", head, result)
+        return
+    room = max(width - len(head), min(width - len(_INDENT), max(map(len, result.split()))))
+    if len(head) + room > width:  # not one number goes behind it
+        yield from (Line("step", line) for line in _wrapped("", head.rstrip(), _INDENT, width))
+        head = " " * (width - room)
+    for line in textwrap.wrap(result, room):
+        yield Line("step", head, line)
+        head = " " * len(head)
 
 
 def _split(formula: str) -> tuple[str, str, str]:
-    """What stands left of the first `=` or `<-`, the sign, and what stands right of it."""
-    found = re.search(r" (=|<-) ", formula)
-    if found is None:
-        return formula, "=", ""
-    return formula[: found.start()], found.group(1), formula[found.end() :]
+    """What stands left of the first `=` or `<-` outside of quotes, the sign, and what stands right of it."""
+    found = re.match(r'((?:[^"]|"(?:[^"\\]|\\.)*")*?) (=|<-) (.*)', formula, re.S)
+    return (formula, "=", "") if found is None else (found.group(1), found.group(2), found.group(3))
 
 
 def _wrapped(head: str, side: str, rest: str, width: int) -> Iterator[str]:
@@ -73,24 +82,42 @@ def _wrapped(head: str, side: str, rest: str, width: int) -> Iterator[str]:
     if len(head) + len(side) <= width:
         yield head + side
         return
-    line = head
+    room = width - len(rest)
     pieces = _terms(side, (" + ", " - "))
-    if max(map(len, pieces)) > width - len(rest):
+    if max(map(len, pieces)) > room:
         pieces = _terms(side, (" + ", " - ", " * ", " / "))
+    pieces = [part for piece in pieces for part in _cut(piece, room)]
+    line = head
+    if len(head) > width:
+        *before, line = _cut(head, width)
+        yield from (part.rstrip() for part in before)
+        line = line if line.startswith(" ") else rest + line
     for piece in pieces:
-        if line.strip() and len(line) + len(piece) > width and line != head:
+        full = len(line) + len(piece.rstrip()) > width
+        if full and line.strip() and (line != head or len(rest) < len(head)):
             yield line.rstrip()
             line = rest
         line += piece
     yield line.rstrip()
 
 
+def _cut(piece: str, room: int) -> Iterator[str]:
+    """A piece that is longer than the room for it, cut at spaces, and where there is none, anywhere."""
+    while len(piece.rstrip()) > room:
+        at = piece.rfind(" ", 1, room) + 1
+        at = at if piece[:at].strip() else room
+        yield piece[:at]
+        piece = piece[at:]
+    yield piece
+
+
 def _terms(side: str, signs: tuple[str, ...]) -> list[str]:
-    """The pieces between which a line may be broken: before the signs that stand outside of brackets."""
+    """The pieces between which a line may be broken: before the signs that stand outside of brackets and quotes."""
     pieces, depth, start = [], 0, 0
-    for at, letter in enumerate(side):
+    plain = re.sub(r'"(?:[^"\\]|\\.)*"', lambda found: "_" * len(found.group()), side)
+    for at, letter in enumerate(plain):
         depth += (letter in "([") - (letter in ")]")
-        if side[at : at + 3] in signs and depth == 0 and at > start:
+        if plain[at : at + 3] in signs and depth == 0 and at > start:
             pieces.append(side[start : at + 1])
             start = at + 1
     return [*pieces, side[start:]]

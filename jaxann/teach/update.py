@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from jaxann.teach.steps import Part, Step, number, operand, vector
+from jaxann.core.trees import flatten_named
+from jaxann.teach.steps import Part, Step, number, operand, quoted, vector
 from jaxann.teach.walk import MOST, Item, Sizes, at, row, weight
 
 __all__ = ["after", "update"]
@@ -17,8 +18,9 @@ def update(found: list[Item], learning_rate: float, sizes: Sizes) -> Part:
     steps: list[Step] = []
     count = 0
     for item in found:
-        for name, leaf in sorted(item.trace.grads.items(), key=lambda pair: pair[0] == "bias"):  # the bias last
-            w, g = np.asarray(item.params[name]), np.asarray(leaf)
+        own = flatten_named(item.params)
+        for name, leaf in sorted(flatten_named(item.trace.grads).items(), key=lambda p: p[0] == "bias"):  # bias last
+            w, g = np.asarray(own[name]), np.asarray(leaf)
             count += w.size
             steps += _of_leaf(item, name, w, g, learning_rate, sizes)
     rate = number(learning_rate, sizes.digits)
@@ -49,7 +51,7 @@ def _of_leaf(item: Item, name: str, w: np.ndarray, g: np.ndarray, rate: float, s
             return steps
         whole = f"{'W' if name == 'weight' else 'b'}{item.number}"
         return [*steps, Step(f"All {w.size:,} numbers", f"new {whole}", "", vector(new, digits), new)]
-    symbol = f"{item.name}.{name}"
+    symbol = quoted(f"{item.name}.{name}")
     return [Step(title, f"{symbol} <- {symbol} - eta dJ/d{symbol}", "", vector(new, digits), new)]
 
 
@@ -57,7 +59,7 @@ def after(found: list[Item], before: Any, loss: Any, climbed: Any, sizes: Sizes)
     """The forward pass with the new parameters, in short; the loss; and what adding the gradient would have done."""
     digits = sizes.digits
     steps = [
-        Step("Forward again", item.symbol, "", vector(row(item.trace.z), digits), row(item.trace.z)) for item in found
+        Step("Forward again", item.symbol, "", vector(row(item.output), digits), row(item.output)) for item in found
     ]
     steps.append(Step("The loss after the update", "J", "", number(loss, digits), float(loss)))
     moved = float(loss) - float(before)

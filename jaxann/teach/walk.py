@@ -9,8 +9,9 @@ import numpy as np
 
 from jaxann.activations import by_name
 from jaxann.core.products import Layer
+from jaxann.teach.steps import quoted
 
-__all__ = ["MOST", "Item", "Sizes", "at", "gradient", "items", "row", "shown", "weight"]
+__all__ = ["MOST", "Branches", "Item", "Sizes", "at", "gradient", "items", "row", "shown", "weight"]
 
 MOST = 4  # units of a layer, or terms of a sum, that are all shown
 
@@ -25,6 +26,8 @@ class Item(NamedTuple):
         trace: what went in, came out and came back.
         params: its own parameters.
         source, symbol: what its input and its output are called: `a1`, `z2`.
+        way: behind the gradient that it hands down where a branch begins with it: ` (by block0.body)`; else "".
+        branches: of a residual, else None.
         number: of a dense layer, counted from 1; 0 for the others.
         activation: of an elementwise layer, else None.
     """
@@ -38,45 +41,85 @@ class Item(NamedTuple):
     symbol: str
     number: int
     activation: Any
+    way: str
+    branches: Branches | None
+
+    @property
+    def output(self) -> Any:
+        """What the layer gives, whatever activation stands behind it."""
+        return self.trace.y
+
+    @property
+    def slope(self) -> Any:
+        """dJ/d(output)."""
+        return self.trace.output_grad
+
+    @property
+    def joined(self) -> bool:
+        """Whether it is the activation right behind a dense layer, on the same path."""
+        return not self.way and self.source[0] == "z" and self.symbol == f"a{self.source[1:]}"
+
+
+class Branches(NamedTuple):
+    """The two sides of a residual.
+
+    Attributes:
+        body, skip: what their outputs are called; the skip is None where it is the input itself.
+        first: the position of the first layer inside.
+    """
+
+    body: str
+    skip: str | None
+    first: int
 
 
 def items(model: Layer, params: Mapping[str, Any], layers: Mapping[str, Any]) -> list[Item]:
     """The layers that a trace has, in the order they ran in."""
     found: list[Item] = []
-    _walk(model, "", params, layers, "x", found)
+    _walk(model, "", params, layers, "x", found, "")
     return found
 
 
-def _walk(layer: Layer, name: str, params: Any, layers: Mapping[str, Any], source: str, found: list[Item]) -> str:
+def _walk(
+    layer: Layer, name: str, params: Any, layers: Mapping[str, Any], source: str, found: list[Item], way: str
+) -> str:
     """Append the layers inside; the symbol of the output."""
     children = getattr(layer.functions, "layers", None)
     kind = layer._factory.short_name
     if isinstance(children, Mapping):
         for child, inner in children.items():
-            source = _walk(inner, _join(name, child), params[child], layers, source, found)
+            before = len(found)
+            source = _walk(inner, _join(name, child), params[child], layers, source, found, way)
+            way = way if len(found) == before else ""
         return source
+    branches = None
     if kind in ("residual", "stochastic_depth"):
+        first, ends = len(found), {}
         for side in ("body", "skip"):
-            inner = layer.arguments[side]
+            inner, where = layer.arguments[side], _join(name or kind, side)
             if inner is not None:
-                _walk(inner, _join(name, side), params[side], layers, source, found)
-        symbol = name or kind
+                inside = _join(name, side)
+                ends[side] = _walk(inner, inside, params[side], layers, source, found, f" (by {quoted(where)})")
+        branches = Branches(ends["body"], ends.get("skip"), first)
+        symbol = quoted(name) if name else kind
     elif kind == "dense":
         symbol = f"z{_dense_layers(found) + 1}"
     elif (
         kind == "elementwise"
         and found
         and found[-1].symbol == source
+        and found[-1].branches is None
+        and _dense_layers(found)
         and f"a{_dense_layers(found)}" not in _used(found)
     ):
         symbol = f"a{_dense_layers(found)}"
     else:
-        symbol = name or kind
+        symbol = quoted(name) if name else kind
     trace = layers.get(name) if name in layers else layers.get(kind) if not name else None
     if trace is not None:
         count = _dense_layers(found) + 1 if kind == "dense" else 0
         activation = by_name(layer.arguments["activation"]) if kind == "elementwise" else None
-        found.append(Item(name or kind, kind, layer, trace, params, source, symbol, count, activation))
+        found.append(Item(name or kind, kind, layer, trace, params, source, symbol, count, activation, way, branches))
     return symbol
 
 
@@ -107,7 +150,7 @@ class Sizes(NamedTuple):
 def at(symbol: str, index: int, count: int, sizes: Sizes) -> str:
     """`z1[2]`, counted from 1; `z1` where there is only one; an input by its name where it has one."""
     if symbol == "x" and sizes.names:
-        return sizes.names[index]
+        return quoted(sizes.names[index])
     return symbol if count == 1 else f"{symbol}[{index + 1}]"
 
 

@@ -7,12 +7,15 @@ import subprocess
 import sys
 from pathlib import Path
 
+import jax
 import numpy as np
 import pytest
 from typer.testing import CliRunner
 
 import jaxann as ja
 from jaxann.cli import build, main
+from jaxann.cli.costs import LABELS, ONE_NUMBER, SEVERAL_ROWS, loss_by_name, loss_names
+from jaxann.cli.inputs import read_row
 from tests.teach.nets import filled
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -65,7 +68,13 @@ def test_explain_takes_a_saved_model_and_a_row(files: Path):
     assert "softmax_cross_entropy" in done.output and "income W1[2,1]" in done.output
     model, params, _ = ja.load(files / "net.safetensors")
     account = ja.teach.explain(
-        model, params, np.array([1.0, 0, 0]), 0, ja.losses.softmax_cross_entropy, names=("age", "income", "height")
+        model,
+        params,
+        np.array([1.0, 0, 0]),
+        0,
+        ja.losses.softmax_cross_entropy,
+        names=("age", "income", "height"),
+        train=False,
     )
     again = _run("explain", "--model", files / "net.safetensors", "--data", files / "class.csv", "--row", 1)
     assert again.output.rstrip() == str(account)
@@ -91,12 +100,43 @@ def test_explain_refuses_bad_input(files: Path):
     (files / "ragged.csv").write_text("a,b,c,d\n1,2,3\n")
     (files / "empty.csv").write_text("a,b\n")
     (files / "label.csv").write_text("1,2,3,7\n")
+    (files / "mixed.csv").write_text("age,2020,3,1\n1,2,3,1\n1,2,3,0\n")
+    (files / "holes.csv").write_text("1,nan,3,1\n,2,3,0\n1,2,3,0\n")
+    (files / "gap.csv").write_text(",2,3,1\n1,2,3,0\n")
     (files / "bytes.csv").write_bytes(b"\xff\xfe\x00\x01")
     for arguments, text in (
         (("explain", "--digits", 1), "explain: digits must be an integer of at least 2, got 1."),
         (("explain", "--learning-rate", -1), "explain: learning_rate must be in [0, inf), got -1.0."),
         (("explain", "--example", "2-2-2"), "example: name must be one of 2-2-1"),
-        (("explain", "--loss", "hubert"), "explain: --loss must be one of"),
+        (
+            ("explain", "--loss", "hubert"),
+            "explain: --loss must be the name of a loss, got 'hubert'. Did you mean 'huber'?",
+        ),
+        (
+            ("explain", "--loss", "Huber"),
+            "explain: --loss must be the name of a loss, got 'Huber'. Did you mean 'huber'?",
+        ),
+        (
+            ("explain", "--loss", "nope"),
+            "explain: --loss must be the name of a loss, got 'nope'. All names: jaxann explain",
+        ),
+        (
+            ("explain", "--loss", "triplet"),
+            "explain: --loss must be a loss of one row: its outputs and its targets, got",
+        ),
+        (
+            ("explain", "--loss", "poly1"),
+            "explain: --loss must be a loss for an example's one output, whose target is 1",
+        ),
+        (("explain", "--row", 0), "explain: --row must come with --data, got it alone."),
+        (("explain", "--seed", 1), "explain: --seed must come with --train, got it alone."),
+        (("explain", "--train", "--seed", -1), "explain: --seed must be an integer of at least 0, got -1."),
+        (("explain", "--train", "--seed", 2**32), "explain: --seed must be less than 2^32, got 4294967296."),
+        (("explain", "--errata", "--row", 0), "explain: --errata must come without --row, got both."),
+        (
+            ("explain", "--errata", "--learning-rate", 1),
+            "explain: --errata must come without --learning-rate, got both.",
+        ),
         (("explain", "E3"), "explain: 'E3' must come with --errata."),
         (("explain", "--errata", "E99"), "errata: which must be all"),
         (("explain", "--model", "x"), "explain: --model must come with --data, got it alone."),
@@ -111,11 +151,107 @@ def test_explain_refuses_bad_input(files: Path):
         ((*net, files / "ragged.csv"), "explain: row 0 of --data must be of 4 cells as the first line, got 3."),
         ((*net, files / "empty.csv"), "explain: --data must be a file with a row of numbers"),
         ((*net, files / "label.csv"), "explain: the last column of --data must be a class from 0 to 1, got 7.0."),
+        ((*net, files / "mixed.csv"), "explain: the first line of --data must be all names or all numbers, got 'age'."),
+        ((*net, files / "mixed.csv", "--row", 1), "explain: the first line of --data must be all names or all numbers"),
+        ((*net, files / "holes.csv"), "explain: row 0 of --data must be made of numbers, column 2 too, got 'nan'."),
+        (
+            (*net, files / "holes.csv", "--row", 1),
+            "explain: row 1 of --data must be made of numbers, column 1 too, got ''.",
+        ),
+        ((*net, files / "gap.csv"), "explain: row 0 of --data must be made of numbers, column 1 too, got ''."),
+        (
+            (*net, files / "numbers.csv", "--loss", "poly1"),
+            "explain: --data must be of 3 inputs, then 1 target for poly1, got",
+        ),
+        (
+            (*net, files / "class.csv", "--loss", "huber"),
+            "explain: --data must be of 3 inputs, then 2 targets for huber, got",
+        ),
+        (
+            (*net, files / "class.csv", "--loss", "adaptive_barron"),
+            "explain: --loss must be a loss for a model with 2 out",
+        ),
+        (
+            (*net, files / "short.csv", "--loss", "poly1"),
+            "explain: --data must be made of the model's inputs, then its",
+        ),
         (("explain", "--model", files / "class.csv", "--data", files / "class.csv"), "load: "),
         (("explain", "--model", files / "no.safetensors", "--data", files / "class.csv"), "load: "),
     ):
         assert _refused(*arguments).replace("\n", " ").startswith(text), arguments
     assert _run("explain", "--no-such").exit_code == 2
+
+
+def test_a_first_line_with_a_hole_is_a_row(files: Path):
+    (files / "holes.csv").write_text("1,nan,3,1\n1,0,0,0\n")
+    (files / "names.csv").write_text("age,,height,kind\n1,0,0,0\n")
+    assert read_row(files / "holes.csv", 1).values.tolist() == [1, 0, 0, 0]
+    assert read_row(files / "names.csv", 0).names == ("age", "", "height", "kind")
+
+
+def test_every_loss_gets_the_targets_it_takes():
+    for name in loss_names():
+        outputs = ONE_NUMBER.get(name, 3)
+        shape, kind = ((1,), np.int32 if name in LABELS else np.float32)
+        shape = shape if name in (*LABELS, *ONE_NUMBER) else (1, outputs)
+        values = jax.eval_shape(
+            loss_by_name(name), jax.ShapeDtypeStruct((1, outputs), np.float32), jax.ShapeDtypeStruct(shape, kind)
+        )
+        assert values.shape in ((1,), (1, outputs)), name
+    taken = {name for name in dir(ja.losses) if name in (*loss_names(), *SEVERAL_ROWS)}
+    assert taken == set(loss_names()) | set(SEVERAL_ROWS) and {"poly1", "huber"} < set(loss_names())
+
+
+def test_losses_of_labels_and_of_one_number(files: Path):
+    given = ("explain", "--model", files / "net.safetensors", "--data", files / "class.csv")
+    for loss in ("poly1", "gaussian_nll"):
+        done = _run(*given, "--loss", loss)
+        assert done.exit_code == 0 and f"Loss: {loss}" in " ".join(done.output.split()), done.output
+    assert "poly1 needs one target column, the number of the class" in _refused(
+        *given[:-1], files / "numbers.csv", "--loss", "poly1"
+    )
+
+
+def test_a_net_with_dropout_is_explained_as_it_predicts_or_as_it_trains(files: Path):
+    model = ja.models.mlp((8, 2), dropout=0.5)
+    params, state = filled(model, np.zeros((1, 3)), np.float32)
+    ja.save(files / "drop.safetensors", model, params, state)
+    given = ("explain", "--model", files / "drop.safetensors", "--data", files / "class.csv")
+    known = {"x": np.array([0.5, -1, 2]), "y": 1, "loss": ja.losses.softmax_cross_entropy, "state": state}
+    names = ("age", "income", "height")
+    plain = _run(*given)
+    assert plain.exit_code == 0, plain.output
+    assert plain.output.rstrip() == str(ja.explain(model, params, **known, names=names, train=False))
+    for seed in (0, 5):
+        trained = _run(*given, "--train", "--seed", seed)
+        account = ja.explain(model, params, **known, names=names, train=True, key=jax.random.key(seed))
+        assert trained.exit_code == 0 and trained.output.rstrip() == str(account)
+    assert plain.output != trained.output
+
+
+def test_a_page_that_cannot_be_written_is_said_before_the_account(tmp_path: Path):
+    done = _run("explain", "--html", tmp_path / "no" / "x.html")
+    assert done.exit_code == 2 and done.stdout == "" and str(tmp_path / "no" / "x.html") in done.stderr
+
+
+def test_an_error_of_the_system_names_the_path(monkeypatch: pytest.MonkeyPatch):
+    def fail(*_: object) -> None:
+        raise PermissionError(13, "Permission denied", "/some/where")
+
+    monkeypatch.setattr("jaxann.cli.app.account", fail)
+    assert "Permission denied: '/some/where'" in _refused("explain")
+
+
+@pytest.mark.parametrize("columns", [40, 64])
+def test_lines_keep_to_a_narrow_screen(columns: int, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("COLUMNS", str(columns))
+    assert max(map(len, _run("explain").output.splitlines())) <= columns
+    assert max(map(len, _run("explain", "--errata", "E3").output.splitlines())) <= columns
+
+
+def test_help_lists_the_losses():
+    shown = "".join(_run("explain", "--help").output.split())
+    assert all(name in shown for name in loss_names()) and "triplet" not in shown
 
 
 def test_errata_are_computed_as_they_are_shown(monkeypatch: pytest.MonkeyPatch):

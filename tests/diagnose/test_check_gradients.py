@@ -226,6 +226,8 @@ def test_bad_input_is_refused():
     x = np.ones(3)
     assert_input_error(lambda: check_gradients(jnp.sum, x), "args", expected="tuple")
     assert_input_error(lambda: check_gradients(jnp.sum, (np.arange(3),)), "args", expected="floating-point")
+    with pytest.raises(ja.InputError, match="args must be arrays with at least one of .*, got 1 without one"):
+        check_gradients(jnp.sum, (np.arange(3),))
     assert_input_error(lambda: check_gradients(jnp.sum, (x + [0, np.nan, 0],)), "args", given="nan")
     assert_input_error(lambda: check_gradients(jnp.sum, (x,), argnums=1), "argnums", given="1")
     assert_input_error(lambda: check_gradients(jnp.sum, (x,), method="forward"), "method", given="forward")

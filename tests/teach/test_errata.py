@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from decimal import Decimal
+from types import SimpleNamespace
 
 import jax
 import jax.numpy as jnp
@@ -12,7 +14,15 @@ import pytest
 
 import jaxann as ja
 from jaxann import activations
-from jaxann.teach import errata
+from jaxann.neuron import fit_perceptron, gate
+from jaxann.teach import (
+    errata,
+    errata_backprop,
+    errata_curves,
+    errata_descent,
+    errata_neuron,
+    errata_practice,
+)
 from jaxann.teach.errata_depth import deep, draw
 from jaxann.teach.erratum import worked
 
@@ -157,3 +167,62 @@ def test_draws_of_deep_nets_scatter_around_the_printed_ones(x64):
     # relu is homogeneous: with weights of .1 and not .125 every one of the 40 layers gives 0.8 times as much.
     assert min(relu) * 0.8**40 < 5.8e-5 < max(relu) * 0.8**40
     assert min(sigmoid) < 6.3e-25 < max(sigmoid)
+
+
+def _tampered(change):
+    """`worked` with its trace changed afterwards where it is that of the worked net itself."""
+
+    def run(params=None, **others):
+        trace = worked(params, **others)
+        return trace if params is not None else change(trace)
+
+    return run
+
+
+def _with_layer(trace, name: str, **fields):
+    return trace._replace(layers={**trace.layers, name: dataclasses.replace(trace.layers[name], **fields)})
+
+
+def _delta_before_the_slope(trace):
+    return _with_layer(trace, "dense0", delta=trace.layers["act0"].delta)
+
+
+def _bias_times_input(trace):
+    return _with_layer(trace, "dense0", delta=trace.layers["dense0"].delta * trace.layers["dense0"].x)
+
+
+def _rounded_underway(trace):
+    return _with_layer(trace, "dense1", z=np.round(trace.layers["dense1"].z - 5e-5, 4))
+
+
+def _one_more_term(units: int):
+    """A layer whose sums have a term besides those of the inputs."""
+    layer = ja.layers.dense(units)
+    return SimpleNamespace(init=layer.init, apply=lambda *given: (layer.apply(*given)[0] + 1, {}))
+
+
+_PATH = errata_descent._path
+
+
+@pytest.mark.parametrize(
+    ("number", "module", "name", "wrong"),
+    [
+        ("E8", errata_neuron, "perceptron", lambda x, weights, *, bias_input: jnp.ones(())),
+        ("E9", errata_neuron, "_train", lambda name: (np.zeros(3), fit_perceptron(*gate("or"))[1])),
+        ("E11", errata_backprop, "dense", _one_more_term),
+        ("E13", errata_backprop, "worked", _tampered(_delta_before_the_slope)),
+        ("E15", errata_backprop, "worked", _tampered(_bias_times_input)),
+        ("E16", errata_curves, "_slope", lambda function, z: float(function is not activations.relu)),
+        ("E21", errata_backprop, "worked", _tampered(_delta_before_the_slope)),
+        ("E22", errata_backprop, "_by_differences", lambda layer, name: np.zeros((2, 2))),
+        ("E23", errata_backprop, "worked", _tampered(_rounded_underway)),
+        ("E26", errata_curves, "_slope", lambda function, z: 2.0 if z < 0 else 1.0),
+        ("E42", errata_descent, "_path", lambda *given: np.array([1.0, 0.95]) if given[3] == 1 else _PATH(*given)),
+        ("E48", errata_practice, "_descent", lambda: (np.ones(9), np.ones(9))),
+        ("E51", errata_practice, "losses", SimpleNamespace(squared_error=lambda a, y: jnp.zeros_like(a))),
+    ],
+)
+def test_a_check_fails_on_the_mistake(monkeypatch, number: str, module, name: str, wrong):
+    assert ROWS[number].run().holds
+    monkeypatch.setattr(module, name, wrong)
+    assert not ROWS[number].run().holds

@@ -111,9 +111,13 @@ def test_parameters_after_the_step():
     assert_close(after["dense1"]["bias"], np.array([0.32515244210913]), "reduction")
 
 
+def _elu(x: float, alpha: float) -> float:
+    return x if x > 0 else alpha * (math.exp(x) - 1)
+
+
 NAMES = {
     "E": math.e, "ln": math.log, "lncosh": lambda x: math.log(math.cosh(x)), "tanh": math.tanh, "max": max,
-    "sign": lambda x: (x > 0) - (x < 0), "abs": abs,
+    "sign": lambda x: (x > 0) - (x < 0), "abs": abs, "elu": _elu,
     "gelu": lambda x: 0.5 * x * (1 + math.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3))),
 }  # fmt: skip
 
@@ -147,6 +151,27 @@ _STEEP = _LAYERS.elementwise(partial(ja.activations.sigmoid, beta=3.0))
 _OTHERS = ja.models.mlp((3, 1), activation=_LAYERS.prelu(), batch_norm=True, dropout=0.5)
 _SHARES = _LAYERS.sequential({"d": _LAYERS.dense(3), "p": _LAYERS.elementwise("softmax")})
 _KEY = {"key": jax.random.key(1)}
+_BEFORE = _LAYERS.residual(_LAYERS.sequential({"curve": _LAYERS.elementwise("tanh"), "inner": _LAYERS.dense(2)}))
+_BOTH = _LAYERS.residual(_LAYERS.dense(2), skip=_LAYERS.dense(2, use_bias=False))
+_FORKS = _LAYERS.sequential({"in": _LAYERS.dense(2), "nested": _LAYERS.residual(_BEFORE), "two": _BOTH,
+                             "curve": _LAYERS.elementwise("relu"), "x": _LAYERS.dense(1)})  # fmt: skip
+_CLASSES = ja.losses.softmax_cross_entropy
+_SMOOTH = partial(_CLASSES, label_smoothing=0.2)
+_WEIGHTED = partial(_CLASSES, class_weights=np.array([1.0, 2.0, 5.0]))
+_IGNORED = partial(_CLASSES, ignore_index=-1)
+_ELU = _LAYERS.elementwise(partial(ja.activations.elu, alpha=0.3))
+_WARM = _LAYERS.elementwise(partial(ja.activations.softmax, temperature=2.0))
+_MEMBERS = ja.models.tabm((3, 1), members=2)
+_NORMED = _LAYERS.sequential(
+    {
+        "d": _LAYERS.dense(2, use_bias=False),
+        "norm": _LAYERS.batch_norm(),
+        "flat": _LAYERS.flatten(),
+        "drop": _LAYERS.dropout(0.5),
+        "t": _LAYERS.elementwise("tanh"),
+        "o": _LAYERS.dense(1),
+    }
+)
 
 
 def _x(*shape: int) -> np.ndarray:
@@ -164,6 +189,17 @@ CASES = {  # model, x, y, loss, what else
               "binary_cross_entropy_probs", {}),
     "branch": (_BRANCH, _x(2), np.array(0.5), "half_squared_error", {}),
     "others": (_OTHERS, _x(4, 2), _x(4, 1), "half_squared_error", _KEY),
+    "forks": (_FORKS, _x(2), np.array(0.5), "half_squared_error", {}),
+    "maxout": (_LAYERS.maxout(2, k=3), _x(2, 2), _x(2, 2), "half_squared_error", {}),
+    "gated": (_LAYERS.gated_dense(2), _x(2, 2), _x(2, 2), "half_squared_error", {}),
+    "smooth": (_LAYERS.dense(3), _x(2, 2), np.array([2, 0]), _SMOOTH, {}),
+    "weighted": (_LAYERS.dense(3), _x(2, 2), np.array([2, 0]), _WEIGHTED, {}),
+    "ignored": (_LAYERS.dense(3), _x(3, 2), np.array([2, -1, 0]), _IGNORED, {}),
+    "elu": (_LAYERS.sequential({"d": _LAYERS.dense(2), "e": _ELU}), _x(2), _x(2), "half_squared_error", {}),
+    "warm": (_LAYERS.sequential({"d": _LAYERS.dense(3), "p": _WARM}), _x(2), _x(3), "half_squared_error", {}),
+    "members": (_MEMBERS, _x(2), np.array(1.0), ja.losses.each_member(ja.losses.half_squared_error), {}),
+    "normed": (_NORMED, _x(4, 2), _x(4, 1), "half_squared_error", _KEY),
+    "evaluated": (_NORMED, _x(1, 2), _x(1, 1), "half_squared_error", {"train": False}),
 }  # fmt: skip
 
 
@@ -171,10 +207,122 @@ CASES = {  # model, x, y, loss, what else
 def test_every_equation_is_true(name: str, x64):
     model, x, y, loss, more = CASES[name]
     params, state = filled(model, x if x.ndim > 1 else x[None])
-    account = explain(model, params, x, y, getattr(ja.losses, loss), state=state, digits=17, **more)
-    assert _equations(account) > 8
+    state = jax.tree.map(lambda leaf: leaf + 1, state)
+    loss = getattr(ja.losses, loss) if isinstance(loss, str) else loss
+    account = explain(model, params, x, y, loss, state=state, digits=17, **more)
+    assert _equations(account) > (0 if name == "members" else 3 if name in ("maxout", "gated") else 8)
+    _named_once(account)
+    _ends_with_the_output(account, model, state, x, more)
+    drawn = name not in ("branch", "forks", "maxout", "gated", "members")
+    assert (account.net is not None) is drawn
 
-    assert account.net is None if name == "branch" else account.net is not None
+
+def _named_once(account) -> None:
+    """What is printed under one name has one value, but for J and the losses l, before and after the update."""
+    known: dict[str, np.ndarray] = {}
+    for part in account.parts:
+        if part.title.startswith(("Update", "Forward again")):
+            continue
+        for step in part.steps:
+            left = re.split(" = | <- ", step.formula)[0]
+            value = np.asarray(step.value)
+            assert np.array_equal(known.setdefault(left, value), value), left
+
+
+def _ends_with_the_output(account, model, state, x, more) -> None:
+    """The last output that is printed after the update is what the model gives with the new parameters."""
+    x = np.asarray(x) if np.ndim(x) > 1 else np.asarray(x)[None]
+    key, train = more.get("key"), more.get("train", True)
+    last = account.parts[-2].steps[-2]
+    predicted = model.apply(account.params_after, state, jnp.asarray(x), key=key, train=train)[0]
+    assert_close(np.ravel(last.value), np.asarray(predicted)[0].ravel(), "reduction")
+
+
+def test_a_layer_is_shown_with_its_own_output(x64):
+    """Not with what the activation behind it makes of that."""
+    model, x, y, _, more = CASES["normed"]
+    params, state = filled(model, x)
+    account = explain(model, params, x, y, ja.losses.half_squared_error, state=state, digits=17, **more)
+    drop, a = _value(account, "drop"), np.array([_value(account, f"a1[{j}]") for j in (1, 2)])
+    assert_close(np.tanh(drop), a, "reduction")
+    with jax.enable_x64(True):
+        z = jnp.asarray(x) @ params["d"]["weight"]
+        normed = model.functions.layers["norm"].apply(params["norm"], state["norm"], z, train=True)[0]
+    assert_close(_value(account, "norm"), np.asarray(normed)[0], "reduction")
+    assert_close(_value(account, "flat"), np.asarray(normed)[0], "reduction")
+    assert not np.array_equal(_value(account, "norm"), drop)
+
+
+@pytest.mark.parametrize("name", ["maxout", "gated", "forks", "members", "weighted"])
+def test_printed_slopes_are_those_of_autodiff(name: str, x64):
+    model, x, y, loss, more = CASES[name]
+    params, state = filled(model, x if x.ndim > 1 else x[None])
+    loss = getattr(ja.losses, loss) if isinstance(loss, str) else loss
+    account = explain(model, params, x, y, loss, state=state, digits=17, **more)
+    rows = jnp.asarray(x if x.ndim > 1 else x[None])
+    targets = jnp.asarray(y if y.ndim else y.reshape(1, 1))
+    weights = ja.losses.target_weights(loss, targets)
+
+    def cost(params, shift):
+        values = loss(model.apply(params, state, rows, train=True, **more)[0] + shift, targets)
+        return jnp.mean(values) if weights is None else jnp.sum(values) / jnp.sum(weights)
+
+    zeros = jnp.zeros(jax.eval_shape(lambda p: model.apply(p, state, rows)[0], params).shape)
+    by_params, by_output = jax.jit(jax.grad(cost, (0, 1)))(params, zeros)
+    (slopes,) = (part for part in account.parts if part.title == "Backward: the loss")
+    printed = np.concatenate([np.ravel(step.value) for step in slopes.steps])
+    assert_close(printed, np.asarray(by_output)[0].ravel(), "reduction")
+    for ours, theirs in zip(jax.tree.leaves(account.grads), jax.tree.leaves(by_params), strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-12, atol=1e-12)
+
+
+def test_branches_are_added_in_a_line_of_their_own(x64):
+    model, x, y, _, _ = CASES["forks"]
+    account = explain(model, filled(model, x[None])[0], x, y, ja.losses.half_squared_error)
+    formulas = [step.formula for part in account.parts for step in part.steps]
+    for line in (
+        "dJ/dtwo",
+        "dJ/dnested[1] = dJ/dnested[1] (by two.body) + dJ/dnested[1] (by two.skip)",
+        "delta1[1] (by nested.body) = delta1[1] (by nested.body.body) + dJ/dnested.body[1]",
+        "delta1[1] = delta1[1] (by nested.body) + dJ/dnested[1]",
+    ):
+        assert any(formula.startswith(line) for formula in formulas), line
+
+
+def test_settings_are_shown(x64):
+    def told(name: str) -> str:
+        model, x, y, loss, more = CASES[name]
+        params, state = filled(model, x if x.ndim > 1 else x[None])
+        loss = getattr(ja.losses, loss) if isinstance(loss, str) else loss
+        account = explain(model, params, x, y, loss, state=state, **more)
+        return "\n".join(f"{step.formula} = {step.substituted}" for part in account.parts for step in part.steps)
+
+    assert "softmax_cross_entropy(z1, y, label_smoothing=0.2)" in told("smooth")
+    weighted = told("weighted")
+    assert "softmax_cross_entropy(z1, y, class_weights=(1, 2, 5))" in weighted
+    assert "J = sum of l / sum of weights" in weighted and ")/(5 + 1)" in weighted
+    assert ")/(1 + 0 + 1)" in told("ignored")
+    elu = told("elu")
+    assert "a1[1] = elu(z1[1], alpha=0.3)" in elu and "elu'(z1[1], alpha=0.3)" in elu
+    warm = told("warm")
+    assert "softmax(z1, temperature=2)[1]" in warm and "J(softmax(z1, temperature=2))^T" in warm and "e^" not in warm
+
+
+def test_evaluation_mode_and_a_batch_of_one_row(x64):
+    model, x, y, _, more = CASES["normed"]
+    params, state = filled(model, x)
+    state["norm"] = {name: leaf + 2.0 for name, leaf in state["norm"].items()}
+    loss = ja.losses.half_squared_error
+    alone = explain(model, params, x[:1], y[:1], loss, state=state, **more)
+    assert any("Warning: norm normalizes a batch of one row" in line for line in alone.text)
+    assert not np.any(alone.grads["d"]["weight"])
+    whole = explain(model, params, x, y, loss, state=state, **more)
+    evaluated = explain(model, params, x[:1], y[:1], loss, state=state, train=False)
+    assert not any("Warning" in line for account in (whole, evaluated) for line in account.text)
+    assert "evaluation mode" in evaluated.text[0] and np.any(evaluated.grads["d"]["weight"])
+    with jax.enable_x64(True):
+        want = model.apply(params, state, jnp.asarray(x[:1]), train=False)[0]
+    assert_close(np.float64(_value(evaluated, "z2")), np.asarray(want)[0, 0], "reduction")
 
 
 def test_gradients_are_those_of_autodiff(x64):
@@ -208,7 +356,7 @@ def test_inputs_by_name_and_lines_of_80_columns():
     for digits in (3, 17):
         lines = str(explain(*example(), names=names, digits=digits)).splitlines()
         assert max(map(len, lines)) <= 80
-        assert any("b delta1[2]" in line for line in lines)
+        assert any('"b" delta1[2]' in line for line in lines)
 
 
 def test_one_example_needs_no_batch_axis():
@@ -226,6 +374,13 @@ def test_one_example_needs_no_batch_axis():
         ({"names": ("one",)}, "explain: names must be one for each of the 2 inputs, got 1 names"),
         ({"x": 3.0}, "explain: x must be of shape (features,) or (batch, ...)"),
         ({"y": np.zeros((3, 1))}, "explain: y must be one target for each of the 1 examples"),
+        ({"x": np.zeros((0, 2)), "y": np.zeros((0, 1))}, "explain: x must be one example or more, got shape (0, 2)"),
+        ({"x": ["a", "b"]}, "explain: x must be numbers, got ['a', 'b']"),
+        ({"y": None}, "explain: y must be numbers, got None"),
+        ({"params": {}}, "explain: params must be those of the model, with dense0.bias, got none of that name"),
+        ({"x": np.array([np.nan, 1.0]), "y": 1.0}, "explain: J must be finite, got nan"),
+        ({"y": np.array([3]), "loss": ja.losses.softmax_cross_entropy}, "explain: y must be labels in 0..0, got 3"),
+        ({"y": np.array([-1]), "loss": ja.losses.softmax_cross_entropy}, "explain: y must be labels in 0..0, got -1"),
         ({"model": 3}, "explain: model must be a layer or model"),
     ],
 )

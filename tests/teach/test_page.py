@@ -12,8 +12,9 @@ import pytest
 import jaxann as ja
 from jaxann.teach import example, explain
 from jaxann.teach.mathematics import as_html
-from jaxann.teach.steps import number, operand, vector
-from tests.teach.nets import wide_net
+from jaxann.teach.steps import number, operand, quoted, unquoted, vector
+from jaxann.teach.text import lines
+from tests.teach.nets import filled, wide_net
 
 _EMPTY = {"meta", "br", "img", "link", "hr", "rect", "line"}
 
@@ -24,9 +25,11 @@ class _Nesting(HTMLParser):
         self.open: list[str] = []
         self.text: list[str] = []
         self.tags: set[str] = set()
+        self.attributes: set[str] = set()
 
     def handle_starttag(self, tag, attrs):
         self.tags.add(tag)
+        self.attributes |= {name for name, _ in attrs}
         if tag not in _EMPTY:
             self.open.append(tag)
 
@@ -108,6 +111,108 @@ def test_page_escapes_names_and_cuts_wide_drawings():
     page = explain(model, params, np.ones(2), np.zeros(2), ja.losses.squared_error, names=("<b>&", "y")).html()
     _read(page)
     assert "<b>" not in page and "... 37 more" in page and "dense0, act0: 3 of 40" in page
+
+
+_EVIL = ('"><img src=q onerror=alert(2)>', "&'", '<i>x" onload="alert(1)', "x^2", "area [m2]", "a * b = c", "a", "x")
+_ATTRIBUTES = """class style lang charset name content viewbox role aria-label x y width height rx x1 y1 x2 y2
+    stroke-width dy""".split()
+
+
+@pytest.fixture(scope="module")
+def evil():
+    """The account of a net whose layers and inputs have hostile and misleading names."""
+    layers = ja.layers
+    kinds = (
+        *(layers.dense(2), layers.elementwise("tanh"), layers.dense(2), layers.prelu(), layers.elementwise("sigmoid")),
+        *(layers.elementwise("softmax"), layers.dense(1), layers.elementwise("tanh")),
+    )
+    model = layers.sequential(dict(zip(_EVIL, kinds, strict=True)))
+    params, state = filled(model, np.zeros((1, 4)), np.float32)
+    return explain(model, params, np.ones(4), np.zeros(1), ja.losses.squared_error, state=state, names=_EVIL[:4])
+
+
+def test_no_name_leaves_its_place(evil):
+    for page in (evil.html(), evil._replace(net=None).html()):
+        reader = _read(page)
+        assert not reader.tags & {"img", "script"} and reader.attributes <= set(_ATTRIBUTES)
+        text = "".join(reader.text)
+        for name in _EVIL:
+            assert name in text, name
+    labels = [
+        ElementTree.fromstring(drawing).attrib["aria-label"]
+        for drawing in re.findall(r"<svg.*?</svg>", evil.html(), re.S)
+    ]
+    assert len(labels) == 2 and all(_EVIL[0] in label and _EVIL[1] in label for label in labels)
+
+
+def test_names_that_were_given_are_shown_as_they_are():
+    names = ("x^2", "area [m2]", "a", "x1", "income")
+    model, params = wide_net(5, 2, 1)
+    five = explain(model, params, np.ones(5), np.zeros(1), ja.losses.squared_error, names=names)
+    assert "income W1" not in five.html()  # only the first two of five terms are written out
+    assert five.net is not None and [unit.name for unit in five.net.columns[0].units] == ['"x^2"', '"area [m2]"', '"a"']
+    drawn = re.findall(r'<text class="name"[^>]*>([^<]*)<', five.html())
+    assert drawn[:3] == ["x^2", "area [m2]", "a"]
+
+    assert as_html('"x^2" W1[1,1] + "a" W1[2,1]') == (
+        "&quot;x^2&quot; <i>W</i><sub>11</sub><sup>(1)</sup> + &quot;a&quot; <i>W</i><sub>21</sub><sup>(1)</sup>"
+    ).replace("&quot;", '"')
+    assert as_html('e^"x - y"[2] + e^-"a"') == 'e<sup>"x - y"[2]</sup> + e<sup>&minus;"a"</sup>'
+    assert as_html(f"dJ/d{quoted(_EVIL[0])}") == ('&part;<i>J</i>/&part;"&quot;&gt;&lt;img src=q onerror=alert(2)&gt;"')
+
+
+def test_names_that_read_as_part_of_a_formula_are_quoted():
+    for name in ("age", "income", "act0", "block0.body.dense0", "sepal_length", "\u00e4ra"):
+        assert quoted(name) == name
+    for name in (
+        "x",
+        "a",
+        "z1",
+        "J",
+        "e",
+        "delta2",
+        "eta",
+        "ln",
+        "x^2",
+        "area [m2]",
+        "petal-length",
+        "a b",
+        "2",
+        "1e5",
+        "nan",
+        "",
+    ):
+        assert quoted(name) == f'"{name}"' and unquoted(quoted(name)) == name
+    for name in _EVIL + ("line\nbreak", "back\\slash", "\ue000\ue001"):
+        assert unquoted(quoted(name)) == name and "\n" not in quoted(name)
+    assert as_html('"\ue001" + "b"') == '"\ue001" + "b"'
+
+
+def test_a_layer_with_the_name_of_a_symbol_is_no_symbol():
+    model = ja.layers.sequential({"x": ja.layers.prelu(), "z1": ja.layers.dense(1)})
+    params, _ = filled(model, np.zeros((1, 2)), np.float32)
+    account = explain(model, params, np.ones(2), np.zeros(1), ja.losses.squared_error, names=("first", "second"))
+    text = str(account)
+    assert '  "x" = ' in text and 'x -> "x" (prelu) -> "z1" (2 to 1)' in text
+    assert 'z1 = "x"[1] W1[1] + "x"[2] W1[2]' in text and "first" not in text
+    assert 'dJ/d"x"[1] = W1[1] delta1' in text  # the layer is no input: its gradient is handed down
+    assert "<i>x</i>[1]" not in account.html() and '"x"[1]' in account.html()
+
+
+@pytest.mark.parametrize("digits", [6, 17])
+def test_lines_are_as_wide_as_they_may_be(digits: int, evil):
+    model, params = wide_net(4, 40, 3)
+    names = ("x^2", "area [m2] = (big + " + "long " * 12, "q" * 50, "a")
+    wide = explain(model, params, np.ones(4), np.zeros(3), ja.losses.squared_error, names=names, digits=digits)
+    for account in (explain(*example(), digits=digits), wide, evil):
+        for width in (40, 57, 80):
+            shown = [line.text + line.result for line in lines(account.title, account.text, account.parts, width)]
+            assert max(map(len, shown)) <= width
+            whole = "".join("".join(shown).split())
+            for part in account.parts:
+                assert "".join(part.title.split()) in whole
+                for step in part.steps:
+                    assert "".join(step.result.split()) in whole
 
 
 def test_formulas_as_html():

@@ -1,0 +1,98 @@
+"""What `explain` is given, checked and in float64."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import numpy as np
+
+from jaxann.core.checks import check_floating, fail
+from jaxann.core.products import Layer
+from jaxann.core.trees import flatten_named
+from jaxann.core.typing import Params, State
+from jaxann.losses import labels_to_check
+
+__all__ = ["check_labels", "read"]
+
+
+def read(
+    model: Layer, params: Any, state: Any, x: Any, y: Any, names: Any
+) -> tuple[Params, State, Any, Any, tuple[str, ...]]:
+    """Everything in float64, one example as a batch of one; the names of the inputs.
+
+    Raises:
+        InputError: parameters or the state are missing, x or y holds no numbers, or the shapes do not fit.
+    """
+    params, state = jax.tree.map(_wide, (params, state))
+    x, y = _numbers("x", x), _numbers("y", y)
+    if x.ndim == 0:
+        fail("explain", "x", "of shape (features,) or (batch, ...)", " a single number")
+    single = x.ndim == 1
+    if single:
+        check_floating("explain", "x", x)
+        x = x[None]
+    if x.size == 0:
+        fail("explain", "x", "one example or more", f" shape {x.shape}")
+    wanted, states = jax.eval_shape(lambda key: model.init(key, x), jax.random.key(0))
+    params = _complete(params, wanted)
+    if state is None:
+        state = states
+        if jax.tree.leaves(state):
+            fail("explain", "state", "given for a model with running statistics", None)
+    y = _targets(y, x, jax.eval_shape(lambda p: model.apply(p, state, x)[0], params), single)
+    labels = tuple(str(name) for name in names or ())
+    if labels and (len(labels) != int(np.prod(x.shape[1:]))):
+        fail("explain", "names", f"one for each of the {int(np.prod(x.shape[1:]))} inputs", f" {len(labels)} names")
+    return params, state, x, y, labels
+
+
+def check_labels(loss: Any, y: Any, predictions: Any) -> None:
+    """Class numbers stand for one of the outputs; those that the loss ignores are none.
+
+    Raises:
+        InputError: one does not.
+    """
+    labels, classes = labels_to_check(loss, y), np.shape(predictions)[-1]
+    if labels is None or np.ndim(labels) != np.ndim(predictions) - 1 or np.asarray(labels).dtype.kind not in "iu":
+        return
+    wrong = np.asarray(labels)[(np.asarray(labels) < 0) | (np.asarray(labels) >= classes)]
+    if wrong.size:
+        hint = f"The model has {classes} outputs; labels start at 0."
+        fail("explain", "y", f"labels in 0..{classes - 1}", f" {wrong.flat[0]}", hint=hint)
+
+
+def _targets(y: Any, x: Any, out: Any, single: bool) -> Any:
+    """The targets with an axis of examples, in floating point where there is one for each output."""
+    if single:
+        y = y.reshape(1, 1) if y.ndim == 0 and len(out.shape) > 1 and out.shape[-1] == 1 else y[None]
+    elif y.shape[:1] != x.shape[:1]:
+        fail("explain", "y", f"one target for each of the {x.shape[0]} examples", f" shape {y.shape}")
+    single_output = y.ndim > 1 and y.shape[-1] == out.shape[-1] == 1
+    return y.astype(out.dtype) if single_output or y.shape == out.shape else y
+
+
+def _complete(params: Any, wanted: Params) -> Params:
+    """The parameters with the structure that the model wants; layers without any may have been left out."""
+    given, asked = (flatten_named(tree) for tree in (params, wanted))
+    missing = [name for name in asked if name not in given]
+    if missing:
+        fail("explain", "params", f"those of the model, with {missing[0]}", " none of that name")
+    return jax.tree.unflatten(jax.tree.structure(wanted), [given[name] for name in asked])
+
+
+def _numbers(argument: str, value: Any) -> Any:
+    array = np.asarray(value)
+    if not (array.dtype.kind in "fiub" or jax.dtypes.issubdtype(array.dtype, np.number)) or array.dtype.kind == "c":
+        fail("explain", argument, "numbers", value)
+    return _wide(array)
+
+
+def _wide(leaf: Any) -> Any:
+    """A number or array in float64; whole numbers and keys as they are. On the host: nothing is compiled for it."""
+    dtype = getattr(leaf, "dtype", None)
+    if dtype is not None and jax.dtypes.issubdtype(dtype, jax.dtypes.extended):
+        return leaf
+    array = np.asarray(leaf)
+    floating = array.dtype.kind == "f" or jax.dtypes.issubdtype(array.dtype, np.floating)
+    return array.astype(np.float64) if floating else array
