@@ -78,6 +78,9 @@ def _complete(params: Any, wanted: Params) -> Params:
     missing = [name for name in asked if name not in given]
     if missing:
         fail("explain", "params", f"those of the model, with {missing[0]}", " none of that name")
+    extra = [name for name in given if name not in asked]
+    if extra:
+        fail("explain", "params", "those of the model", f" {extra[0]} too, which it does not have")
     return jax.tree.unflatten(jax.tree.structure(wanted), [given[name] for name in asked])
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import re
-from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -13,6 +12,7 @@ import pytest
 
 import jaxann as ja
 from jaxann.teach import example, explain
+from tests.teach.cases import CASES, value
 from tests.teach.nets import filled, wide_net
 from tests.tolerances import assert_close
 
@@ -48,13 +48,6 @@ WORKED = {  # independent of the program: by central differences and complex ste
 }
 
 
-def _value(account, left: str, *, turn: int = 0) -> float:
-    """The value of the step whose formula begins with `left`, the `turn`-th of them."""
-    steps = [step for part in account.parts for step in part.steps]
-    found = [step.value for step in steps if re.split(" = | <- ", step.formula)[0] == left]
-    return found[turn]
-
-
 @pytest.mark.parametrize("name", sorted(WORKED))
 def test_account_has_the_worked_numbers(name: str):
     account, want = explain(*example(name), digits=17), WORKED[name]
@@ -66,16 +59,16 @@ def test_account_has_the_worked_numbers(name: str):
     assert_close(grads["dense0"]["weight"], np.array(want["W1"]), "reduction")
     assert_close(np.float64(account.loss), want["J"], "reduction")
     for i in range(2):
-        assert_close(np.float64(_value(account, f"dJ/dW2[{i + 1}]")), want["W2"][i], "reduction")
-        assert_close(np.float64(_value(account, f"delta1[{i + 1}]")), want["b1"][i], "reduction")
+        assert_close(np.float64(value(account, f"dJ/dW2[{i + 1}]")), want["W2"][i], "reduction")
+        assert_close(np.float64(value(account, f"delta1[{i + 1}]")), want["b1"][i], "reduction")
         for j in range(2):
-            assert_close(np.float64(_value(account, f"dJ/dW1[{i + 1},{j + 1}]")), want["W1"][i][j], "reduction")
+            assert_close(np.float64(value(account, f"dJ/dW1[{i + 1},{j + 1}]")), want["W1"][i][j], "reduction")
     if name == "2-2-1":
         for i in range(2):
-            assert_close(np.float64(_value(account, f"a1[{i + 1}]")), want["a"][i], "reduction")
-            assert_close(np.float64(_value(account, f"dJ/da1[{i + 1}]")), want["dJ/da"][i], "reduction")
-        assert_close(np.float64(_value(account, "z2")), want["z"], "reduction")
-        assert_close(np.float64(_value(account, "J", turn=1)), want["after"], "reduction")
+            assert_close(np.float64(value(account, f"a1[{i + 1}]")), want["a"][i], "reduction")
+            assert_close(np.float64(value(account, f"dJ/da1[{i + 1}]")), want["dJ/da"][i], "reduction")
+        assert_close(np.float64(value(account, "z2")), want["z"], "reduction")
+        assert_close(np.float64(value(account, "J", turn=1)), want["after"], "reduction")
 
 
 def test_text_prints_every_digit_of_the_worked_net():
@@ -144,65 +137,6 @@ def _equations(account) -> int:
     return checked
 
 
-_LAYERS, _DRAW = ja.layers, np.random.default_rng(3)
-_BODY = _LAYERS.sequential({"inner": _LAYERS.dense(3), "curve": _LAYERS.elementwise("gelu")})
-_BRANCH = _LAYERS.sequential({"in": _LAYERS.dense(3), "block": _LAYERS.residual(_BODY), "out": _LAYERS.dense(1)})
-_STEEP = _LAYERS.elementwise(partial(ja.activations.sigmoid, beta=3.0))
-_OTHERS = ja.models.mlp((3, 1), activation=_LAYERS.prelu(), batch_norm=True, dropout=0.5)
-_SHARES = _LAYERS.sequential({"d": _LAYERS.dense(3), "p": _LAYERS.elementwise("softmax")})
-_KEY = {"key": jax.random.key(1)}
-_BEFORE = _LAYERS.residual(_LAYERS.sequential({"curve": _LAYERS.elementwise("tanh"), "inner": _LAYERS.dense(2)}))
-_BOTH = _LAYERS.residual(_LAYERS.dense(2), skip=_LAYERS.dense(2, use_bias=False))
-_FORKS = _LAYERS.sequential({"in": _LAYERS.dense(2), "nested": _LAYERS.residual(_BEFORE), "two": _BOTH,
-                             "curve": _LAYERS.elementwise("relu"), "x": _LAYERS.dense(1)})  # fmt: skip
-_CLASSES = ja.losses.softmax_cross_entropy
-_SMOOTH = partial(_CLASSES, label_smoothing=0.2)
-_WEIGHTED = partial(_CLASSES, class_weights=np.array([1.0, 2.0, 5.0]))
-_IGNORED = partial(_CLASSES, ignore_index=-1)
-_ELU = _LAYERS.elementwise(partial(ja.activations.elu, alpha=0.3))
-_WARM = _LAYERS.elementwise(partial(ja.activations.softmax, temperature=2.0))
-_MEMBERS = ja.models.tabm((3, 1), members=2)
-_NORMED = _LAYERS.sequential(
-    {
-        "d": _LAYERS.dense(2, use_bias=False),
-        "norm": _LAYERS.batch_norm(),
-        "flat": _LAYERS.flatten(),
-        "drop": _LAYERS.dropout(0.5),
-        "t": _LAYERS.elementwise("tanh"),
-        "o": _LAYERS.dense(1),
-    }
-)
-
-
-def _x(*shape: int) -> np.ndarray:
-    return _DRAW.normal(size=shape)
-
-
-CASES = {  # model, x, y, loss, what else
-    "small": (ja.models.mlp((3, 2), activation="tanh"), _x(3), np.array([0.5, -1.0]), "squared_error", {}),
-    "classes": (ja.models.mlp((2, 3), activation="softplus"), _x(2, 2), np.array([2, 0]), "softmax_cross_entropy", {}),
-    "logit": (ja.models.mlp((2, 1), activation="relu"), _x(2), np.array(1.0), "sigmoid_cross_entropy", {}),
-    "shares": (_SHARES, _x(2), np.array([0.0, 1, 0]), "half_squared_error", {}),
-    "log_cosh": (ja.models.mlp((2, 1), activation="softsign"), _x(2), np.array(0.3), "log_cosh", {}),
-    "absolute": (ja.models.mlp((2, 1), activation="silu"), _x(2), np.array(0.3), "absolute_error", {}),
-    "steep": (_LAYERS.sequential({"d": _LAYERS.dense(1), "s": _STEEP}), _x(2), np.array(1.0),
-              "binary_cross_entropy_probs", {}),
-    "branch": (_BRANCH, _x(2), np.array(0.5), "half_squared_error", {}),
-    "others": (_OTHERS, _x(4, 2), _x(4, 1), "half_squared_error", _KEY),
-    "forks": (_FORKS, _x(2), np.array(0.5), "half_squared_error", {}),
-    "maxout": (_LAYERS.maxout(2, k=3), _x(2, 2), _x(2, 2), "half_squared_error", {}),
-    "gated": (_LAYERS.gated_dense(2), _x(2, 2), _x(2, 2), "half_squared_error", {}),
-    "smooth": (_LAYERS.dense(3), _x(2, 2), np.array([2, 0]), _SMOOTH, {}),
-    "weighted": (_LAYERS.dense(3), _x(2, 2), np.array([2, 0]), _WEIGHTED, {}),
-    "ignored": (_LAYERS.dense(3), _x(3, 2), np.array([2, -1, 0]), _IGNORED, {}),
-    "elu": (_LAYERS.sequential({"d": _LAYERS.dense(2), "e": _ELU}), _x(2), _x(2), "half_squared_error", {}),
-    "warm": (_LAYERS.sequential({"d": _LAYERS.dense(3), "p": _WARM}), _x(2), _x(3), "half_squared_error", {}),
-    "members": (_MEMBERS, _x(2), np.array(1.0), ja.losses.each_member(ja.losses.half_squared_error), {}),
-    "normed": (_NORMED, _x(4, 2), _x(4, 1), "half_squared_error", _KEY),
-    "evaluated": (_NORMED, _x(1, 2), _x(1, 1), "half_squared_error", {"train": False}),
-}  # fmt: skip
-
-
 @pytest.mark.parametrize("name", sorted(CASES))
 def test_every_equation_is_true(name: str, x64):
     model, x, y, loss, more = CASES[name]
@@ -236,93 +170,6 @@ def _ends_with_the_output(account, model, state, x, more) -> None:
     last = account.parts[-2].steps[-2]
     predicted = model.apply(account.params_after, state, jnp.asarray(x), key=key, train=train)[0]
     assert_close(np.ravel(last.value), np.asarray(predicted)[0].ravel(), "reduction")
-
-
-def test_a_layer_is_shown_with_its_own_output(x64):
-    """Not with what the activation behind it makes of that."""
-    model, x, y, _, more = CASES["normed"]
-    params, state = filled(model, x)
-    account = explain(model, params, x, y, ja.losses.half_squared_error, state=state, digits=17, **more)
-    drop, a = _value(account, "drop"), np.array([_value(account, f"a1[{j}]") for j in (1, 2)])
-    assert_close(np.tanh(drop), a, "reduction")
-    with jax.enable_x64(True):
-        z = jnp.asarray(x) @ params["d"]["weight"]
-        normed = model.functions.layers["norm"].apply(params["norm"], state["norm"], z, train=True)[0]
-    assert_close(_value(account, "norm"), np.asarray(normed)[0], "reduction")
-    assert_close(_value(account, "flat"), np.asarray(normed)[0], "reduction")
-    assert not np.array_equal(_value(account, "norm"), drop)
-
-
-@pytest.mark.parametrize("name", ["maxout", "gated", "forks", "members", "weighted"])
-def test_printed_slopes_are_those_of_autodiff(name: str, x64):
-    model, x, y, loss, more = CASES[name]
-    params, state = filled(model, x if x.ndim > 1 else x[None])
-    loss = getattr(ja.losses, loss) if isinstance(loss, str) else loss
-    account = explain(model, params, x, y, loss, state=state, digits=17, **more)
-    rows = jnp.asarray(x if x.ndim > 1 else x[None])
-    targets = jnp.asarray(y if y.ndim else y.reshape(1, 1))
-    weights = ja.losses.target_weights(loss, targets)
-
-    def cost(params, shift):
-        values = loss(model.apply(params, state, rows, train=True, **more)[0] + shift, targets)
-        return jnp.mean(values) if weights is None else jnp.sum(values) / jnp.sum(weights)
-
-    zeros = jnp.zeros(jax.eval_shape(lambda p: model.apply(p, state, rows)[0], params).shape)
-    by_params, by_output = jax.jit(jax.grad(cost, (0, 1)))(params, zeros)
-    (slopes,) = (part for part in account.parts if part.title == "Backward: the loss")
-    printed = np.concatenate([np.ravel(step.value) for step in slopes.steps])
-    assert_close(printed, np.asarray(by_output)[0].ravel(), "reduction")
-    for ours, theirs in zip(jax.tree.leaves(account.grads), jax.tree.leaves(by_params), strict=True):
-        np.testing.assert_allclose(ours, theirs, rtol=1e-12, atol=1e-12)
-
-
-def test_branches_are_added_in_a_line_of_their_own(x64):
-    model, x, y, _, _ = CASES["forks"]
-    account = explain(model, filled(model, x[None])[0], x, y, ja.losses.half_squared_error)
-    formulas = [step.formula for part in account.parts for step in part.steps]
-    for line in (
-        "dJ/dtwo",
-        "dJ/dnested[1] = dJ/dnested[1] (by two.body) + dJ/dnested[1] (by two.skip)",
-        "delta1[1] (by nested.body) = delta1[1] (by nested.body.body) + dJ/dnested.body[1]",
-        "delta1[1] = delta1[1] (by nested.body) + dJ/dnested[1]",
-    ):
-        assert any(formula.startswith(line) for formula in formulas), line
-
-
-def test_settings_are_shown(x64):
-    def told(name: str) -> str:
-        model, x, y, loss, more = CASES[name]
-        params, state = filled(model, x if x.ndim > 1 else x[None])
-        loss = getattr(ja.losses, loss) if isinstance(loss, str) else loss
-        account = explain(model, params, x, y, loss, state=state, **more)
-        return "\n".join(f"{step.formula} = {step.substituted}" for part in account.parts for step in part.steps)
-
-    assert "softmax_cross_entropy(z1, y, label_smoothing=0.2)" in told("smooth")
-    weighted = told("weighted")
-    assert "softmax_cross_entropy(z1, y, class_weights=(1, 2, 5))" in weighted
-    assert "J = sum of l / sum of weights" in weighted and ")/(5 + 1)" in weighted
-    assert ")/(1 + 0 + 1)" in told("ignored")
-    elu = told("elu")
-    assert "a1[1] = elu(z1[1], alpha=0.3)" in elu and "elu'(z1[1], alpha=0.3)" in elu
-    warm = told("warm")
-    assert "softmax(z1, temperature=2)[1]" in warm and "J(softmax(z1, temperature=2))^T" in warm and "e^" not in warm
-
-
-def test_evaluation_mode_and_a_batch_of_one_row(x64):
-    model, x, y, _, more = CASES["normed"]
-    params, state = filled(model, x)
-    state["norm"] = {name: leaf + 2.0 for name, leaf in state["norm"].items()}
-    loss = ja.losses.half_squared_error
-    alone = explain(model, params, x[:1], y[:1], loss, state=state, **more)
-    assert any("Warning: norm normalizes a batch of one row" in line for line in alone.text)
-    assert not np.any(alone.grads["d"]["weight"])
-    whole = explain(model, params, x, y, loss, state=state, **more)
-    evaluated = explain(model, params, x[:1], y[:1], loss, state=state, train=False)
-    assert not any("Warning" in line for account in (whole, evaluated) for line in account.text)
-    assert "evaluation mode" in evaluated.text[0] and np.any(evaluated.grads["d"]["weight"])
-    with jax.enable_x64(True):
-        want = model.apply(params, state, jnp.asarray(x[:1]), train=False)[0]
-    assert_close(np.float64(_value(evaluated, "z2")), np.asarray(want)[0, 0], "reduction")
 
 
 def test_gradients_are_those_of_autodiff(x64):
@@ -378,6 +225,7 @@ def test_one_example_needs_no_batch_axis():
         ({"x": ["a", "b"]}, "explain: x must be numbers, got ['a', 'b']"),
         ({"y": None}, "explain: y must be numbers, got None"),
         ({"params": {}}, "explain: params must be those of the model, with dense0.bias, got none of that name"),
+        ({"params": {**example().params, "more": np.zeros(2)}}, "explain: params must be those of the model, got more"),
         ({"x": np.array([np.nan, 1.0]), "y": 1.0}, "explain: J must be finite, got nan"),
         ({"y": np.array([3]), "loss": ja.losses.softmax_cross_entropy}, "explain: y must be labels in 0..0, got 3"),
         ({"y": np.array([-1]), "loss": ja.losses.softmax_cross_entropy}, "explain: y must be labels in 0..0, got -1"),
