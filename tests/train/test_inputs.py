@@ -53,7 +53,7 @@ TEXT[4, 2] = "red"
 
 REFUSED = {
     "1 NaN in x": (lambda: classify(put(X, np.nan)), "train x", "row 2, column 1"),
-    "1 NaN in a jax array": (lambda: classify(jnp.asarray(put(X, np.nan))), "train x", "row 2"),
+    "1 NaN in a jax array": (lambda: classify(jax.device_put(put(X, np.nan))), "train x", "row 2"),
     "2 infinity in x": (lambda: classify(put(X, np.inf)), "train x", "1 of 72 not finite"),
     "3 NaN in y": (lambda: regress(X, put(REAL, np.nan, (5, 0))), "train y", "row 5"),
     "4 infinity in y": (lambda: regress(X, put(REAL, -np.inf, (5, 0))), "train y", "row 5"),
