@@ -117,7 +117,7 @@ def test_memory_is_as_small_as_documented():
 def test_updates_need_parameters():
     for optimizer in (sgd(0.1), adam(0.1), adamw(0.1)):
         state = optimizer.init(jnp.zeros(2))
-        assert_input_error(lambda o=optimizer, s=state: o.update(jnp.ones(2), s), "params", given="None")
+        assert_input_error(lambda o=optimizer, s=state: o.update(np.ones(2, np.float32), s), "params", given="None")
 
 
 def test_half_precision_parameters_learn_small_steps():
