@@ -5,8 +5,6 @@ python -m scripts.learn_boundaries [--out FOLDER]
 
 from __future__ import annotations
 
-import argparse
-from pathlib import Path
 from typing import Any
 
 import jax
@@ -14,9 +12,9 @@ import numpy as np
 
 import jaxann as ja
 from jaxann import neuron
-from jaxann.plot.canvas import ERROR, GRID, INK, QUIET, RIGHT, new_figure, quiet
+from jaxann.plot.canvas import ERROR, INK, RIGHT
+from scripts.picture import begin, folder, frame, save
 
-ROOT = Path(__file__).resolve().parent.parent
 EPOCHS = 100
 LINE = np.array([0.8, 0.6, 0.2])  # 0.8 x1 + 0.6 x2 = 0.2 runs between the clouds
 
@@ -67,18 +65,15 @@ def panel(axes: Any, title: str, x: np.ndarray, targets: np.ndarray, score: Any,
         axes.scatter(*x[targets == label].T, s=18, c=color, marker=marker, edgecolors="white", linewidths=0.5, zorder=3)
     axes.scatter(*x[wrong].T, s=75, facecolors="none", edgecolors=INK, linewidths=1.2, zorder=4)
     axes.set(xlim=(-2.3, 2.3), ylim=(-2.3, 2.3), xticks=(), yticks=(), aspect="equal")
-    quiet(axes, f"{title}: {int(wrong.sum())} of {len(x)} wrong")
-    for spine in axes.spines.values():
-        spine.set(visible=True, color=GRID)
+    frame(axes, f"{title}: {int(wrong.sum())} of {len(x)} wrong")
 
 
 def main(arguments: list[str] | None = None) -> None:
     """Train, print, draw."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--out", type=Path, default=ROOT / "out" / "learn", help="folder for the picture")
-    out = parser.parse_args(arguments).out
+    out = folder(__doc__, arguments)
     generator = np.random.default_rng(0)
-    figure = new_figure("boundaries", 9, 9.3)
+    note = "ground: the answer, the paler the less sure     black: where it turns     ringed: on the wrong side"
+    figure = begin(9, 9.3, "A perceptron draws a line, hidden layers bend it", note)
     rows = figure.subplots(2, 2)
     for (left, right), name, (x, targets) in zip(
         rows, ("clouds", "moons"), (clouds(generator), moons(generator)), strict=True
@@ -86,23 +81,17 @@ def main(arguments: list[str] | None = None) -> None:
         _, report = neuron.fit_perceptron(x, targets, epochs=EPOCHS)
         best = np.asarray(report.pocket)
         if report.converged:
-            bound = float(neuron.mistake_bound(x, targets, LINE))
-            print(f"{name}: the perceptron rule ended after {int(report.epochs)} epochs and {int(report.mistakes)} "
-                  f"mistakes; the line that the points were made with promises at most {bound:.0f}.")  # fmt: skip
+            bound, epochs, made = neuron.mistake_bound(x, targets, LINE), report.epochs, report.mistakes
+            print(f"{name}: the perceptron rule ended after {epochs} epochs and {made} mistakes; the line")
+            print(f"        that the points were made with promises at most {bound:.0f}.")
         else:
-            late = report.mistakes_by_epoch[-10:].mean()
-            print(f"{name}: the perceptron rule did not end in {EPOCHS} epochs, the last ten with {late:.0f} mistakes "
-                  f"each; the best weights it came past make {int(report.pocket_mistakes)}.")  # fmt: skip
+            late, least = report.mistakes_by_epoch[-10:].mean(), report.pocket_mistakes
+            print(f"{name}:  the perceptron rule did not end in {EPOCHS} epochs, the last ten with")
+            print(f"        {late:.0f} mistakes each; the best weights it came past make {least}.")
         panel(left, "Perceptron", x, targets, lambda points, w=best: points @ w[:2] - w[2], lambda z: z > 0)
         panel(right, "Two hidden layers of 16", x, targets, fit_mlp(x, targets), lambda z: 1 / (1 + np.exp(-z)))
         left.set_ylabel(f"two {name}", fontsize=11)
-    figure.suptitle("A perceptron draws a line, hidden layers bend it", x=0.01, ha="left", color=INK, fontsize=14,
-                    fontweight="bold")  # fmt: skip
-    note = "ground: the answer, the paler the less sure     black: where it turns     ringed: on the wrong side"
-    figure.supxlabel(note, x=0.01, ha="left", color=QUIET, fontsize=10)
-    out.mkdir(parents=True, exist_ok=True)
-    figure.savefig(out / "boundaries.png")
-    print(f"Drew {out / 'boundaries.png'}")
+    save(figure, out, "boundaries")
 
 
 if __name__ == "__main__":

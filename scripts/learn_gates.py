@@ -5,24 +5,24 @@ python -m scripts.learn_gates [--out FOLDER]
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from jaxann import neuron
-from jaxann.plot.canvas import ERROR, GRID, INK, QUIET, RIGHT, new_figure, quiet
+from jaxann.plot.canvas import ERROR, INK, QUIET, RIGHT
+from scripts.picture import begin, folder, frame, save
 
-ROOT = Path(__file__).resolve().parent.parent
 ARGUMENT = """
-No weights make one unit an exclusive or. It would have to fire on (1, 0) and (0, 1) and not on (1, 1) and (0, 0):
+No weights make one unit an exclusive or. It would have to fire on (1, 0) and
+(0, 1) and not on (1, 1) and (0, 0):
 
     w1 > thr,   w2 > thr,   w1 + w2 <= thr,   0 <= thr.
 
-The first two add up to w1 + w2 > 2 thr, and 2 thr >= thr since thr >= 0: against the third. Two lines do what one
-cannot: h1 fires on "or", h2 on "and", and the output on h1 - h2 > 0.5, "or but not and".
+The first two add up to w1 + w2 > 2 thr, and 2 thr >= thr since thr >= 0:
+against the third. Two lines do what one cannot: h1 fires on "or", h2 on "and",
+and the output on h1 - h2 > 0.5, "or but not and".
 """
 
 
@@ -47,9 +47,7 @@ def panel(axes: Any, title: str, x: np.ndarray, targets: np.ndarray, fires: Call
     axes.set(xlim=(-0.45, 1.45), ylim=(-0.45, 1.45), xticks=(0, 1), yticks=(0, 1), aspect="equal")
     axes.set_xlabel(labels[0])
     axes.set_ylabel(labels[1], rotation=0)
-    quiet(axes, title)
-    for spine in axes.spines.values():
-        spine.set(visible=True, color=GRID)
+    frame(axes, title)
 
 
 def line(axes: Any, weights: Any, **style: Any) -> None:
@@ -60,9 +58,10 @@ def line(axes: Any, weights: Any, **style: Any) -> None:
         axes.plot(*np.stack([foot - 4 * along, foot + 4 * along], 1), scalex=False, scaley=False, **style)
 
 
-def draw(path: Path) -> None:
+def draw() -> Any:
     """Six panels: what one unit learns, what it cannot, and two layers that can."""
-    figure = new_figure("gates", 10.5, 7.6)
+    note = "filled: target 1     blue ground: it fires (not on the line itself)     grey: lines after earlier epochs"
+    figure = begin(10.5, 7.6, "One threshold unit draws one line", note)
     grid = figure.subplots(2, 3)
     for axes, name in zip(grid.flat, ("and", "or", "nand", "xor"), strict=False):
         x, targets, report = train(name)
@@ -87,18 +86,14 @@ def draw(path: Path) -> None:
     line(axes, (*output[0], output[1]), color=RIGHT, linewidth=2.5)
     for point, text in (((0, 0), "(0, 0)"), ((1, 0), "(0, 1) and (1, 0)"), ((1, 1), "(1, 1)")):
         axes.annotate(text, point, (0, -21), textcoords="offset points", ha="center", color=QUIET, fontsize=9)
-    figure.suptitle("One threshold unit draws one line", x=0.01, ha="left", color=INK, fontsize=14, fontweight="bold")
-    note = "filled: target 1     blue ground: it fires (not on the line itself)     grey: lines after earlier epochs"
-    figure.supxlabel(note, x=0.01, ha="left", color=QUIET, fontsize=10)
-    figure.savefig(path)
+    return figure
 
 
 def main(arguments: list[str] | None = None) -> None:
     """Train, print, draw."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--out", type=Path, default=ROOT / "out" / "learn", help="folder for the picture")
-    out = parser.parse_args(arguments).out
-    print("The perceptron rule on the four rows (0,0) (0,1) (1,0) (1,1), rate 0.25, zero weights, bias node -1:\n")
+    out = folder(__doc__, arguments)
+    print("The perceptron rule on the four rows (0,0) (0,1) (1,0) (1,1), rate 0.25,")
+    print("zero weights, bias node -1:\n")
     print("gate  targets   epochs  mistakes    w1     w2   threshold")
     for name in ("and", "or", "nand", "nor", "xor", "xnor"):
         _, targets, report = train(name)
@@ -107,9 +102,7 @@ def main(arguments: list[str] | None = None) -> None:
         row = " ".join(str(int(t)) for t in targets)
         print(f"{name:<5} {row}   {epochs}  {int(report.mistakes):>8}  {w[0]:>5.2f}  {w[1]:>5.2f}  {w[2]:>9.2f}")
     print(ARGUMENT)
-    out.mkdir(parents=True, exist_ok=True)
-    draw(out / "gates.png")
-    print(f"Drew {out / 'gates.png'}")
+    save(draw(), out, "gates")
 
 
 if __name__ == "__main__":

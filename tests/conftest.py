@@ -28,10 +28,17 @@ for name, value in {
 }.items():
     jax.config.update(name, value)
 
-# Here programs run once or twice, and compiling them takes longer: the compiler need not try hard. Where bits are
-# compared, digits counted, or many steps made, it does its best.
-QUICK = tuple(f"tests/{room}/" for room in "backprop data layers losses metrics models regularizers".split()) + tuple(
-    f"tests/test_contracts_{room}.py" for room in "augment layers losses metrics regularizers".split()
+# Most programs of a test run once or twice, and compiling them takes longer: the compiler need not try hard. Here it
+# does its best, for bits are compared, units in the last place counted, many steps made, or a new user's words tried.
+THOROUGH = (
+    "tests/optimizers/",
+    "tests/test_activations.py",
+    "tests/test_contracts_activations.py",
+    "tests/test_contracts_initializers.py",
+    "tests/test_contracts_optimizers.py",
+    "tests/test_readme.py",
+    "tests/train/test_fit.py",
+    "tests/train/test_run.py",
 )
 MOST_PROGRAMS = 3000  # each takes about five of the 65,530 memory maps that Linux grants a process
 
@@ -60,16 +67,12 @@ def _few_programs(_let_go: list[int]) -> Iterator[None]:
 
 
 @pytest.fixture(scope="module", autouse=True)
-def _quick_programs(request: pytest.FixtureRequest) -> Iterator[None]:
-    """In the files of `QUICK`, little optimization."""
-    if not request.node.nodeid.startswith(QUICK):
-        yield
-        return
-    jax.config.update("jax_disable_most_optimizations", True)
-    try:
-        yield
-    finally:
-        jax.config.update("jax_disable_most_optimizations", False)
+def _quick_programs(request: pytest.FixtureRequest) -> None:
+    """Little optimization outside of `THOROUGH`; what was compiled in one way is not used in the other."""
+    quick = not request.node.nodeid.startswith(THOROUGH)
+    if jax.config.jax_disable_most_optimizations != quick:
+        jax.config.update("jax_disable_most_optimizations", quick)
+        jax.clear_caches()
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

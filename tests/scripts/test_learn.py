@@ -1,4 +1,4 @@
-"""The learn scripts run, their figures are what they say, and each draws its picture (gates, boundaries: see there)."""
+"""The learn scripts run, their figures are what they say, and each draws its picture."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ import pytest
 import jaxann as ja
 from scripts import (
     learn_batches,
+    learn_boundaries,
+    learn_gates,
     learn_initialization,
     learn_optimizers,
     learn_overfitting,
@@ -37,6 +39,20 @@ def run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Any:
         return text
 
     return call
+
+
+def test_gates_are_learned_and_the_exclusive_or_is_not(run: Any):
+    text = run(learn_gates)
+    assert re.search(r"^and +0 0 0 1 +6 +10 +0\.50 +0\.25 +0\.50$", text, re.MULTILINE)
+    assert re.search(r"^xor +0 1 1 0 +never ", text, re.MULTILINE)
+
+
+def test_a_line_separates_the_clouds_and_not_the_moons(run: Any, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(learn_boundaries, "EPOCHS", 5)
+    text = run(learn_boundaries)
+    assert "clouds: the perceptron rule ended after" in text and "moons:  the perceptron rule did not end" in text
+    counts = re.search(r"(\d+) mistakes;.* at most (\d+)\.", text, re.DOTALL)
+    assert counts is not None and 0 < int(counts[1]) <= int(counts[2])
 
 
 def test_equal_units_stay_equal(run: Any):
