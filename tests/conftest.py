@@ -66,11 +66,18 @@ def _few_programs(_let_go: list[int]) -> Iterator[None]:
         gc.collect()
 
 
+@pytest.fixture(scope="session")
+def _quick() -> list[bool]:
+    """Whether programs are compiled with little optimization now."""
+    return [False]
+
+
 @pytest.fixture(scope="module", autouse=True)
-def _quick_programs(request: pytest.FixtureRequest) -> None:
+def _quick_programs(request: pytest.FixtureRequest, _quick: list[bool]) -> None:
     """Little optimization outside of `THOROUGH`; what was compiled in one way is not used in the other."""
     quick = not request.node.nodeid.startswith(THOROUGH)
-    if jax.config.jax_disable_most_optimizations != quick:
+    if _quick[0] != quick:
+        _quick[0] = quick
         jax.config.update("jax_disable_most_optimizations", quick)
         jax.clear_caches()
 
