@@ -31,14 +31,16 @@ for name, value in {
 # Most programs of a test run once or twice, and compiling them takes longer: the compiler need not try hard. Here it
 # does its best, for bits are compared, units in the last place counted, many steps made, or a new user's words tried.
 THOROUGH = (
-    "tests/optimizers/",
+    "tests/optimizers/test_lbfgs_diabetes.py",
+    "tests/optimizers/test_spirals.py",
+    "tests/optimizers/test_thousand_steps.py",
     "tests/test_activations.py",
     "tests/test_contracts_activations.py",
     "tests/test_contracts_initializers.py",
     "tests/test_contracts_optimizers.py",
     "tests/test_readme.py",
     "tests/train/test_fit.py",
-    "tests/train/test_run.py",
+    "tests/train/test_run_bits.py",
 )
 MOST_PROGRAMS = 3000  # each takes about five of the 65,530 memory maps that Linux grants a process
 

@@ -40,6 +40,8 @@ def custom(init: Callable, apply: Callable):
 
     Two products are equal, and share one compiled program, when they hold the same two functions. It cannot be saved
     to a file; make a factory with `jaxann.core.factory` for that.
+
+    Peers: Keras has Lambda, for a function without parameters; in PyTorch and flax one writes a class.
     """
     return init, apply
 
@@ -98,6 +100,8 @@ def sequential(layers: Mapping[str, Layer]):
     Args:
         layers: from name to layer. Names become part of every parameter's path and must not hold a dot.
 
+    Peers: as the Sequential of PyTorch, given an OrderedDict; those of Keras and flax take layers without names.
+
     Raises:
         InputError: not a table, a bad name, or an entry that is no layer.
     """
@@ -130,6 +134,8 @@ def residual(body: Layer, skip: Layer | None = None):
 
     The Jacobian holds the identity, so a gradient reaches the layers below whatever the body does.
 
+    Peers: none of PyTorch, Keras and flax has it.
+
     Raises:
         InputError: the two sides have different shapes (the message shows both).
     """
@@ -157,6 +163,8 @@ def residual(body: Layer, skip: Layer | None = None):
 @factory(Layer)
 def elementwise(activation: str | Callable[[Array], Array]):
     """y = f(x) for an activation, by name or as a function `x -> y`; no parameters.
+
+    Peers: Keras calls it Activation; in PyTorch each activation is a module of its own.
 
     Raises:
         InputError: no activation has that name.

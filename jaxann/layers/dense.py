@@ -32,6 +32,8 @@ def dense(
 
     Parameters: `weight` `(in, units)`, `bias` `(units,)`, in the dtype of the spec. (PyTorch keeps the transpose.)
 
+    Peers: the laws of flax's Dense. Keras has glorot_uniform for W; PyTorch U(-a, a), a = 1 / sqrt(in), for W and b.
+
     Raises:
         InputError: units is no positive integer, or x has another number of features than the weight.
     """
@@ -62,6 +64,8 @@ def dense(
 @factory(Layer)
 def flatten():
     """All axes but the first as one: `(batch, a, b, ...) -> (batch, a b ...)`; no parameters.
+
+    Peers: as Flatten of PyTorch and Keras.
 
     Raises:
         InputError: x has no axes.

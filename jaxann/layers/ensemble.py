@@ -34,6 +34,8 @@ def spread(members: int):
     Args:
         members: size of the ensemble.
 
+    Peers: none of PyTorch, Keras and flax has it.
+
     Raises:
         InputError: members is no positive integer, or x has no axes.
     """
@@ -83,6 +85,8 @@ def batch_ensemble_dense(
     name so that `optimizers.matrices` leaves them out of weight decay.
 
     Source: Wen et al. 2020 (BatchEnsemble); Gorishniy et al. 2025 (TabM).
+
+    Peers: none of PyTorch, Keras and flax has it.
 
     Raises:
         InputError: units or members is no positive integer, a scale is unknown, or x does not have that many members
@@ -136,6 +140,8 @@ def packed_dense(
     Input `(..., members, in)`, output `(..., members, units)`. Parameters: `weight` `(members, in, units)`, `bias`
     `(members, units)`; every member draws its own. Source: Laurent et al. 2023 (packed ensembles); Gorishniy et al.
     2025 (TabM).
+
+    Peers: none of PyTorch, Keras and flax has it.
 
     Raises:
         InputError: units or members is no positive integer, or x does not have that many members and features.

@@ -38,6 +38,8 @@ def mlp(
 
     Layers by name: `dense0`, `norm0`, `act0`, `drop0`, `dense1`, ...; input `(..., features)`.
 
+    Peers: scikit-learn's MLPClassifier has neither dropout nor normalization, and its output is a probability.
+
     Raises:
         InputError: widths are no positive integers, the activation is unknown, or the dropout rate is out of range.
     """

@@ -51,6 +51,8 @@ def tabm(
 
     Source: Gorishniy et al. 2025, arXiv 2410.24210.
 
+    Peers: none of PyTorch, Keras and flax has it; its authors have a package for PyTorch.
+
     Raises:
         InputError: widths are no positive integers or fewer than two, members is no positive integer, the activation
             or the scale is unknown, or the dropout rate is out of range.

@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from jaxann.core.checks import check_range, fail, show
@@ -34,7 +33,9 @@ def split_hyper(function: str, hyper: Any) -> tuple[dict[str, Array], tuple[tupl
         argument = f"hyper[{name!r}]"
         if isinstance(value, float) or jax.dtypes.issubdtype(getattr(value, "dtype", bool), np.floating):
             check_range(function, argument, value)
-            floats[name] = jnp.asarray(value, default_float())
+            # jnp.asarray of a number would compile a program before the other checks speak.
+            wide = value if isinstance(value, jax.Array) else jax.device_put(np.asarray(value, default_float()))
+            floats[name] = wide.astype(default_float())
             continue
         value = value.item() if isinstance(value, np.generic) else value
         try:

@@ -16,9 +16,20 @@ from sklearn.datasets import load_digits
 import jaxann as ja
 from jaxann.train.crew import Crew
 
-__all__ = ["compiles", "digits", "equal_bits", "loss", "press_ctrl_c", "small_fit"]
+__all__ = ["SETTING", "compiles", "digits", "equal_bits", "loss", "model", "press_ctrl_c", "small_fit"]
 
 loss = ja.losses.softmax_cross_entropy
+SETTING = {  # of a plan
+    "metrics": {"accuracy": ja.metrics.accuracy},
+    "patience": None,
+    "min_delta": 0.0,
+    "monitor": "validation_loss",
+    "mode": "min",
+    "restore_best": None,
+    "shuffle": True,
+    "evaluation_batch_size": 2048,
+    "compute_dtype": None,
+}
 
 _COMPILED: list[str] = []
 jax.monitoring.register_event_duration_secs_listener(
@@ -53,11 +64,16 @@ def digits() -> tuple[tuple[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarra
     return (x[:410], y[:410]), (x[410:], y[410:])
 
 
+def model() -> ja.core.Layer:
+    """The network of `small_fit`."""
+    return ja.models.mlp((16, 10), dropout=0.1)
+
+
 def small_fit(**changes: Any) -> ja.train.Result:
     """`fit` on the digits with a small network; keyword arguments change the setting."""
     train, validation = digits()
     setting: dict[str, Any] = {
-        "model": ja.models.mlp((16, 10), dropout=0.1),
+        "model": model(),
         "loss": loss,
         "optimizer": ja.optimizers.adam(3e-3),
         "train": train,

@@ -18,11 +18,12 @@ RNG = np.random.default_rng(0)
 X = RNG.normal(size=(24, 3)).astype(np.float32)
 LABELS = (np.arange(24) % 3).astype(np.int32)
 REAL = RNG.normal(size=(24, 1)).astype(np.float32)
+KEY = jax.random.key(0)
 
 
 def classify(x: Any = X, y: Any = LABELS, *rest: Any, **changes: Any) -> ja.train.Result:
     setting: dict[str, Any] = {
-        "model": ja.models.mlp((4, 3)), "optimizer": ja.optimizers.adam(1e-3), "key": jax.random.key(0),
+        "model": ja.models.mlp((4, 3)), "optimizer": ja.optimizers.adam(1e-3), "key": KEY,
         "epochs": 1, "batch_size": 8,
     } | changes  # fmt: skip
     model, optimizer = setting.pop("model"), setting.pop("optimizer")
@@ -85,7 +86,7 @@ REFUSED = {
     "46 y None": (lambda: classify(X, None), "train y", "None"),
     "46 x a path": (lambda: classify("data.csv"), "train x", "'data.csv'"),
     "46 train no tuple": (
-        lambda: ja.fit(ja.models.mlp((3,)), loss, ja.optimizers.adam(1e-3), X, key=jax.random.key(0), epochs=1),
+        lambda: ja.fit(ja.models.mlp((3,)), loss, ja.optimizers.adam(1e-3), X, key=KEY, epochs=1),
         "train",
         "float32",
     ),

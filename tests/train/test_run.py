@@ -1,10 +1,6 @@
-"""The training program: what it computes, and that cutting it up changes no bit."""
+"""The training program: what it computes."""
 
 from __future__ import annotations
-
-import functools
-import subprocess
-import sys
 
 import jax
 import jax.numpy as jnp
@@ -14,85 +10,8 @@ import torch
 
 import jaxann as ja
 from jaxann.train import epoch as epochs_of
-from jaxann.train.plan import make_plan, strong
-from jaxann.train.step import train_step
-from tests.train.problems import digits, equal_bits, loss, small_fit
-
-SETTING = {
-    "metrics": {"accuracy": ja.metrics.accuracy},
-    "patience": None,
-    "min_delta": 0.0,
-    "monitor": "validation_loss",
-    "mode": "min",
-    "restore_best": None,
-    "shuffle": True,
-    "evaluation_batch_size": 2048,
-    "compute_dtype": None,
-}
-
-
-def model() -> ja.core.Layer:
-    return ja.models.mlp((16, 10), dropout=0.1)
-
-
-def test_run_equals_fit_bit_for_bit():
-    train, validation = digits()
-    run = ja.train.make_run(
-        model(), loss, ja.optimizers.adam(3e-3), epochs=6, batch_size=64, metrics={"accuracy": ja.metrics.accuracy}
-    )
-    whole = jax.jit(run)(jax.random.key(0), train, validation)
-    chunked = small_fit()
-    assert equal_bits(whole.params, chunked.params)
-    for name, values in chunked.history.items():
-        assert equal_bits(np.asarray(whole.history[name]), values), name
-
-
-def test_run_equals_a_python_loop_of_its_step_bit_for_bit():
-    (x, y), _ = digits()
-    data = (jnp.asarray(x), jnp.asarray(y), None)
-    key = jax.random.key(0)
-    plan, parts = make_plan(
-        "test", model(), loss, ja.optimizers.adam(3e-3), batch_size=64, most_bad=1, **(SETTING | {"metrics": None})
-    )
-    parts = strong(parts)
-    trained = jax.jit(lambda k: epochs_of.begin(plan, parts, k, x))(key).trained
-
-    @functools.partial(jax.jit, static_argnames="last")
-    def one(trained, epoch, number, last):
-        batch, mask, noise = epochs_of.batch_of(plan, key, epoch, number, data, last=last)
-        return train_step(trained, parts, batch, number, key=noise, mask=mask, compute_dtype=None)[0]
-
-    for epoch in range(3):
-        for number in range(7):  # ceil(410 / 64)
-            trained = one(trained, jnp.int32(epoch), jnp.int32(number), last=number == 6)
-    assert equal_bits(trained.params, small_fit(epochs=3, validation=None, metrics=None).params)
-
-
-def test_fit_gives_the_same_bits_however_it_is_chunked(monkeypatch):
-    whole = small_fit(patience=3)
-    monkeypatch.setitem(ja.train.fit.__globals__, "_CHUNK_SECONDS", 0.0)  # one epoch a chunk
-    cut = small_fit(patience=3)
-    assert equal_bits((whole.params, whole.state, whole.history), (cut.params, cut.state, cut.history))
-
-
-def test_same_bits_in_another_process_and_from_a_rebuilt_and_a_loaded_model(tmp_path):
-    here = small_fit()
-    again = small_fit(model=ja.models.mlp((16, 10), dropout=0.1), optimizer=ja.optimizers.adam(3e-3))
-    assert equal_bits(here.params, again.params)
-    path = tmp_path / "model.safetensors"
-    ja.save(path, model(), here.params, here.state)
-    loaded, params, _ = ja.load(path)
-    assert equal_bits(here.params, params)
-    assert equal_bits(here.params, small_fit(model=loaded).params)
-    program = (
-        "import sys, numpy as np; sys.path.insert(0, '.'); import jax\n"
-        "jax.config.update('jax_num_cpu_devices', 2)\n"
-        "from tests.train.problems import small_fit\n"
-        "leaves = jax.tree.leaves(small_fit().params)\n"
-        "print(b''.join(np.asarray(p).tobytes() for p in leaves).hex())"
-    )
-    other = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    assert other.stdout.strip() == b"".join(np.asarray(p).tobytes() for p in jax.tree.leaves(here.params)).hex()
+from jaxann.train.plan import make_plan
+from tests.train.problems import SETTING, digits, equal_bits, loss, model, small_fit
 
 
 def test_every_example_counts_once_and_the_last_batch_is_exact():
