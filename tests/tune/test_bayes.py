@@ -10,6 +10,9 @@ import jax
 import numpy as np
 import optuna
 import pytest
+import torch
+from optuna._gp.acqf import logei  # there is no public way to ask for it
+from scipy.stats import norm
 
 import jaxann as ja
 from tests.contract import assert_input_error
@@ -49,8 +52,8 @@ def test_every_proposal_is_of_the_space():
 def test_the_key_decides_and_any_sampler_works():
     a, b, c = search(), search(), search(key=jax.random.key(4))
     assert a.rows() == b.rows() != c.rows()
-    grid = optuna.samplers.RandomSampler(seed=1)
-    assert len(search(sampler=grid)) == 4
+    for sampler in (optuna.samplers.RandomSampler(seed=1), optuna.samplers.GPSampler(seed=1, n_startup_trials=2)):
+        assert len(search(sampler=sampler)) == 4
 
 
 def test_a_stored_search_goes_on_where_it_stopped(tmp_path: Path):
@@ -107,3 +110,18 @@ except ja.MissingDependencyError as error:
 )
 def test_refusals(argument, change):
     assert_input_error(lambda: search(**change), argument)
+
+
+@pytest.mark.parametrize(("mean", "deviation", "best"), [(0.3, 0.2, 0.25), (1.0, 0.5, 0.2), (-0.4, 0.05, -0.3)])
+def test_expected_improvement_is_the_mean_over_draws(mean: float, deviation: float, best: float):
+    """What a Gaussian process proposes by, E max(best - y, 0) for y ~ N(mean, deviation^2), which is
+
+    (best - mean) Phi(z) + deviation phi(z), z = (best - mean) / deviation. Optuna's sampler looks for a maximum: a
+    minimum with its sign turned around.
+    """
+    numbers = torch.tensor([-mean], dtype=torch.float64), torch.tensor([deviation**2], dtype=torch.float64)
+    found = logei(*numbers, -best).exp().item()
+    z = (best - mean) / deviation
+    np.testing.assert_allclose(found, (best - mean) * norm.cdf(z) + deviation * norm.pdf(z), rtol=1e-12)
+    draws = np.random.default_rng(0).normal(mean, deviation, 4_000_000)
+    np.testing.assert_allclose(found, np.maximum(best - draws, 0).mean(), atol=1e-3 * deviation)
