@@ -62,12 +62,11 @@ def check(holds: Any, *figures: tuple[str, Any]) -> Check:
 
 @functools.cache
 def _program(name: str) -> Callable:
-    model, _, x, y, loss = example(name)
+    model, _, _, y, loss = example(name)
 
     def run(params: Params, x: Any) -> Any:
         return backward(model, params, {layer: {} for layer in params}, x, y.astype(x.dtype), loss, train=True)
 
-    del x
     return jax.jit(run)
 
 

@@ -34,8 +34,8 @@ def split_hyper(function: str, hyper: Any) -> tuple[dict[str, Array], tuple[tupl
         if isinstance(value, float) or jax.dtypes.issubdtype(getattr(value, "dtype", bool), np.floating):
             check_range(function, argument, value)
             # jnp.asarray of a number would compile a program before the other checks speak.
-            wide = value if isinstance(value, jax.Array) else jax.device_put(np.asarray(value, default_float()))
-            floats[name] = wide.astype(default_float())
+            array = value if isinstance(value, jax.Array) else jax.device_put(np.asarray(value, default_float()))
+            floats[name] = array.astype(default_float())
             continue
         value = value.item() if isinstance(value, np.generic) else value
         try:
