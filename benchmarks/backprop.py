@@ -82,11 +82,11 @@ def training(model: Any, gradient: Callable, epochs: int, batch_size: int) -> Ca
         mask = (positions < rows).astype(x.dtype).reshape(steps, batch_size)
 
         def step(carry: Any, inputs: Any) -> Any:
-            params, state, memory = carry
+            params, state, optimizer_state = carry
             index, weights, key = inputs
             (value, (_, state)), grads = gradient(params, state, x[index], y[index], key=key, weights=weights)
-            updates, memory = optimizer.update(grads, memory, params)
-            return (ja.optimizers.apply_updates(params, updates), state, memory), value
+            updates, optimizer_state = optimizer.update(grads, optimizer_state, params)
+            return (ja.optimizers.apply_updates(params, updates), state, optimizer_state), value
 
         def epoch(carry: Any, number: Any) -> Any:
             own = jax.random.fold_in(key, number)
@@ -106,14 +106,14 @@ def measured(runs: dict[str, Callable], given: tuple, rounds: int) -> dict[str, 
     import jax
     import numpy as np
 
-    curves, times = {}, {name: [] for name in runs}
+    losses, times = {}, {name: [] for name in runs}
     for number in range(rounds + 1):
         for name in list(runs) if number % 2 else reversed(runs):
             begun = time.perf_counter()
-            curves[name] = jax.block_until_ready(runs[name](*given))
+            losses[name] = jax.block_until_ready(runs[name](*given))
             if number:
                 times[name].append(time.perf_counter() - begun)
-    hand, autodiff = (np.asarray(curves[name], np.float64) for name in runs)
+    hand, autodiff = (np.asarray(losses[name], np.float64) for name in runs)
     ratios = [a / b for a, b in zip(*times.values(), strict=True)]
     low, _, high = statistics.quantiles(ratios, n=4)
     ratio = statistics.median(times["by hand"]) / statistics.median(times["autodiff"])

@@ -300,7 +300,7 @@ def alternate(
     return alternation.records
 
 
-def spread(values: Sequence[float]) -> dict[str, float]:
+def quartiles_of(values: Sequence[float]) -> dict[str, float]:
     """Return median, quartiles and range."""
     if len(values) < 2:
         quartiles = [values[0]] * 3

@@ -71,9 +71,9 @@ def run(arguments: argparse.Namespace) -> int:
     def fit(setting: Setting) -> None:
         model = ja.models.mlp(workload.sizes[1:], activation="relu", dropout=setting.dropout)
         optimizer = ja.optimizers.adam(setting.learning_rate)
-        loss = ja.losses.softmax_cross_entropy
+        recipe = ja.recipe(model, ja.losses.softmax_cross_entropy, optimizer)
         key = jax.random.key(setting.seed)
-        result = ja.fit(model, loss, optimizer, (x, y), key=key, epochs=setting.epochs, batch_size=workload.batch_size)
+        result = ja.fit(recipe, (x, y), key=key, epochs=setting.epochs, batch_size=workload.batch_size)
         jax.block_until_ready(result.params)
 
     def resident() -> float:

@@ -14,7 +14,7 @@ from rich.console import Console
 
 from benchmarks import machine, report
 from benchmarks.contenders import CONTENDERS, REFERENCE, missing_packages
-from benchmarks.harness import Record, alternate, measure_cached, ratios, spread
+from benchmarks.harness import Record, alternate, measure_cached, quartiles_of, ratios
 from benchmarks.workloads import WORKLOADS, MissingDataError, load_arrays, write_task
 
 RESULTS = Path(__file__).resolve().parent / "results"
@@ -65,15 +65,15 @@ def summarise(record: Record, reference: Record, *, epochs: int, flops: int, pea
     warm = middle(record.rounds)
     summary: dict = {"seconds_per_epoch": None if warm is None else warm / epochs, "seconds_per_turn": warm}
     for label, starts in (("cold", record.cold), ("cold_cached", record.cold_cached)):
-        parts = {part: middle([start[part] for start in starts]) for part in (starts[0] if starts else {})}
-        total = middle([sum(seconds for part, seconds in start.items() if part != "data") for start in starts])
-        compiling = None if warm is None or not starts else max(0.0, parts["build"] + parts["first_turn"] - warm)
-        summary[label] = {**parts, "total": total, "compile": compiling}
+        phases = {phase: middle([start[phase] for start in starts]) for phase in (starts[0] if starts else {})}
+        total = middle([sum(seconds for phase, seconds in start.items() if phase != "data") for start in starts])
+        compiling = None if warm is None or not starts else max(0.0, phases["build"] + phases["first_turn"] - warm)
+        summary[label] = {**phases, "total": total, "compile": compiling}
     if warm:
         summary["gflops"] = flops * epochs / warm / 1e9
         summary["share_of_peak"] = summary["gflops"] / peak if peak else None
     against = ratios(record, reference)
-    summary["ratio"] = spread(against) if against else None
+    summary["ratio"] = quartiles_of(against) if against else None
     if record.losses:
         summary["loss_first_epoch"] = record.losses[0]
         summary["loss_first_turn"] = record.losses[epochs - 1]

@@ -46,7 +46,7 @@ def tree(quick: bool) -> dict[str, dict[str, Any]]:
 
 
 def contenders(pair: Pair, params: Any) -> dict[str, tuple[Callable, Any]]:
-    """`(step, (parameters, memory))` of both, from equal parameters; `step(carry, grads) -> carry` is compiled."""
+    """`(step, (parameters, state))` of both, from equal parameters; `step(carry, grads) -> carry` is compiled."""
     import jax
     import jax.numpy as jnp
     import optax
@@ -57,30 +57,30 @@ def contenders(pair: Pair, params: Any) -> dict[str, tuple[Callable, Any]]:
     curvature = jax.tree.map(lambda p: jnp.exp(4 * jnp.sin(37 * p)), params)  # from 0.02 to 55
 
     def value_fn(p: Any) -> Any:
-        parts = jax.tree.map(lambda a, b, c: jnp.sum(c * (a - b) ** 2) / 2, p, goal, curvature)
-        return sum(jax.tree.leaves(parts))
+        errors = jax.tree.map(lambda a, b, c: jnp.sum(c * (a - b) ** 2) / 2, p, goal, curvature)
+        return sum(jax.tree.leaves(errors))
 
     def ours(optimizer: Any) -> Callable:
         def step(carry: Any, grads: Any) -> Any:
-            params, memory = carry
+            params, state = carry
             extra = {"key": jax.random.key(0)}
             if pair.objective:
                 value, grads = jax.value_and_grad(value_fn)(params)
                 extra |= {"value": value, "value_fn": value_fn}
-            updates, memory = optimizer.update(grads, memory, params, **extra)
-            return ja.optimizers.apply_updates(params, updates), memory
+            updates, state = optimizer.update(grads, state, params, **extra)
+            return ja.optimizers.apply_updates(params, updates), state
 
         return step
 
     def theirs(optimizer: Any) -> Callable:
         def step(carry: Any, grads: Any) -> Any:
-            params, memory = carry
+            params, state = carry
             extra = {}
             if pair.objective:
                 value, grads = jax.value_and_grad(value_fn)(params)
                 extra = pair.extra(value, grads, value_fn)
-            updates, memory = optimizer.update(grads, memory, params, **extra)
-            return optax.apply_updates(params, updates), memory
+            updates, state = optimizer.update(grads, state, params, **extra)
+            return optax.apply_updates(params, updates), state
 
         return step
 

@@ -49,7 +49,7 @@ def bare_run(model: Any, loss: Callable, optimizer: Any, epochs: int, batch_size
         mask = (positions < rows).astype(x.dtype).reshape(steps, batch_size)
 
         def step(carry: Any, inputs: Any) -> Any:
-            params, memory = carry
+            params, optimizer_state = carry
             index, weight = inputs
 
             def mean_loss(params: Any) -> Any:
@@ -58,8 +58,8 @@ def bare_run(model: Any, loss: Callable, optimizer: Any, epochs: int, batch_size
                 return jnp.mean(values) if rows % batch_size == 0 else jnp.sum(values * weight) / jnp.sum(weight)
 
             value, grads = jax.value_and_grad(mean_loss)(params)
-            updates, memory = optimizer.update(grads, memory, params)
-            return (ja.optimizers.apply_updates(params, updates), memory), value
+            updates, optimizer_state = optimizer.update(grads, optimizer_state, params)
+            return (ja.optimizers.apply_updates(params, updates), optimizer_state), value
 
         def epoch(carry: Any, number: Any) -> Any:
             if steps == 1:
@@ -91,7 +91,7 @@ def run(arguments: argparse.Namespace) -> int:
         optimizer = ja.optimizers.adam(1e-3)
         bare = bare_run(model, loss, optimizer, epochs, workload.batch_size)
 
-        fit = functools.partial(ja.fit, model, loss, optimizer, (x, y), batch_size=workload.batch_size)
+        fit = functools.partial(ja.fit, ja.recipe(model, loss, optimizer), (x, y), batch_size=workload.batch_size)
 
         def with_all(key: Any, fit: Callable = fit, epochs: int = epochs) -> Any:
             with contextlib.redirect_stdout(io.StringIO()):

@@ -102,8 +102,8 @@ def run(arguments: argparse.Namespace) -> int:
             show(console, part, measured[part])
     if arguments.write and out:
         device = machine.device_name(peak["device"])
-        parts = read_parts(out / device / "population.json") | measured
-        path = machine.write_result(out, "population", {"parts": parts})
+        measurements = read_parts(out / device / "population.json") | measured
+        path = machine.write_result(out, "population", {"parts": measurements})
         console.print(f"written: {path}", style="dim", soft_wrap=True)
         if "sizes" in measured:
             draw_picture(path.with_suffix(".png"), measured["sizes"], device)

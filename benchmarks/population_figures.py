@@ -16,7 +16,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from benchmarks.harness import rotate, spread
+from benchmarks.harness import quartiles_of, rotate
 from benchmarks.population_memory import compare_memory
 from benchmarks.population_turns import Contest, Report, busy
 from benchmarks.population_work import EPOCHS, TRAININGS, member_rates
@@ -62,8 +62,8 @@ def measure_figures(arguments: argparse.Namespace, task: Path, report: Report) -
     finally:
         contest.stop()
     report("memory, in fresh processes")
-    memory = compare_memory(members, 1 if arguments.quick else 3)
-    return {"members": members, "epochs": epochs, "status": contest.status, "turns": turns, "memory": memory}
+    bytes_used = compare_memory(members, 1 if arguments.quick else 3)
+    return {"members": members, "epochs": epochs, "status": contest.status, "turns": turns, "memory": bytes_used}
 
 
 def summarise(result: dict) -> None:
@@ -78,17 +78,17 @@ def summarise(result: dict) -> None:
     if fits and turns["population"]:
         faster = min(fits, key=fits.__getitem__)
         ratios = [mine / one for mine, one in zip(each("population"), each(faster), strict=False)]
-        summary["faster_fit"], summary["member_over_fit"] = faster, spread(ratios)
+        summary["faster_fit"], summary["member_over_fit"] = faster, quartiles_of(ratios)
     if turns["all_run"] and turns["half_stop"]:
         saved = [1 - half / whole for half, whole in zip(each("half_stop"), each("all_run"), strict=False)]
-        summary["time_saved"] = spread(saved)
+        summary["time_saved"] = quartiles_of(saved)
         ran = [turns[name][-1]["epochs_run"] for name in ("half_stop", "all_run")]
         summary["epochs_saved"] = 1 - ran[0] / ran[1]
 
 
 def print_figures(console: Console, result: dict) -> None:
     """Print a line for each figure."""
-    summary, memory = result["summary"], result["memory"]
+    summary, bytes_used = result["summary"], result["memory"]
     extra = " (quick: not to be quoted)" if result["quick"] else ""
     console.print(f"one population of {result['members']} members, {result['epochs']} epochs{extra}", style="bold")
     if "member_over_fit" in summary:
@@ -105,14 +105,14 @@ def print_figures(console: Console, result: dict) -> None:
             f"({saved['first_quartile']:.0%} .. {saved['third_quartile']:.0%}); "
             f"{summary['epochs_saved']:.0%} of the epochs were not run"
         )
-    if "error" in memory:
-        console.print(f"memory not measured: {memory['error']}", style="yellow", markup=False)
+    if "error" in bytes_used:
+        console.print(f"memory not measured: {bytes_used['error']}", style="yellow", markup=False)
     else:
-        taken = ", ".join(f"{value / 2**20:.0f}" for value in memory["measured_bytes"])
+        taken = ", ".join(f"{value / 2**20:.0f}" for value in bytes_used["measured_bytes"])
         console.print(
-            f"memory of {memory['members']} members of {memory['network']} on {memory['rows']:,} rows: "
-            f"{memory['predicted_bytes'] / 2**20:.0f} MiB foreseen, grown by {taken} MiB: "
-            f"{memory['measured_over_predicted']:.2f} times as much"
+            f"memory of {bytes_used['members']} members of {bytes_used['network']} on {bytes_used['rows']:,} rows: "
+            f"{bytes_used['predicted_bytes'] / 2**20:.0f} MiB foreseen, grown by {taken} MiB: "
+            f"{bytes_used['measured_over_predicted']:.2f} times as much"
         )
     for line in result["doubts"]:
         console.print(line, style="yellow", markup=False)

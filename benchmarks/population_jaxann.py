@@ -24,23 +24,34 @@ def model():
     return ja.models.mlp(WORK.sizes[1:], activation="relu")
 
 
+def recipe(optimizer, **settings):
+    """What is trained."""
+    return ja.recipe(model(), ja.losses.softmax_cross_entropy, optimizer, **settings)
+
+
 def build(hyper):
     """A member of the population."""
-    return model(), ja.losses.softmax_cross_entropy, ja.optimizers.adam(hyper["learning_rate"])
+    return recipe(ja.optimizers.adam(hyper["learning_rate"]))
 
 
-def build_decaying(hyper):
-    """A member of the search."""
+def build_decaying(hyper, stopping=None):
+    """A member of the search, ranked by its validation loss where it stops early, else by its accuracy."""
+    stopping = stopping or ja.train.early_stopping(None, monitor="validation_accuracy", mode="max", restore_best=False)
     optimizer = ja.optimizers.adamw(
         hyper["learning_rate"], weight_decay=hyper["weight_decay"], mask=ja.optimizers.matrices
     )
-    return model(), ja.losses.softmax_cross_entropy, optimizer
+    return recipe(optimizer, metrics={"accuracy": ja.metrics.accuracy}, stopping=stopping)
+
+
+def build_patient(hyper):
+    """A member of the search that stops once its validation loss no longer falls."""
+    return build_decaying(hyper, ja.train.early_stopping(PATIENCE))
 
 
 def build_stopping(hyper):
     """A member that stops after its second epoch, having learnt nothing, or never."""
     rate, patience = (0.0, 1) if hyper["stops"] else (hyper["learning_rate"], NEVER)
-    return model(), ja.losses.softmax_cross_entropy, ja.optimizers.adam(rate), {"patience": patience}
+    return recipe(ja.optimizers.adam(rate), stopping=ja.train.early_stopping(patience))
 
 
 class Search:
@@ -69,9 +80,8 @@ class Search:
     def run(self, columns: dict, key: jax.Array, epochs: int) -> ja.tune.Table:
         """The call that is measured."""
         return ja.tune.cross_validate(
-            build_decaying, columns, self.data, folds=self.folds, key=key, epochs=epochs, batch_size=WORK.batch_size,
-            metrics={"accuracy": ja.metrics.accuracy}, monitor="validation_accuracy", mode="max",
-        )  # fmt: skip
+            build_decaying, columns, self.data, folds=self.folds, key=key, epochs=epochs, batch_size=WORK.batch_size
+        )
 
 
 class PatientSearch(Search):
@@ -80,9 +90,8 @@ class PatientSearch(Search):
     def run(self, columns: dict, key: jax.Array, epochs: int) -> ja.tune.Table:
         """The call that is measured."""
         return ja.tune.cross_validate(
-            build_decaying, columns, self.data, folds=self.folds, key=key, epochs=epochs, batch_size=WORK.batch_size,
-            metrics={"accuracy": ja.metrics.accuracy}, patience=PATIENCE,
-        )  # fmt: skip
+            build_patient, columns, self.data, folds=self.folds, key=key, epochs=epochs, batch_size=WORK.batch_size
+        )
 
 
 class HalvingSearch(Search):
@@ -91,9 +100,15 @@ class HalvingSearch(Search):
     def run(self, columns: dict, key: jax.Array, epochs: int) -> ja.tune.Table:
         """The call that is measured."""
         return ja.tune.halving(
-            build_decaying, columns, self.data, folds=self.folds, key=key, epochs=epochs, batch_size=WORK.batch_size,
-            metrics={"accuracy": ja.metrics.accuracy}, monitor="validation_accuracy", mode="max", factor=3,
-        )  # fmt: skip
+            build_decaying,
+            columns,
+            self.data,
+            validation=ja.tune.resampling(folds=self.folds),
+            key=key,
+            epochs=epochs,
+            batch_size=WORK.batch_size,
+            factor=3,
+        )
 
 
 class Loop:
@@ -115,7 +130,7 @@ class Loop:
         for member, rate in enumerate(rates):
             key = jax.random.fold_in(jax.random.key(number), member)
             self.results.append(
-                ja.fit(*build({"learning_rate": rate}), self.rows, key=key, epochs=epochs, batch_size=WORK.batch_size)
+                ja.fit(build({"learning_rate": rate}), self.rows, key=key, epochs=epochs, batch_size=WORK.batch_size)
             )
         jax.block_until_ready([result.params for result in self.results])
 
@@ -131,7 +146,7 @@ class Population(Loop):
     def __init__(self, x: np.ndarray, y: np.ndarray) -> None:
         ja.setup()
         super().__init__(x, y)
-        self.held_out = (jnp.asarray(self.task.x_test), jnp.asarray(self.task.y_test))
+        self.validation = (jnp.asarray(self.task.x_test), jnp.asarray(self.task.y_test))
         self.population = None
 
     def warm(self, rates: list[float]) -> None:
@@ -156,7 +171,7 @@ class Population(Loop):
         keys = jax.random.split(jax.random.key(number), len(rates))
         columns = {"learning_rate": rates, "stops": stops}
         found = ja.train.fit_population(
-            build_stopping, columns, self.rows, validation=self.held_out, keys=keys, epochs=epochs,
+            build_stopping, columns, self.rows, validation=self.validation, keys=keys, epochs=epochs,
             batch_size=WORK.batch_size,
         )  # fmt: skip
         jax.block_until_ready(found.params)

@@ -46,22 +46,16 @@ def predicted(build, columns: dict, data: tuple, keys) -> int:
     """Bytes that jaxann foresees, put together as `fit_population` does."""
     import jax
 
+    from jaxann.train.grouping import group_members
     from jaxann.train.memory import predict_memory
-    from jaxann.train.population_data import joined, prepared
-    from jaxann.train.recipes import group_members
+    from jaxann.train.population_data import join_sets
 
     members = len(keys)
-    train, held_out, fold = joined("benchmark", data, None, None, members)
-    settings = {
-        "batch_size": BATCH, "metrics": None, "patience": None, "min_delta": 0.0, "monitor": "validation_loss",
-        "mode": "min", "restore_best": None, "shuffle": True, "evaluation_batch_size": 2048, "compute_dtype": None,
-        "most_bad": 1,
-    }  # fmt: skip
+    train, validation, folds = join_sets("benchmark", data, None, None, members)
     (group,) = group_members(
-        "benchmark", build, columns, members, epochs=EPOCHS, examples=[len(data[0])] * members, **settings
+        "benchmark", build, columns, members, epochs=EPOCHS, batch_size=BATCH, examples=[len(data[0])] * members
     )
-    train, held_out = prepared("benchmark", [group], keys, train, held_out)
-    return predict_memory(group, (train, held_out, fold), jax.local_devices()).total
+    return predict_memory(group, (train, validation, folds), jax.local_devices()).total
 
 
 def measure(members: int) -> dict:
@@ -99,7 +93,8 @@ def build_member(hyper):
     """A member: 784-256-10 and Adam."""
     import jaxann as ja
 
-    return ja.models.mlp(SIZES[1:]), ja.losses.softmax_cross_entropy, ja.optimizers.adam(hyper["learning_rate"])
+    optimizer = ja.optimizers.adam(hyper["learning_rate"])
+    return ja.recipe(ja.models.mlp(SIZES[1:]), ja.losses.softmax_cross_entropy, optimizer)
 
 
 def columns_of(members: int) -> dict[str, list[float]]:

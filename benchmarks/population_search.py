@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from rich.console import Console
 
-from benchmarks.harness import rotate, spread
+from benchmarks.harness import quartiles_of, rotate
 from benchmarks.population_turns import Contest, Report, busy
 from benchmarks.population_work import (
     DECAYS,
@@ -66,9 +66,9 @@ def measure_search(arguments: argparse.Namespace, task: Path, report: Report) ->
                 worker = contest.start(name)
                 turn = worker and search(name, 0)
                 if turn:
-                    parts = worker.startup
-                    total = turn["seconds"] + parts["start"] + parts["import"] + parts["build"]
-                    cold[name].append({**parts, **turn, "total": total})
+                    startup = worker.startup
+                    total = turn["seconds"] + startup["start"] + startup["import"] + startup["build"]
+                    cold[name].append({**startup, **turn, "total": total})
                     report(f"cold start {start + 1}: {name} {total:.2f} s, best accuracy {turn['best_accuracy']:.4f}")
                 if start < arguments.starts - 1:
                     contest.stop(name)
@@ -125,7 +125,7 @@ def summarise(result: dict, peak: float | None) -> None:
             ("warm_ratio", warm, base["warm"], "seconds"),
         ):
             ratios = [other[key] / own[key] for own, other in zip(mine, theirs, strict=False)]
-            summary[label] = spread(ratios) if ratios else None
+            summary[label] = quartiles_of(ratios) if ratios else None
         found["summary"] = summary
 
 

@@ -94,9 +94,9 @@ def print_warm(console: Console, name: str, result: dict) -> None:
 
 def print_cold(console: Console, result: dict) -> None:
     """Print the seconds from the start of the process to the end of the first turn, and their parts."""
-    parts = ["build", "turn 1", "compile", "total"]
+    phases = ["build", "turn 1", "compile", "total"]
     title = f"a fresh process, to the end of epoch {result['epochs_per_turn']}; and with JAX's compilation cache filled"
-    table = make_table(title, ["cold", "import", *parts, f"cached: {parts[0]}", *parts[1:]])
+    table = make_table(title, ["cold", "import", *phases, f"cached: {phases[0]}", *phases[1:]])
     for contender, found in result["contenders"].items():
         cold, cached = found["summary"]["cold"], found["summary"]["cold_cached"]
         if cold["total"] is None:

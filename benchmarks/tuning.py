@@ -28,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the flags of this command."""
     add = parser.add_argument
     add("--part", nargs="+", choices=("halving", "bayes"), default=["halving", "bayes"], help="which parts")
-    add("--seeds", type=int, default=5, help="pairs of searches in `bayes`, rounds in `halving` (default 5)")
+    add("--rounds", type=int, default=5, help="pairs of searches in `bayes`, rounds in `halving` (default 5)")
     add("--trials", type=int, default=32, help="trials of a search in `bayes` (default 32)")
     add("--epochs", type=int, default=54, help="epochs of a run that trains to the end, in `halving` (default 54)")
     add("--write", action="store_true", help="write tuning.json into the results")
@@ -59,25 +59,34 @@ def measure_halving(arguments: argparse.Namespace, tell: Any) -> dict:
     import jaxann as ja
 
     warnings.simplefilter("ignore", ja.DivergedWarning)  # high rates are part of the grid
-    train, validation = california()
+    train, test = california()
+    data = tuple(np.concatenate(arrays) for arrays in zip(train, test, strict=True))
+    rows = np.arange(len(data[0]))
+    split = [(rows[: len(train[0])], rows[len(train[0]) :])]
+    # two runs a setting: a fairer comparison, and an even number of members for two devices in every round
+    validation = ja.tune.resampling(folds=split, repeats=2)
 
-    def build(hyper: dict[str, Any]) -> tuple:
+    def build(hyper: dict[str, Any]) -> Any:
         optimizer = ja.optimizers.adamw(hyper["learning_rate"], weight_decay=hyper["weight_decay"])
-        return ja.models.mlp((64, 64, 1)), ja.losses.squared_error, optimizer
+        return ja.recipe(
+            ja.models.mlp((64, 64, 1)),
+            ja.losses.squared_error,
+            optimizer,
+            metrics={"rmse": ja.metrics.rmse},
+            stopping=ja.train.early_stopping(None, monitor="validation_rmse", restore_best=False),
+        )
 
     settings = ja.tune.grid(GRID)
     count = len(settings["learning_rate"])
     found = []
-    for seed in range(arguments.seeds + 1):
+    for seed in range(arguments.rounds + 1):
         common = {"key": jax.random.key(seed), "epochs": arguments.epochs, "batch_size": 128, "validation": validation}
-        # two seeds a setting: a fairer comparison, and an even number of members for two devices in every round
-        common |= {"metrics": {"rmse": ja.metrics.rmse}, "monitor": "validation_rmse", "seeds": 2}
         turn: dict[str, Any] = {}
         for name in ("grid", "halving") if seed % 2 else ("halving", "grid"):
             begun = time.perf_counter()
             # the grid is halving that drops nobody: one comparison, after the last epoch
-            least = {"least": arguments.epochs if name == "grid" else max(1, arguments.epochs // 9)}
-            table = ja.tune.halving(build, settings, train, **least, **common)
+            first = arguments.epochs if name == "grid" else max(1, arguments.epochs // 9)
+            table = ja.tune.halving(build, settings, data, min_epochs=first, **common)
             turn[name] = {
                 "seconds": time.perf_counter() - begun,
                 "rmse": float(np.nanmin(table.mean["rmse"][table.order[:1]])),
@@ -118,21 +127,21 @@ def measure_bayes(arguments: argparse.Namespace, tell: Any) -> dict:
         "smoothing": ja.tune.uniform(0.0, 0.9),
     }
 
-    def build(hyper: dict[str, Any]) -> tuple:
+    def build(hyper: dict[str, Any]) -> Any:
         optimizer = ja.optimizers.adamw(
             hyper["learning_rate"], b1=hyper["b1"], weight_decay=hyper["weight_decay"], mask=ja.optimizers.matrices
         )
-        return ja.models.mlp((32, 10), dropout=hyper["dropout"]), ja.losses.softmax_cross_entropy, optimizer
+        return ja.recipe(ja.models.mlp((32, 10), dropout=hyper["dropout"]), ja.losses.softmax_cross_entropy, optimizer)
 
     pairs = []
-    for seed in range(arguments.seeds):
+    for seed in range(arguments.rounds):
         order = np.random.default_rng(seed).permutation(len(x))
         common = {"epochs": 10, "batch_size": 64, "validation": (x[order[1000:]], y[order[1000:]])}
         common["key"] = jax.random.key(seed)
         train = (x[order[:1000]], y[order[:1000]])
         bayes = ja.tune.bayes(build, space, train, trials=arguments.trials, generation=4, **common)
         drawn = ja.tune.random(space, arguments.trials, key=jax.random.key(1000 + seed))
-        chance = ja.tune.halving(build, drawn, train, least=10, **common)
+        chance = ja.tune.halving(build, drawn, train, min_epochs=10, **common)
         pairs.append({"bayes": float(np.nanmin(bayes.mean["loss"])), "random": float(np.nanmin(chance.mean["loss"]))})
         tell(f"bayes, seed {seed}: {pairs[-1]['bayes']:.4f}, random {pairs[-1]['random']:.4f}")
     won = sum(pair["bayes"] < pair["random"] for pair in pairs)
@@ -157,7 +166,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     ja.setup()
     console = Console(soft_wrap=True)
-    parts = {}
+    measurements = {}
     for part in arguments.part:
         if part == "halving" and "JAXANN_DATA" not in os.environ:
             console.print(
@@ -165,10 +174,10 @@ def run(arguments: argparse.Namespace) -> int:
             )
             continue
         measure = {"halving": measure_halving, "bayes": measure_bayes}[part]
-        parts[part] = measure(arguments, lambda line: console.print(line, highlight=False))
+        measurements[part] = measure(arguments, lambda line: console.print(line, highlight=False))
     if arguments.write:
         earlier = arguments.out / machine.device_name(_device()) / "tuning.json"
         if earlier.exists():
-            parts = json.loads(earlier.read_text())["parts"] | parts
-        console.print(f"written: {machine.write_result(arguments.out, 'tuning', {'parts': parts})}")
+            measurements = json.loads(earlier.read_text())["parts"] | measurements
+        console.print(f"written: {machine.write_result(arguments.out, 'tuning', {'parts': measurements})}")
     return 0

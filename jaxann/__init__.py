@@ -3,8 +3,8 @@
     import jax, jaxann as ja
 
     model = ja.models.mlp((512, 512, 10), dropout=0.2)
-    result = ja.fit(model, ja.losses.softmax_cross_entropy, ja.optimizers.adam(1e-3), (x, y), key=jax.random.key(0),
-                    epochs=20)
+    recipe = ja.recipe(model, ja.losses.softmax_cross_entropy, ja.optimizers.adam(1e-3))
+    result = ja.fit(recipe, (x, y), key=jax.random.key(0), epochs=20)
 
 Rooms: `models layers activations initializers losses metrics optimizers schedules regularizers train tune data io plot
 ops neuron backprop diagnose teach core`.
@@ -34,9 +34,10 @@ from jaxann import (
 )
 from jaxann.core.errors import CheckpointError, DivergedError, DivergedWarning, InputError, MissingDependencyError
 from jaxann.core.setup import setup
+from jaxann.diagnose import summary
 from jaxann.io import load, save
 from jaxann.teach import explain
-from jaxann.train import fit, predict
+from jaxann.train import fit, predict, recipe
 
 __version__ = "0.1.0"
 
@@ -65,10 +66,12 @@ __all__ = [
     "optimizers",
     "plot",
     "predict",
+    "recipe",
     "regularizers",
     "save",
     "schedules",
     "setup",
+    "summary",
     "teach",
     "train",
     "tune",

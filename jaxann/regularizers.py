@@ -17,7 +17,7 @@ from jax import lax
 
 from jaxann.core.checks import check_range, fail
 from jaxann.core.factories import factory
-from jaxann.core.patterns import chosen, matrices, selector
+from jaxann.core.patterns import Selection, chosen, matrices, selector
 from jaxann.core.products import Penalty
 from jaxann.core.trees import flatten_named, sum_of_squares, wide_dtype
 from jaxann.core.typing import Array, Params, Scalar
@@ -26,7 +26,7 @@ __all__ = ["elastic_net", "l1_penalty", "l2_penalty", "l2_sp"]
 
 
 @factory(Penalty)
-def l2_penalty(strength: Scalar, *, half: bool = False, mask: Any = matrices):
+def l2_penalty(strength: Scalar, *, half: bool = False, mask: Selection = matrices):
     """P = strength sum w^2; gradient 2 strength w. With half, strength sum w^2 / 2; gradient strength w.
 
     Args:
@@ -56,7 +56,7 @@ def l2_penalty(strength: Scalar, *, half: bool = False, mask: Any = matrices):
 
 
 @factory(Penalty)
-def l1_penalty(strength: Scalar, *, mask: Any = matrices):
+def l1_penalty(strength: Scalar, *, mask: Selection = matrices):
     """P = strength sum |w|; gradient strength sgn(w), 0 at w = 0.
 
     Descent along this gradient leaves small weights, not zeros; zeros take the proximal step after the optimizer's.
@@ -83,7 +83,7 @@ def l1_penalty(strength: Scalar, *, mask: Any = matrices):
 
 
 @factory(Penalty)
-def elastic_net(strength: Scalar, l1_ratio: Scalar = 0.5, *, half: bool = False, mask: Any = matrices):
+def elastic_net(strength: Scalar, l1_ratio: Scalar = 0.5, *, half: bool = False, mask: Selection = matrices):
     """P = strength (r sum |w| + (1 - r) sum w^2), r = l1_ratio; with half, the second sum counts half.
 
     Args:
@@ -115,7 +115,7 @@ def elastic_net(strength: Scalar, l1_ratio: Scalar = 0.5, *, half: bool = False,
 
 
 @factory(Penalty)
-def l2_sp(strength: Scalar, reference: Params, *, half: bool = False, mask: Any = None):
+def l2_sp(strength: Scalar, reference: Params, *, half: bool = False, mask: Selection = None):
     """P = strength sum (w - w0)^2, w0 the weight of that name in the reference; half of it with half.
 
     Fine-tuning that stays near where it began. Leaves that the reference does not have, such as a new head, are left
@@ -160,7 +160,7 @@ def l2_sp(strength: Scalar, reference: Params, *, half: bool = False, mask: Any 
     return penalty
 
 
-def _meant(function: str, mask: Any, params: Params) -> dict[str, Array]:
+def _meant(function: str, mask: Selection, params: Params) -> dict[str, Array]:
     """The floating-point leaves that are meant, by name."""
     flags = flatten_named(chosen(function, "mask", mask, params))
     leaves = {name: leaf for name, leaf in flatten_named(params).items() if flags[name]}

@@ -77,8 +77,8 @@ def table(names: list[str]) -> str:
 
 def catalogue() -> str:
     """The whole file."""
-    parts = [f"## {title}: {len(names)}\n\n{table(names)}\n" for title, names in TABLES.items()]
-    return HEAD + "\n" + "\n".join([*parts, spirals()])
+    tables = [f"## {title}: {len(names)}\n\n{table(names)}\n" for title, names in TABLES.items()]
+    return HEAD + "\n" + "\n".join([*tables, spirals()])
 
 
 def spirals() -> str:

@@ -20,27 +20,30 @@ from jaxann import plot
 
 ROOT = Path(__file__).resolve().parent.parent
 EPOCHS, BATCH, PATIENCE = 40, 64, 10
-VALIDATION = 238  # of the 1,438 training pictures, held out to stop training; the test pictures play no part in it
+VALIDATION = 238  # of the 1,438 training pictures, for early stopping; the test pictures play no part in it
 
 
 def train(data: ja.data.Dataset, *, progress: bool) -> tuple[ja.core.Layer, ja.train.Result]:
-    """Fit a perceptron with two hidden layers, stopping early on the validation part."""
+    """A perceptron with two hidden layers, stopping early on the validation set: the model and its training."""
     cut = len(data.x) - VALIDATION
     model = ja.layers.sequential(
         {"flatten": ja.layers.flatten(), "mlp": ja.models.mlp((512, 512, 10), dropout=0.3, batch_norm=True)}
     )
     steps = EPOCHS * -(-cut // BATCH)
-    result = ja.fit(
+    recipe = ja.recipe(
         model,
         ja.losses.softmax_cross_entropy,
         ja.optimizers.adamw(ja.schedules.cosine(2e-3, steps), weight_decay=0.01),
+        metrics={"accuracy": ja.metrics.accuracy},
+        stopping=ja.train.early_stopping(PATIENCE),
+    )
+    result = ja.fit(
+        recipe,
         (data.x[:cut], data.y[:cut]),
         validation=(data.x[cut:], data.y[cut:]),
         key=jax.random.key(0),
         epochs=EPOCHS,
         batch_size=BATCH,
-        metrics={"accuracy": ja.metrics.accuracy},
-        patience=PATIENCE,
         progress=progress,
     )
     return model, result
@@ -76,8 +79,8 @@ def main() -> int:
     console = Console(highlight=False, soft_wrap=True)
 
     data = ja.data.digits()
-    parts = f"{len(data.x) - VALIDATION:,} to learn from, {VALIDATION} to know when to stop, {len(data.x_test)} to test"
-    console.print(f"\n[bold]Handwritten digits[/bold], 8 x 8 pixels: {parts}.\n")
+    sizes = f"{len(data.x) - VALIDATION:,} to learn from, {VALIDATION} to know when to stop, {len(data.x_test)} to test"
+    console.print(f"\n[bold]Handwritten digits[/bold], 8 x 8 pixels: {sizes}.\n")
     begun = time.perf_counter()
     model, result = train(data, progress=not args.no_progress)
     seconds = time.perf_counter() - begun

@@ -65,11 +65,11 @@ def descend(batch: int, rate: Any, orders: jax.Array) -> tuple[jax.Array, jax.Ar
         optimizer, start = ja.optimizers.sgd(rate), jnp.asarray([-1.0, 2.0])
 
         def update(carry, rows):
-            weights, memory = carry
+            weights, state = carry
             slope = jax.grad(cost)(weights, jnp.asarray(X)[rows], jnp.asarray(Y)[rows])
-            change, memory = optimizer.update(slope, memory, weights)
+            change, state = optimizer.update(slope, state, weights)
             weights = ja.optimizers.apply_updates(weights, change)
-            return (weights, memory), weights
+            return (weights, state), weights
 
         after = jax.lax.scan(update, (start, optimizer.init(start)), order.reshape(-1, batch))[1]
         return jnp.concatenate([start[None], after])
@@ -83,18 +83,18 @@ def main(arguments: list[str] | None = None) -> None:
     out = folder(__doc__, arguments)
     orders = shuffled(jax.random.split(jax.random.key(0), RUNS))
     exact = np.linalg.lstsq(X, Y, rcond=None)[0]
-    least = float(cost(exact, X, Y))
+    lowest = float(cost(exact, X, Y))
     note = f"{EXAMPLES} points, {EPOCHS} passes, rate {RATE:g} unless said; curves: median of {RUNS} runs"
     figure = begin(13, 4.9, "One problem, three sizes of batch", note)
     plane, passes, updates = figure.subplots(1, 3)
     x, y = np.meshgrid(np.linspace(-1.4, 2.6, 200), np.linspace(-2.2, 2.4, 200))
-    height = ((x[..., None] * X[:, 0] + y[..., None] - Y) ** 2).mean(-1) / 2 - least
+    height = ((x[..., None] * X[:, 0] + y[..., None] - Y) ** 2).mean(-1) / 2 - lowest
     plane.contourf(x, y, np.log10(height + 1e-3), levels=16, cmap="Greys_r", alpha=0.35)
-    print(f"A line through {EXAMPLES} points, {RUNS} runs each. Cost above the least, {least:.4f}:\n")
+    print(f"A line through {EXAMPLES} points, {RUNS} runs each. Cost above the least, {lowest:.4f}:\n")
     print("way                        updates a pass   after 1 pass   after 5   after", EPOCHS)
     for name, (batch, rate, color) in WAYS.items():
         weights, costs = map(np.asarray, descend(batch, rate, orders))
-        typical, each = np.median(costs - least, 0), EXAMPLES // batch
+        typical, each = np.median(costs - lowest, 0), EXAMPLES // batch
         shown = [typical[each * n] for n in (1, 5, EPOCHS)]
         print(f"{name:<26} {each:>14} {shown[0]:>14.2e} {shown[1]:>9.1e} {shown[2]:>8.1e}")
         count = np.arange(len(typical))

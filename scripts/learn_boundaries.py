@@ -39,10 +39,8 @@ def moons(generator: np.random.Generator, count: int = 200) -> tuple[np.ndarray,
 def fit_mlp(x: np.ndarray, targets: np.ndarray) -> Any:
     """A net with two hidden layers of 16; its logit as a function of the points."""
     model = ja.models.mlp((16, 16, 1), activation="tanh")
-    result = ja.fit(
-        model, ja.losses.sigmoid_cross_entropy, ja.optimizers.adam(1e-2), (x, targets[:, None]),
-        key=jax.random.key(0), epochs=EPOCHS, batch_size=20,
-    )  # fmt: skip
+    recipe = ja.recipe(model, ja.losses.sigmoid_cross_entropy, ja.optimizers.adam(1e-2))
+    result = ja.fit(recipe, (x, targets[:, None]), key=jax.random.key(0), epochs=EPOCHS, batch_size=20)
 
     def logit(points: np.ndarray) -> np.ndarray:
         values = ja.predict(model, result.params, result.state, points.reshape(-1, 2))
@@ -85,9 +83,9 @@ def main(arguments: list[str] | None = None) -> None:
             print(f"{name}: the perceptron rule ended after {epochs} epochs and {made} mistakes; the line")
             print(f"        that the points were made with promises at most {bound:.0f}.")
         else:
-            late, least = report.mistakes_by_epoch[-10:].mean(), report.pocket_mistakes
+            late, fewest = report.mistakes_by_epoch[-10:].mean(), report.pocket_mistakes
             print(f"{name}:  the perceptron rule did not end in {EPOCHS} epochs, the last ten with")
-            print(f"        {late:.0f} mistakes each; the best weights it came past make {least}.")
+            print(f"        {late:.0f} mistakes each; the best weights it came past make {fewest}.")
         panel(left, "Perceptron", x, targets, lambda points, w=best: points @ w[:2] - w[2], lambda z: z > 0)
         panel(right, "Two hidden layers of 16", x, targets, fit_mlp(x, targets), lambda z: 1 / (1 + np.exp(-z)))
         left.set_ylabel(f"two {name}", fontsize=11)

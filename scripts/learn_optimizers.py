@@ -66,10 +66,10 @@ def race(build: Callable) -> tuple[np.ndarray, np.ndarray]:
             return jnp.stack([v.height(place[0], place[1]) for v in VALLEYS])[valley]
 
         def step(carry, _):
-            place, memory = carry
+            place, state = carry
             value, slope = jax.value_and_grad(height)(place)
-            change, memory = optimizer.update(slope, memory, place, value=value, value_fn=height)
-            return (ja.optimizers.apply_updates(place, change), memory), (place, value)
+            change, state = optimizer.update(slope, state, place, value=value, value_fn=height)
+            return (ja.optimizers.apply_updates(place, change), state), (place, value)
 
         optimizer, start = build(rate), jnp.asarray([v.start for v in VALLEYS])[valley]
         return jax.lax.scan(step, (start, optimizer.init(start)), None, length=STEPS + 1)[1]

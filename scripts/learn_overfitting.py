@@ -12,6 +12,7 @@ import numpy as np
 
 import jaxann as ja
 from jaxann.plot.canvas import QUIET
+from jaxann.train.recipe import Recipe
 from scripts.picture import BLUE, ORANGE, begin, folder, key, lines, save
 
 EXAMPLES, WRONG, EPOCHS, PATIENCE = 300, 0.3, 100, 15
@@ -39,34 +40,40 @@ def digits() -> tuple[tuple, tuple]:
     return (x[:EXAMPLES], noisy), (x[EXAMPLES : EXAMPLES + 500], y[EXAMPLES : EXAMPLES + 500])
 
 
-def build(hyper: dict[str, Any]) -> tuple:
-    """The net, its loss, its optimizer, and what this member has to itself."""
-    own = {"penalty": ja.regularizers.l2_penalty(hyper["l2"]), "patience": hyper["patience"]}
-    model = ja.models.mlp((64, 64, 10), dropout=hyper["dropout"])
-    return model, ja.losses.softmax_cross_entropy, ja.optimizers.adam(5e-3), own
+def build(hyper: dict[str, Any]) -> Recipe:
+    """What a member is trained with: each has a penalty, a dropout rate and a patience of its own."""
+    return ja.recipe(
+        ja.models.mlp((64, 64, 10), dropout=hyper["dropout"]),
+        ja.losses.softmax_cross_entropy,
+        ja.optimizers.adam(5e-3),
+        metrics={"log_loss": ja.metrics.log_loss, "accuracy": ja.metrics.accuracy},
+        penalty=ja.regularizers.l2_penalty(hyper["l2"]),
+        stopping=ja.train.early_stopping(hyper["patience"]),
+    )
 
 
 def train() -> ja.train.Population:
     """The four trainings in one program, all from the same weights."""
-    noisy, held_out = digits()
-    l2, dropout, patience = zip(*CURES.values(), strict=True)
+    noisy, validation = digits()
+    hyperparameters = dict(zip(("l2", "dropout", "patience"), zip(*CURES.values(), strict=True), strict=True))
+    keys = jax.vmap(jax.random.key)(np.zeros(len(CURES), int))
     return ja.train.fit_population(
-        build, {"l2": l2, "dropout": dropout, "patience": patience}, noisy, validation=held_out,
-        keys=jax.vmap(jax.random.key)(np.zeros(len(CURES), int)), epochs=EPOCHS, batch_size=50,
-        metrics={"log_loss": ja.metrics.log_loss, "accuracy": ja.metrics.accuracy},
-    )  # fmt: skip
+        build, hyperparameters, noisy, validation=validation, keys=keys, epochs=EPOCHS, batch_size=50
+    )
 
 
 def panel(axes: Any, run: ja.train.Result, metric: str, best: int) -> None:
     """Both curves of one training, the best epoch marked."""
     epochs = np.arange(1, run.epochs_run + 1)
     axes.plot(epochs, run.history[metric], color=BLUE, linewidth=1.8, label="training")
-    held = run.history[f"validation_{metric}"]
-    axes.plot(epochs, held, color=ORANGE, linewidth=1.8, label="validation")
+    validation = run.history[f"validation_{metric}"]
+    axes.plot(epochs, validation, color=ORANGE, linewidth=1.8, label="validation")
     axes.axvline(best + 1, color=QUIET, linewidth=1, linestyle=":")
-    axes.plot(best + 1, held[best], "o", color=ORANGE, markersize=9, markeredgecolor="white", zorder=5)
+    axes.plot(best + 1, validation[best], "o", color=ORANGE, markersize=9, markeredgecolor="white", zorder=5)
     aside = {"xytext": (-7, -15), "ha": "right"} if metric == "log_loss" else {"xytext": (7, 7)}
-    axes.annotate(f"{held[best]:.2f}", (best + 1, held[best]), textcoords="offset points", color=ORANGE, **aside)
+    axes.annotate(
+        f"{validation[best]:.2f}", (best + 1, validation[best]), textcoords="offset points", color=ORANGE, **aside
+    )
     axes.set_xlim(0, EPOCHS + 2)
 
 
@@ -83,8 +90,8 @@ def main(arguments: list[str] | None = None) -> None:
         run = population.member(i)
         best = int(run.history["validation_loss"].argmin())
         kept = best if name == "early stopping" else -1
-        loss, held, right = (run.history[k][kept] for k in ("log_loss", "validation_loss", "validation_accuracy"))
-        print(f"{name:<18} {loss:>13.3f} {held:>17.3f} {right:>10.3f} {best + 1:>12}")
+        loss, validation, right = (run.history[k][kept] for k in ("log_loss", "validation_loss", "validation_accuracy"))
+        print(f"{name:<18} {loss:>13.3f} {validation:>17.3f} {right:>10.3f} {best + 1:>12}")
         panel(above[i], run, "log_loss", best)
         panel(below[i], run, "accuracy", best)
         lines(above[i], name[0].upper() + name[1:], "", "" if i else "loss")

@@ -47,7 +47,7 @@ def range_test(start: Any, key: jax.Array, x: Any, y: Any) -> tuple[jax.Array, j
 
     def update(weights, now):
         rate, batch = now
-        run = ja.train.make_run(MODEL, LOSS, ja.optimizers.sgd(rate), epochs=1, batch_size=BATCH)
+        run = ja.train.make_run(ja.recipe(MODEL, LOSS, ja.optimizers.sgd(rate)), epochs=1, batch_size=BATCH)
         result = run(key, (x[batch], y[batch]), None, weights)
         return (result.params, result.state), result.history["loss"][0]
 
@@ -68,7 +68,7 @@ def sweep(start: Any, key: jax.Array, x: Any, y: Any) -> jax.Array:
     """The loss after a few epochs at each of many rates, in one program."""
 
     def one(rate):
-        run = ja.train.make_run(MODEL, LOSS, ja.optimizers.sgd(rate), epochs=EPOCHS, batch_size=BATCH)
+        run = ja.train.make_run(ja.recipe(MODEL, LOSS, ja.optimizers.sgd(rate)), epochs=EPOCHS, batch_size=BATCH)
         return run(key, (x, y), None, start).history["loss"][-1]
 
     return jax.lax.map(one, jnp.asarray(SWEEP))

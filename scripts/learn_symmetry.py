@@ -31,9 +31,9 @@ activations are 0, so W2 stays 0, and with it the deltas that come back.
 """
 
 
-def net(law: Any) -> Any:
+def net(kernel_init: Any) -> Any:
     """2-3-1: three units of tanh, and the logit of the answer."""
-    hidden, output = ja.layers.dense(3, kernel_init=law), ja.layers.dense(1, kernel_init=law)
+    hidden, output = (ja.layers.dense(units, kernel_init=kernel_init) for units in (3, 1))
     return ja.layers.sequential({"dense0": hidden, "act0": ja.layers.elementwise("tanh"), "dense1": output})
 
 
@@ -54,7 +54,7 @@ def train(starts: Any) -> tuple[jax.Array, jax.Array]:
 def paths() -> tuple[np.ndarray, np.ndarray]:
     """`(starts, steps + 1, 2, 3)` weights and `(starts, steps + 1)` costs."""
     spec, seed = jax.ShapeDtypeStruct((1, 2), jnp.float32), jax.random.key(0)
-    starts = [net(law).init(seed, spec)[0] for law in STARTS.values()]
+    starts = [net(initializer).init(seed, spec)[0] for initializer in STARTS.values()]
     weights, costs = train(jax.tree.map(lambda *leaves: jnp.stack(leaves), *starts))
     return np.asarray(weights), np.asarray(costs)
 

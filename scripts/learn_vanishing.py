@@ -59,8 +59,8 @@ def train(model: Any, start: Any, x: Any, y: Any) -> np.ndarray:
     """`(rates, epochs)`: the loss of short trainings, one for each rate, in one program."""
 
     def one(rate, start):
-        optimizer = ja.optimizers.sgd(rate, momentum=0.9)
-        run = ja.train.make_run(model, ja.losses.softmax_cross_entropy, optimizer, epochs=EPOCHS, batch_size=BATCH)
+        recipe = ja.recipe(model, ja.losses.softmax_cross_entropy, ja.optimizers.sgd(rate, momentum=0.9))
+        run = ja.train.make_run(recipe, epochs=EPOCHS, batch_size=BATCH)
         return run(jax.random.key(0), (x, y), None, start).history["loss"]
 
     return np.asarray(jax.jit(lambda start: jax.lax.map(lambda rate: one(rate, start), RATES))(start))

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,17 +20,24 @@ import numpy as np
 
 import jaxann as ja
 from jaxann import plot
+from jaxann.train.recipe import Recipe
 
 ROOT = Path(__file__).resolve().parent.parent
 SPACE = {"learning_rate": [3e-4, 1e-3, 3e-3, 1e-2, 3e-2], "weight_decay": [1e-4, 1e-3, 1e-2, 1e-1]}
 
 
-def build(hyper: dict[str, Any]) -> tuple:
-    """What one member is trained with."""
+def build(hyper: dict[str, Any]) -> Recipe:
+    """What one member is trained with; settings are ranked by accuracy after the last epoch."""
     optimizer = ja.optimizers.adamw(
         hyper["learning_rate"], weight_decay=hyper["weight_decay"], mask=ja.optimizers.matrices
     )
-    return ja.models.mlp((100, 10)), ja.losses.softmax_cross_entropy, optimizer
+    return ja.recipe(
+        ja.models.mlp((100, 10)),
+        ja.losses.softmax_cross_entropy,
+        optimizer,
+        metrics={"accuracy": ja.metrics.accuracy},
+        stopping=ja.train.early_stopping(None, monitor="validation_accuracy", mode="max", restore_best=False),
+    )
 
 
 def main() -> None:
@@ -45,20 +53,18 @@ def main() -> None:
     digits = ja.data.digits()
     x = np.concatenate([digits.x, digits.x_test]).reshape(-1, 64)
     y = np.concatenate([digits.y, digits.y_test])
-    search = ja.tune.halving if arguments.halving else ja.tune.cross_validate
+    search: Callable = ja.tune.halving if arguments.halving else ja.tune.cross_validate
+    scored_on = {"validation": ja.tune.resampling(folds=5)} if arguments.halving else {"folds": 5}
     begun = time.perf_counter()
     table = search(
         build,
         ja.tune.grid(SPACE),
         (x, y),
-        folds=5,
         key=jax.random.key(0),
         epochs=arguments.epochs,
         batch_size=200,
-        metrics={"accuracy": ja.metrics.accuracy},
-        monitor="validation_accuracy",
-        mode="max",
         progress=not arguments.no_progress,
+        **scored_on,
     )
     seconds = time.perf_counter() - begun
     print(table)

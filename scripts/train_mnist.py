@@ -18,6 +18,7 @@ import jax
 import numpy as np
 
 import jaxann as ja
+from jaxann.train.recipe import Recipe
 
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
@@ -41,7 +42,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     add("--warmup-epochs", type=float, default=2.0, help="epochs of linear warmup")
     add("--weight-decay", type=float, default=0.02, help="decoupled decay of the weight matrices (AdamW)")
     add("--dropout", type=float, default=0.3, help="probability of dropping a hidden unit")
-    add("--label-smoothing", type=float, default=0.1, help="share of the target spread evenly over the classes")
+    add("--label-smoothing", type=float, default=0.1, help="share of the target given evenly to all classes")
     add("--batch-norm", action=argparse.BooleanOptionalAction, default=True, help="normalize before each activation")
     add(
         "--validation",
@@ -50,7 +51,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
         metavar="N",
         help="examples at the end of the training set held out for choosing settings; 0 trains on all",
     )
-    add("--seeds", type=int, default=1, metavar="N", help="runs, with seeds 0 to N-1, one after the other")
+    add("--runs", type=int, default=1, metavar="N", help="runs, with the seeds 0 to N-1, one after the other")
     add(
         "--compute-dtype",
         choices=("float32", "bfloat16", "float16"),
@@ -64,15 +65,21 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
-def build(args: argparse.Namespace, examples: int) -> tuple[Any, Any, Any]:
-    """Model, loss and optimizer for these flags. The model takes the pictures as they are, (n, 28, 28, 1) in [0, 1]."""
+def build(args: argparse.Namespace, examples: int) -> Recipe:
+    """The recipe for these flags. Its model takes the pictures as they are, (n, 28, 28, 1) in [0, 1]."""
     steps = -(-examples // args.batch_size)
     net = ja.models.mlp((*args.widths, 10), dropout=args.dropout or None, batch_norm=args.batch_norm)
     model = ja.layers.sequential({"flatten": ja.layers.flatten(), "mlp": net})
     loss = functools.partial(ja.losses.softmax_cross_entropy, label_smoothing=args.label_smoothing)
     rate = ja.schedules.cosine(args.learning_rate, args.epochs * steps, warmup=int(args.warmup_epochs * steps))
     optimizer = ja.optimizers.adamw(rate, weight_decay=args.weight_decay, mask=ja.optimizers.matrices)
-    return model, loss, optimizer
+    return ja.recipe(
+        model,
+        loss,
+        optimizer,
+        metrics={"accuracy": ja.metrics.accuracy},
+        compute_dtype=None if args.compute_dtype == "float32" else args.compute_dtype,
+    )
 
 
 def main(arguments: list[str] | None = None) -> list[float]:
@@ -80,23 +87,27 @@ def main(arguments: list[str] | None = None) -> list[float]:
     args = parse(arguments)
     data = ja.data.mnist(args.data)
     cut = len(data.x) - args.validation
-    train, held_out = (data.x[:cut], data.y[:cut]), (data.x[cut:], data.y[cut:]) if args.validation else None
-    model, loss, optimizer = build(args, cut)
+    train, validation = (data.x[:cut], data.y[:cut]), (data.x[cut:], data.y[cut:]) if args.validation else None
+    recipe = build(args, cut)
     accuracies = []
-    for seed in range(args.seeds):
+    for seed in range(args.runs):
         begun = time.perf_counter()
         result = ja.fit(
-            model, loss, optimizer, train, validation=held_out, key=jax.random.key(seed), epochs=args.epochs,
-            batch_size=args.batch_size, metrics={"accuracy": ja.metrics.accuracy}, progress=not args.no_progress,
-            compute_dtype=None if args.compute_dtype == "float32" else args.compute_dtype,
-        )  # fmt: skip
+            recipe,
+            train,
+            validation=validation,
+            key=jax.random.key(seed),
+            epochs=args.epochs,
+            batch_size=args.batch_size,
+            progress=not args.no_progress,
+        )
         seconds = time.perf_counter() - begun
         line = f"seed {seed}: trained in {seconds:.0f} s"
-        if held_out is not None:
+        if validation is not None:
             line += f", validation accuracy {100 * result.history['validation_accuracy'][-1]:.2f} %"
             accuracies.append(float(result.history["validation_accuracy"][-1]))
         if not args.no_test:
-            logits = ja.predict(model, result.params, result.state, data.x_test)
+            logits = ja.predict(recipe, result.params, result.state, data.x_test)
             accuracies[seed:] = [float(ja.metrics.accuracy(logits, data.y_test))]
             line += f", test accuracy {100 * accuracies[-1]:.2f} %"
             if seed == 0 and args.plot:
@@ -104,7 +115,7 @@ def main(arguments: list[str] | None = None) -> list[float]:
         print(line, flush=True)
         if seed == 0 and args.save:
             Path(args.save).parent.mkdir(parents=True, exist_ok=True)
-            ja.save(args.save, model, result.params, result.state)
+            ja.save(args.save, recipe.model, result.params, result.state)
             print(f"saved {args.save}")
     if len(accuracies) > 1:
         mean, low, high = (100 * f(accuracies) for f in (np.mean, np.min, np.max))

@@ -98,7 +98,7 @@ PRODUCTS = [
 ]
 
 _MIXED = ("layers.sequential", "layers.rrelu")  # random, and no regularizers
-_WHOLE = ("optimizers.chain", "optimizers.custom", "optimizers.clip_by_global_norm")
+_WHOLE = ("optimizers.chain", "optimizers.custom", "optimizers.from_optax", "optimizers.clip_by_global_norm")
 
 
 def _names(*rows: Row) -> list[str]:

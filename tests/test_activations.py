@@ -25,8 +25,11 @@ def value_and_pullback(function: Any, x: jax.Array, cotangent: jax.Array | None 
 def test_relu_at_its_kink_and_at_nan():
     for dtype in ("float32", "bfloat16"):
         x = jnp.array([-1.0, -0.0, 0.0, 1e-30, 2.0, jnp.nan], dtype)
-        slopes = jax.vmap(jax.grad(relu))(x)
-        for found, expected in ((relu(x), [0.0, 0.0, 0.0, x[3], 2.0, np.nan]), (slopes, [0.0, 0.0, 0.0, 1, 1, np.nan])):
+        slope = jax.vmap(jax.grad(relu))(x)
+        for found, expected in (
+            (relu(x), [0.0, 0.0, 0.0, x[3], 2.0, np.nan]),
+            (slope, [0.0, 0.0, 0.0, 1, 1, np.nan]),
+        ):
             np.testing.assert_array_equal(np.asarray(found, np.float64), np.asarray(expected, np.float64))
 
 
@@ -92,17 +95,17 @@ def test_squareplus_without_a_bend_is_relu():
 def test_parameters_at_infinity_have_finite_slopes():
     x = jnp.array([-jnp.inf, jnp.inf])
     functions = [functools.partial(getattr(act, name), x) for name in ("silu", "softplus", "celu", "elu", "squareplus")]
-    slopes = jax.jit(jax.jacobian(lambda p: [f(p) for f in functions]))(1.5)
-    assert np.isfinite(slopes).all()
+    slope = jax.jit(jax.jacobian(lambda p: [f(p) for f in functions]))(1.5)
+    assert np.isfinite(slope).all()
 
 
 def test_rrelu_draws_a_slope_for_each_number():
     x = -jnp.ones((40_000,))
     drawn = -np.asarray(act.rrelu(x, key=jax.random.key(0)), np.float64)
     assert drawn.min() >= 1 / 8 and drawn.max() <= 1 / 3
-    spread = (1 / 3 - 1 / 8) / np.sqrt(12)
-    assert abs(drawn.mean() - 11 / 48) < 4 * spread / 200
-    assert abs(drawn.std() - spread) < 0.01 * spread
+    deviation = (1 / 3 - 1 / 8) / np.sqrt(12)
+    assert abs(drawn.mean() - 11 / 48) < 4 * deviation / 200
+    assert abs(drawn.std() - deviation) < 0.01 * deviation
     np.testing.assert_array_equal(act.rrelu(-x, key=jax.random.key(0)), 1.0)
     slope = jax.grad(lambda high: act.rrelu(x, 0.0, high, key=jax.random.key(0)).mean())(1.0)
     assert -0.51 < slope < -0.49

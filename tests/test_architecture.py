@@ -56,8 +56,8 @@ def _module(path: Path) -> str:
 
 
 def _room(module: str) -> str:
-    parts = module.split(".")
-    return parts[1] if len(parts) > 1 else "__init__"
+    names = module.split(".")
+    return names[1] if len(names) > 1 else "__init__"
 
 
 def _imports(node: ast.AST) -> Iterator[tuple[str, list[str]]]:

@@ -65,13 +65,13 @@ def _results(dtype: str) -> Mapping[str, Mapping[str, Any]]:
             lambda inputs: {row.name: _slope(row.build, inputs[row.name]) for row in ACTIVATIONS},
             compiler_options={} if dtype == "float32" else QUICK,
         )
-        outputs = jax.device_get(evaluate(inputs))
+        results = jax.device_get(evaluate(inputs))
         inputs = jax.device_get(inputs)
     return {
         name: {
             "x": inputs[name][: len(grids[name])],
-            "grid": [a[: len(grids[name])] for a in outputs[name]],
-            "special": [a[len(grids[name]) :] for a in outputs[name]],
+            "grid": [a[: len(grids[name])] for a in results[name]],
+            "special": [a[len(grids[name]) :] for a in results[name]],
         }
         for name in grids
     }
@@ -113,11 +113,11 @@ def test_activation_is_finite_for_finite_input(row: ActivationRow, dtype: str):
 @every_elementwise
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_activation_at_infinity_and_at_nan(row: ActivationRow, dtype: str):
-    values, slopes = (np.asarray(a, np.float64) for a in _results(dtype)[row.name]["special"])
+    values, derivatives = (np.asarray(a, np.float64) for a in _results(dtype)[row.name]["special"])
     expected = np.asarray([*row.limits, np.nan]).astype(dtype).astype(np.float64)  # type: ignore[misc]
     np.testing.assert_allclose(values[:3], expected, rtol=1e-7 if dtype != "bfloat16" else 1e-2)
-    near = np.asarray([*row.slopes, row.nan_slope]).astype(dtype).astype(np.float64)
-    np.testing.assert_allclose(slopes[:3], near, rtol=1e-7 if dtype != "bfloat16" else 1e-2)
+    near = np.asarray([*row.end_slopes, row.nan_slope]).astype(dtype).astype(np.float64)
+    np.testing.assert_allclose(derivatives[:3], near, rtol=1e-7 if dtype != "bfloat16" else 1e-2)
 
 
 @every_elementwise

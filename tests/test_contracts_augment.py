@@ -15,7 +15,7 @@ from tests.contract import assert_input_error
 from tests.programs import quick_jit
 
 every_augment = pytest.mark.parametrize("row", AUGMENTS, ids=str)
-change = quick_jit(lambda augment, key, x, y, mask: augment(key, x, y, mask))
+change = quick_jit(lambda augment, key, x, y, example_mask: augment(key, x, y, example_mask))
 
 
 @functools.cache
@@ -69,11 +69,13 @@ def test_augment_depends_on_the_key_alone(row: AugmentRow):
 @every_augment
 def test_augment_mixes_no_padding_in(row: AugmentRow):
     (x, y), augment = _batch(row), row.build()
-    for mask in (jnp.array([1.0, 1, 1, 1, 0, 0]), jnp.array([False, True, True, False, True, False])):
-        real = np.asarray(mask).astype(bool)
-        spoiled = jnp.where(jnp.broadcast_to(mask.astype(bool).reshape(-1, *(1,) * (x.ndim - 1)), x.shape), x, jnp.nan)
+    for example_mask in (jnp.array([1.0, 1, 1, 1, 0, 0]), jnp.array([False, True, True, False, True, False])):
+        real = np.asarray(example_mask).astype(bool)
+        spoiled = jnp.where(
+            jnp.broadcast_to(example_mask.astype(bool).reshape(-1, *(1,) * (x.ndim - 1)), x.shape), x, jnp.nan
+        )
         for seed in range(5):
-            new, targets = change(augment, jax.random.key(seed), spoiled, y, mask)
+            new, targets = change(augment, jax.random.key(seed), spoiled, y, example_mask)
             assert np.isfinite(np.asarray(new)[real]).all()
             if row.mixes:
                 assert set(np.asarray(targets.second)[real]) == set(np.asarray(y)[real])

@@ -24,23 +24,23 @@ def _keys() -> jax.Array:
 
 @functools.cache
 def _mapped() -> Any:
-    """Three draws of each law, mapped over keys, compiled."""
+    """Three draws of each initializer, mapped over keys, compiled."""
     draws = {row.name: (row.build(), row.shape) for row in INITIALIZERS}
-    program = jax.jit(jax.vmap(lambda key: {name: law(key, shape) for name, (law, shape) in draws.items()}))
+    program = jax.jit(jax.vmap(lambda key: {name: draw(key, shape) for name, (draw, shape) in draws.items()}))
     return jax.device_get(program(_keys()))
 
 
 @functools.cache
 def _traced() -> Any:
-    """A draw of each law in float64 with traced numbers, compiled."""
+    """A draw of each initializer in float64 with traced numbers, compiled."""
     with jax.enable_x64(True):
-        laws = {row.name: jax.tree.map(jnp.float64, row.build()) for row in INITIALIZERS}
+        initializers = {row.name: jax.tree.map(jnp.float64, row.build()) for row in INITIALIZERS}
 
         @jax.jit
-        def program(laws, key):
-            return {row.name: laws[row.name](key, row.shape, jnp.float64) for row in INITIALIZERS}
+        def program(initializers, key):
+            return {row.name: initializers[row.name](key, row.shape, jnp.float64) for row in INITIALIZERS}
 
-        return jax.device_get(program(laws, jax.random.key(0)))
+        return jax.device_get(program(initializers, jax.random.key(0)))
 
 
 @every_initializer

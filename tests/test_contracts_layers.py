@@ -27,17 +27,36 @@ every_mode = pytest.mark.parametrize(
 
 # A layer is an ordinary argument, so one compiled program serves all tests of a row.
 run = jax.jit(
-    lambda layer, params, state, x, key, train, mask: layer.apply(params, state, x, key=key, train=train, mask=mask),
+    lambda layer, params, state, x, key, train, mask: layer.apply(
+        params, state, x, key=key, train=train, example_mask=mask
+    ),
     static_argnames="train",
 )
 
 
 @functools.cache
-def _example(row: LayerRow) -> tuple[Any, Any, Any, jax.Array]:
+def _example(row: LayerRow) -> tuple[Any, Any, Any, Any]:
     layer = row.build()
-    x = jax.random.normal(jax.random.key(1), row.shape) + 0.5
+    x = _drawn(row.shape)
     params, state = layer.init(jax.random.key(2), x)
     return layer, params, state, x
+
+
+def _drawn(shape: Any) -> Any:
+    """Numbers of one shape, or of several by name."""
+    if isinstance(shape, dict):
+        return {name: _drawn(one) for name, one in shape.items()}
+    return jax.random.normal(jax.random.key(1), shape) + 0.5
+
+
+def _close(actual: Any, expected: Any, kind: str) -> None:
+    assert jax.tree.structure(actual) == jax.tree.structure(expected)
+    for a, b in zip(jax.tree.leaves(actual), jax.tree.leaves(expected), strict=True):
+        assert_close(a, b, kind)
+
+
+def _first(tree: Any) -> jax.Array:
+    return jax.tree.leaves(tree)[0]
 
 
 def _key(row: LayerRow, train: bool) -> jax.Array | None:
@@ -59,8 +78,8 @@ def test_layer_init_gives_nested_dicts_of_arrays(row: LayerRow):
     layer, params, state, x = _example(row)
     for tree in (params, state):
         _check_names(tree)
-    assert all(leaf.dtype == x.dtype for leaf in jax.tree.leaves(params))
-    spec = jax.ShapeDtypeStruct((9, *x.shape[1:]), x.dtype)
+    assert all(leaf.dtype == _first(x).dtype for leaf in jax.tree.leaves(params))
+    spec = jax.tree.map(lambda a: jax.ShapeDtypeStruct((9, *a.shape[1:]), a.dtype), x)
     chex.assert_trees_all_equal(layer.init(jax.random.key(2), spec), (params, state))
     shapes = jax.eval_shape(layer.init, jax.random.key(2), spec)
     chex.assert_trees_all_equal_shapes_and_dtypes(shapes, (params, state))
@@ -89,8 +108,9 @@ def test_layer_compiled_equals_eager_and_keeps_shapes(row: LayerRow, train: bool
     chex.assert_trees_all_equal_shapes_and_dtypes(shapes, (y, after))
     chex.assert_trees_all_equal_shapes_and_dtypes(after, state)
     assert jax.tree.structure(after) == jax.tree.structure(state)
-    assert y.shape[0] == x.shape[0] and y.dtype == x.dtype
-    assert_close(fast, y, "program")
+    for leaf in jax.tree.leaves(y):
+        assert leaf.shape[0] == _first(x).shape[0] and leaf.dtype == _first(x).dtype
+    _close(fast, y, "program")
     chex.assert_trees_all_close(fast_after, after, rtol=close("float32", "program"), atol=1e-6)
 
 
@@ -101,7 +121,7 @@ def test_layer_in_prediction_draws_nothing_and_changes_nothing(row: LayerRow):
     assert row.stateful == bool(jax.tree.leaves(state))
     chex.assert_trees_all_equal(after, state)
     with_key = run(layer, params, state, x, jax.random.key(9), False, None)[0]
-    np.testing.assert_array_equal(with_key, y)
+    chex.assert_trees_all_equal(with_key, y)
     program = jax.make_jaxpr(lambda k: layer.apply(params, state, x, key=k))(jax.random.key(9))
     assert "random_bits" not in str(program)
 
@@ -112,14 +132,16 @@ def test_layer_in_training_needs_a_key_iff_it_is_random(row: LayerRow):
     if not row.random:
         y, _ = run(layer, params, state, x, None, True, None)
         with_key = run(layer, params, state, x, jax.random.key(9), True, None)[0]
-        np.testing.assert_array_equal(with_key, y)
+        chex.assert_trees_all_equal(with_key, y)
         if not row.stateful:
-            np.testing.assert_array_equal(run(layer, params, state, x, None, False, None)[0], y)
+            chex.assert_trees_all_equal(run(layer, params, state, x, None, False, None)[0], y)
         return
     assert_input_error(
         lambda: jax.eval_shape(lambda p, s, v: layer.apply(p, s, v, train=True), params, state, x), "key", given="None"
     )
-    draws = [np.asarray(run(layer, params, state, x, jax.random.key(seed), True, None)[0]) for seed in (3, 3, 4)]
+    draws = [
+        np.asarray(_first(run(layer, params, state, x, jax.random.key(seed), True, None)[0])) for seed in (3, 3, 4)
+    ]
     np.testing.assert_array_equal(draws[0], draws[1])
     assert (draws[0] != draws[2]).any()
 
@@ -134,11 +156,12 @@ def test_layer_maps_over_members_and_over_batches(row: LayerRow, train: bool):
         y, after = quick_jit(jax.vmap(apply, in_axes=(0, 0, None)))(*members, x)
         one = jax.tree.map(lambda leaf: leaf[1], members)
         expected = run(layer, *one, x, key, train, None)
-        assert_close(y[1], expected[0], "program")
+        _close(jax.tree.map(lambda leaf: leaf[1], y), expected[0], "program")
         chex.assert_trees_all_close(jax.tree.map(lambda leaf: leaf[1], after), expected[1], rtol=1e-5, atol=1e-6)
-    batches = jnp.stack([x, x + 1])
+    more = jax.tree.map(lambda a: a + 1, x)
+    batches = jax.tree.map(lambda *a: jnp.stack(a), x, more)
     y, _ = quick_jit(jax.vmap(apply, in_axes=(None, None, 0)))(params, state, batches)
-    assert_close(y[1], run(layer, params, state, x + 1, key, train, None)[0], "program")
+    _close(jax.tree.map(lambda leaf: leaf[1], y), run(layer, params, state, more, key, train, None)[0], "program")
 
 
 @every_mode
@@ -147,13 +170,13 @@ def test_layer_has_finite_gradients(row: LayerRow, train: bool):
 
     def total(product, params, x):
         y, _ = product.apply(params, state, x, key=_key(row, train), train=train)
-        return jnp.sum(jnp.sin(y + 0.1))
+        return sum(jnp.sum(jnp.sin(leaf + 0.1)) for leaf in jax.tree.leaves(y))
 
     numbers = jax.tree.map(jnp.asarray, layer)
-    slopes = quick_jit(jax.grad(total, argnums=(0, 1, 2)))(numbers, params, x)
-    chex.assert_trees_all_equal_shapes_and_dtypes(slopes, (numbers, params, x))
-    chex.assert_tree_all_finite(slopes)
-    assert (np.asarray(slopes[2]) != 0).any()
+    gradients = quick_jit(jax.grad(total, argnums=(0, 1, 2)))(numbers, params, x)
+    chex.assert_trees_all_equal_shapes_and_dtypes(gradients, (numbers, params, x))
+    chex.assert_tree_all_finite(gradients)
+    assert all((np.asarray(leaf) != 0).any() for leaf in jax.tree.leaves(gradients[2]))
 
 
 @every_layer
@@ -162,14 +185,15 @@ def test_layer_state_is_carried_by_scan(row: LayerRow):
     key = _key(row, True)
 
     def body(state, scale):
-        y, after = layer.apply(params, state, x * jnp.broadcast_to(scale, x.shape), key=key, train=True)
+        scaled = jax.tree.map(lambda a: a * jnp.broadcast_to(scale, a.shape), x)
+        y, after = layer.apply(params, state, scaled, key=key, train=True)
         return after, y
 
     scales = jnp.array([1.0, 2.0, 3.0])
     last, ys = quick_jit(lambda s: jax.lax.scan(body, s, scales))(state)
     for i, scale in enumerate(scales):
-        y, state = run(layer, params, state, x * scale, key, True, None)
-        assert_close(ys[i], y, "program")
+        y, state = run(layer, params, state, jax.tree.map(lambda a, s=scale: a * s, x), key, True, None)
+        _close(jax.tree.map(lambda a, i=i: a[i], ys), y, "program")
     chex.assert_trees_all_close(last, state, rtol=1e-5, atol=1e-6)
 
 
@@ -177,30 +201,31 @@ def test_layer_state_is_carried_by_scan(row: LayerRow):
 def test_layer_works_in_bfloat16(row: LayerRow):
     layer, params, state, x = _example(row)
     half = jnp.bfloat16
-    made = layer.init(jax.random.key(2), x.astype(half))
+    narrow = cast(x, half)
+    made = layer.init(jax.random.key(2), narrow)
     assert all(leaf.dtype == half for leaf in jax.tree.leaves(made[0]))
     chex.assert_trees_all_equal_dtypes(made[1], state)  # statistics stay wide
     key = _key(row, True)
-    y, after = run(layer, cast(params, half), made[1], x.astype(half), key, True, None)
-    assert y.dtype == half
+    y, after = run(layer, cast(params, half), made[1], narrow, key, True, None)
+    assert all(leaf.dtype == half for leaf in jax.tree.leaves(y))
     chex.assert_trees_all_equal_shapes_and_dtypes(after, made[1])
-    assert_close(y, run(layer, params, state, x.astype(half).astype(x.dtype), key, True, None)[0], "program")
+    _close(y, run(layer, params, state, cast(narrow, jnp.float32), key, True, None)[0], "program")
 
 
 @every_layer
 def test_layer_leaves_padding_out(row: LayerRow):
     layer, params, state, x = _example(row)
-    key, rows = _key(row, True), x.shape[0]
-    padding = jnp.full_like(x[:2], 1e3)
+    key, rows = _key(row, True), _first(x).shape[0]
     mask = jnp.concatenate([jnp.ones(rows), jnp.zeros(2)])
-    results = [
-        run(layer, params, state, jnp.concatenate([x, scale * padding]), key, True, mask) for scale in (1.0, jnp.nan)
-    ]
-    np.testing.assert_array_equal(results[0][0][:rows], results[1][0][:rows])
-    chex.assert_trees_all_equal(results[0][1], results[1][1])
+    results = []
+    for content in (1e3, jnp.nan):
+        longer = jax.tree.map(lambda a, c=content: jnp.concatenate([a, jnp.full_like(a[:2], c)]), x)
+        y, after = run(layer, params, state, longer, key, True, mask)
+        results.append((jax.tree.map(lambda a: a[:rows], y), after))
+    chex.assert_trees_all_equal(results[0], results[1])
     if not row.random:
         y, after = run(layer, params, state, x, key, True, None)
-        assert_close(results[0][0][:rows], y, "program")
+        _close(results[0][0], y, "program")
         chex.assert_trees_all_close(results[0][1], after, rtol=1e-5, atol=1e-6)
 
 
@@ -208,7 +233,7 @@ def test_layer_leaves_padding_out(row: LayerRow):
 @pytest.mark.parametrize("dtype", [jnp.int32, jnp.uint8], ids=["int32", "uint8"])
 def test_layer_refuses_integers(row: LayerRow, train: bool, dtype: Any):
     layer, params, state, x = _example(row)
-    whole = jnp.ones(x.shape, dtype)
+    whole = jax.tree.map(lambda a: jnp.ones(a.shape, dtype), x)
     call = functools.partial(layer.apply, key=_key(row, train), train=train)
     if row.takes_integers:
         return
@@ -220,7 +245,8 @@ def test_layer_takes_any_batch(row: LayerRow):
     layer, params, state, x = _example(row)
     y = run(layer, params, state, x, None, False, None)[0]
     for rows in (1, 3):
-        part = run(layer, params, state, x[:rows], None, False, None)[0]
-        assert_close(part, y[:rows], "program")
-    empty = jax.eval_shape(lambda v: layer.apply(params, state, v)[0], x[:0])
-    assert empty.shape == (0, *y.shape[1:])
+        few = jax.tree.map(lambda a, n=rows: a[:n], x)
+        part = run(layer, params, state, few, None, False, None)[0]
+        _close(part, jax.tree.map(lambda a, n=rows: a[:n], y), "program")
+    empty = jax.eval_shape(lambda v: layer.apply(params, state, v)[0], jax.tree.map(lambda a: a[:0], x))
+    assert jax.tree.map(lambda a: a.shape, empty) == jax.tree.map(lambda a: (0, *a.shape[1:]), y)

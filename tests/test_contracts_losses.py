@@ -20,11 +20,11 @@ from tests.tolerances import assert_close, close
 every_loss = pytest.mark.parametrize("row", LOSSES, ids=str)
 
 
-def draw(row: LossRow, lead: tuple[int, ...], *, spread: float = 1.0, seed: int = 7) -> tuple[Any, np.ndarray]:
+def draw(row: LossRow, lead: tuple[int, ...], *, stddev: float = 1.0, seed: int = 7) -> tuple[Any, np.ndarray]:
     """Predictions and targets for examples of this shape."""
     random = np.random.default_rng(seed)
     shape = (*lead, *row.event)
-    raw = (spread * random.normal(size=shape)).astype(np.float32)
+    raw = (stddev * random.normal(size=shape)).astype(np.float32)
     return (raw if row.domain is None else np.asarray(row.domain(raw))), row.targets(random, shape)
 
 
@@ -96,7 +96,7 @@ def test_loss_is_finite_and_precise_in_every_dtype(row: LossRow):
     """Finite value and slope at huge predictions, NaN for NaN, and in float32 the figure of float64."""
     lead = (81,) if row.whole_batch else (27, 3)
     signs = np.random.default_rng(3).integers(-1, 2, (*lead, *row.event)).astype(np.float32)
-    usual, targets = draw(row, lead, spread=2.0)
+    usual, targets = draw(row, lead, stddev=2.0)
     hardest = (row.extreme or row.targets)(np.random.default_rng(4), signs.shape)
     program = _program(row)
 
@@ -155,7 +155,7 @@ def _is_jaxpr(value: Any) -> bool:
 @every_loss
 def test_slopes_and_curvature_match_differences(row: LossRow):
     """By the predictions along a line, forwards and backwards, and by every hyper-parameter, which may be traced."""
-    predictions, targets = draw(row, (7,) if row.whole_batch else (4, 2), spread=2.0)
+    predictions, targets = draw(row, (7,) if row.whole_batch else (4, 2), stddev=2.0)
     predictions = _wide(predictions)
     direction = np.random.default_rng(2).normal(size=predictions.shape)
     numbers = {name: np.float64(value) for name, value in row.numbers.items()}

@@ -54,13 +54,13 @@ def _part(row: MetricRow, index: np.ndarray, times: float = 1.0, *, even: bool =
     predictions, targets, weights = _data(row)
     weights = np.ones_like(weights) if even else weights
     spare = PART - len(index)
-    parts = (
+    pieces = (
         np.concatenate([predictions[index], np.full((spare, 3), np.nan)]),
         np.concatenate([targets[index], np.ones((spare, *targets.shape[1:]), targets.dtype)]),
         np.concatenate([times * weights[index], np.zeros(spare)]),
     )
     real = jnp.result_type(float)
-    return tuple(jnp.asarray(a, real if a.dtype == np.float64 else jnp.int32) for a in parts)
+    return tuple(jnp.asarray(a, real if a.dtype == np.float64 else jnp.int32) for a in pieces)
 
 
 def _oracle(row: MetricRow, even: bool = False) -> Any:
@@ -77,8 +77,8 @@ def test_any_split_merged_in_any_order_gives_the_figure_of_the_oracle(row: Metri
         expected = _oracle(row, even)
         for _ in range(3):
             order, sizes = chooser.permutation(ROWS), chooser.permutation([1, 9, 20, 30])
-            parts = [_part(row, index, even=even) for index in np.split(order, np.cumsum(sizes)[:-1])]
-            sums = [_update(metric, metric.init(), *part) for part in parts]
+            pieces = [_part(row, index, even=even) for index in np.split(order, np.cumsum(sizes)[:-1])]
+            sums = [_update(metric, metric.init(), *part) for part in pieces]
             while len(sums) > 1:  # a random tree of merges
                 i = int(chooser.integers(len(sums) - 1))
                 sums[i : i + 2] = [_merge(metric, *sums[i : i + 2][:: chooser.choice([-1, 1])])]
@@ -86,7 +86,7 @@ def test_any_split_merged_in_any_order_gives_the_figure_of_the_oracle(row: Metri
             assert figure.shape == row.shape and figure.dtype == jnp.float64
             assert_close(figure, expected, "reduction")
         running = metric.init()
-        for part in parts:
+        for part in pieces:
             running = _update(metric, running, *part)
         assert_close(_compute(metric, running), expected, "reduction")
 
@@ -127,14 +127,14 @@ def test_weight_two_is_an_example_twice_and_nothing_merges_without_trace(row: Me
 @pytest.mark.parametrize("row", [*METRICS, *[row for row in VARIANTS if row.plain is None]], ids=str)
 def test_members_and_batches_go_through_vmap_and_scan(row: MetricRow):
     metric = row.build()
-    parts = [_part(row, index) for index in (np.arange(30), np.arange(30, 60))]
+    pieces = [_part(row, index) for index in (np.arange(30), np.arange(30, 60))]
 
     @quick_jit
     @jax.vmap
     def figures(members):
         return metric.compute(jax.lax.scan(lambda s, b: (metric.update(s, *b), None), metric.init(), members)[0])
 
-    batches = [jnp.stack(column) for column in zip(*parts, strict=True)]
+    batches = [jnp.stack(column) for column in zip(*pieces, strict=True)]
     other = [batches[0][..., ::-1], *batches[1:]]
     members = [jnp.stack(pair) for pair in zip(batches, other, strict=True)]
     found = figures(members)

@@ -12,6 +12,8 @@ import numpy as np
 import pytest
 
 from jaxann import optimizers, schedules
+from jaxann.core import InputError
+from jaxann.core.factories import every_declares, some_declares
 from jaxann.core.products import Optimizer
 from tests.catalogue import OPTIMIZERS, OptimizerRow
 from tests.contract import compiles
@@ -25,10 +27,10 @@ def step_of(optimizer: Any, grads: Any, state: Any, params: Any) -> tuple[Any, A
     """An update with all that the trainer gives: an objective whose gradient at `params` is `grads`, and a key."""
 
     def value_fn(p):
-        parts = jax.tree.map(
+        terms = jax.tree.map(
             lambda a, b, g: jnp.sum(g * (a - b) + (a - b) ** 2 / 2).astype(jnp.float32), p, params, grads
         )
-        return sum(jax.tree.leaves(parts))
+        return sum(jax.tree.leaves(terms))
 
     key = jax.random.key(3)
     return optimizer.update(grads, state, params, value=value_fn(params), value_fn=value_fn, key=key)
@@ -70,7 +72,7 @@ def test_optimizer_unpacks_as_a_pair(row: OptimizerRow):
 def test_optimizer_updates_have_the_parameters_structure_and_dtypes(row: OptimizerRow):
     optimizer, params = row.build(0.1), _tree()
     state = optimizer.init(params)
-    assert all(leaf.dtype != jnp.bfloat16 for leaf in jax.tree.leaves(state))  # memory is float32 or better
+    assert all(leaf.dtype != jnp.bfloat16 for leaf in jax.tree.leaves(state))  # state is float32 or better
     updates, after = update(optimizer, _grads(), state, params)
     chex.assert_trees_all_equal_shapes_and_dtypes(updates, params)
     chex.assert_trees_all_equal_shapes_and_dtypes(after, state)
@@ -190,3 +192,46 @@ def test_optimizer_maps_over_rates_and_is_differentiated(row: OptimizerRow):
     slope = quick_jit(jax.grad(total, allow_int=True))(row.build(0.1))
     expected = jnp.sum(one["dense0"]["weight"]) / rates[2]  # updates are proportional to the rate
     np.testing.assert_allclose(slope.arguments["learning_rate"], expected, rtol=1e-4)
+
+
+# Derivatives of their own, a search, decompositions or coefficients of any size, a step they estimate, foreign code.
+_CHECKED = {
+    "custom", "from_optax", "lbfgs", "muon", "prodigy", "sam", "shampoo", "soap", "sophia",
+}  # fmt: skip
+SIZES = (0.0, 1e-30, 1e15, -1e15, 1.0)
+
+
+def test_what_is_declared_of_the_rules():
+    rules = {row.name.rpartition(".")[2]: row.build(0.1) for row in OPTIMIZERS}
+    assert {name for name, rule in rules.items() if not every_declares(rule, "finite_updates")} == _CHECKED
+    assert {name for name, rule in rules.items() if some_declares(rule, "whole_batch")} == {"lbfgs"}
+    decaying = {name for name, rule in rules.items() if {"weight_decay", "mask"} <= rule.arguments.keys()}
+    declared = {name for name, rule in rules.items() if "decays_by_mask" in rule.traits}
+    assert decaying - declared == {"muon"} and declared <= decaying  # muon's mask says which leaves are matrices
+    around = {name for name, rule in rules.items() if isinstance(rule.arguments.get("optimizer"), Optimizer)}
+    wrappers = {name for name, rule in rules.items() if "wrapper" in rule.traits}
+    assert around - wrappers == {"masked"} and wrappers - around == {"partition"}
+
+
+def _without_eps(optimizer: Optimizer) -> list[Optimizer]:
+    """The same with every eps 0, where that is allowed."""
+    zeros = {name: 0.0 for name in ("eps", "eps_root", "adam_eps") if name in optimizer.arguments}
+    try:
+        return [optimizer.replace(**zeros)] if zeros else []
+    except InputError:
+        return []
+
+
+@pytest.mark.parametrize("row", [r for r in OPTIMIZERS if every_declares(r.build(0.1), "finite_updates")], ids=str)
+def test_declared_finite_updates_are_finite(row: OptimizerRow):
+    params, rule = _tree(), row.build(0.1)
+    mixed = jax.tree.map(lambda p: jnp.resize(jnp.asarray(SIZES, p.dtype), p.shape), params)
+    runs = [[s, s, s] for s in SIZES] + [[1e15, 0.0, 0.0, 1e-30], [1e-30, 1e15, -1e15], [0.0, 1e-30, 0.0, 1.0]]
+    for optimizer in [rule, *_without_eps(rule)]:
+        for sizes in runs:
+            state = optimizer.init(params)
+            given = [jax.tree.map(lambda p, s=s: jnp.full_like(p, s), params) for s in sizes] + [mixed]
+            for step, grads in enumerate(given):
+                updates, state = update(optimizer, grads, state, params)
+                finite = all(np.isfinite(np.asarray(u, np.float32)).all() for u in jax.tree.leaves(updates))
+                assert finite, (optimizer, sizes, step)

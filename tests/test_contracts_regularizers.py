@@ -50,13 +50,13 @@ def test_penalty_is_a_wide_scalar_of_the_parameters(row: Row):
 def test_penalty_is_differentiated_through_and_mapped_over(row: Row):
     penalty, params = row.build(), _params()
     numbers = jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.float32), penalty)
-    slopes = jax.jit(jax.grad(lambda q, p: q(p), argnums=(0, 1)))(numbers, params)
-    chex.assert_trees_all_equal_shapes_and_dtypes(slopes, (numbers, params))
-    chex.assert_tree_all_finite(slopes)
-    assert all(np.asarray(leaf).any() for leaf in jax.tree.leaves(slopes[0])[:1])
-    assert not np.asarray(slopes[1]["dense"]["scale"]).any()
+    gradients = jax.jit(jax.grad(lambda q, p: q(p), argnums=(0, 1)))(numbers, params)
+    chex.assert_trees_all_equal_shapes_and_dtypes(gradients, (numbers, params))
+    chex.assert_tree_all_finite(gradients)
+    assert all(np.asarray(leaf).any() for leaf in jax.tree.leaves(gradients[0])[:1])
+    assert not np.asarray(gradients[1]["dense"]["scale"]).any()
     meant = "gain" if row.name.endswith("l2_sp") else "weight"
-    assert np.asarray(slopes[1]["conv1"][meant]).all()
+    assert np.asarray(gradients[1]["conv1"][meant]).all()
     values = jax.vmap(lambda strength: numbers.replace(strength=strength)(params))(jnp.array([0.1, 0.2]))
     np.testing.assert_allclose(values[1], 2 * values[0], rtol=1e-6)
 
@@ -64,8 +64,8 @@ def test_penalty_is_differentiated_through_and_mapped_over(row: Row):
 @every_penalty
 def test_penalty_is_zero_and_flat_where_it_is_least(row: Row):
     penalty, zeros = row.build(), {"conv1": {"weight": np.zeros((2, 3), np.float32)}}
-    least = jax.tree.map(jnp.asarray, {"conv1": dict(row.build().arguments.get("reference", zeros)["conv1"])})
-    value, slope = jax.value_and_grad(penalty)(least)
+    minimum = jax.tree.map(jnp.asarray, {"conv1": dict(row.build().arguments.get("reference", zeros)["conv1"])})
+    value, slope = jax.value_and_grad(penalty)(minimum)
     assert float(value) == 0.0
     assert not any(np.asarray(leaf).any() for leaf in jax.tree.leaves(slope))
 

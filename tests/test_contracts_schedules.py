@@ -55,8 +55,8 @@ def test_schedule_numbers_may_be_traced(row: ScheduleRow):
     slope = jax.jit(jax.grad(lambda s: s(3)))(numbers)
     chex.assert_tree_all_finite(slope)
     assert any(np.asarray(leaf).any() for leaf in jax.tree.leaves(slope))
-    slopes = jax.jit(jax.vmap(jax.grad(lambda s, step: s(step)), in_axes=(None, 0)))
-    everywhere = slopes(numbers, jnp.arange(-1.0, 40.0))
+    gradients = jax.jit(jax.vmap(jax.grad(lambda s, step: s(step)), in_axes=(None, 0)))
+    everywhere = gradients(numbers, jnp.arange(-1.0, 40.0))
     chex.assert_tree_all_finite(everywhere)  # at every boundary too
 
 

@@ -18,7 +18,7 @@ from tests.contract import assert_input_error
 SHAPE = (1600, 625)  # a million
 CUT = 2 / 0.87962566103423978
 NARROW = stats.truncnorm(-1.0, 3.0)
-LAWS = {  # variance, greatest magnitude in deviations (None: unbounded), fourth moment in variance^2
+DISTRIBUTIONS = {  # variance, greatest magnitude in deviations (None: unbounded), fourth moment in variance^2
     "glorot_uniform": (initializers.glorot_uniform(), 2 / 2225, np.sqrt(3), 1.8),
     "glorot_uniform gain": (initializers.glorot_uniform(gain=3.0), 9 * 2 / 2225, np.sqrt(3), 1.8),
     "glorot_normal": (initializers.glorot_normal(), 2 / 2225, CUT, 2.37),
@@ -37,10 +37,10 @@ LAWS = {  # variance, greatest magnitude in deviations (None: unbounded), fourth
 }
 
 
-@pytest.mark.parametrize("name", LAWS)
+@pytest.mark.parametrize("name", DISTRIBUTIONS)
 def test_draws_have_the_stated_mean_variance_and_bounds(name: str):
-    law, variance, bound, fourth = LAWS[name]
-    draws = np.asarray(law(jax.random.key(7), SHAPE), np.float64).ravel()
+    initializer, variance, bound, fourth = DISTRIBUTIONS[name]
+    draws = np.asarray(initializer(jax.random.key(7), SHAPE), np.float64).ravel()
     n = draws.size
     assert abs(draws.mean()) < 4 * np.sqrt(variance / n)
     assert abs(draws.var() - variance) < 4 * variance * np.sqrt((fourth - 1) / n)
@@ -56,11 +56,11 @@ def test_draws_have_the_stated_mean_variance_and_bounds(name: str):
 def test_lopsided_laws_have_their_moments():
     draws = np.asarray(initializers.uniform(0.2, 0.5)(jax.random.key(0), SHAPE), np.float64)
     assert abs(draws.mean() - 0.35) < 4 * 0.3 / np.sqrt(12e6) and 0.2 <= draws.min() and draws.max() <= 0.5
-    law = initializers.truncated_normal(2.0, lower=-1.0, upper=3.0, corrected=True)
-    draws = np.asarray(law(jax.random.key(0), SHAPE), np.float64)
+    initializer = initializers.truncated_normal(2.0, lower=-1.0, upper=3.0, corrected=True)
+    draws = np.asarray(initializer(jax.random.key(0), SHAPE), np.float64)
     assert abs(draws.std() - 2) < 0.01
     assert abs(draws.mean() - 2 * NARROW.mean() / NARROW.std()) < 0.01
-    traced = jax.jit(lambda low: law.replace(lower=low)(jax.random.key(0), SHAPE))(-1.0)
+    traced = jax.jit(lambda low: initializer.replace(lower=low)(jax.random.key(0), SHAPE))(-1.0)
     np.testing.assert_allclose(traced, draws, rtol=1e-5, atol=1e-5)
 
 
@@ -78,10 +78,10 @@ TORCH = {  # ours and PyTorch's, whose weight is (out, in)
 @pytest.mark.parametrize("name", TORCH)
 def test_spread_is_that_of_torch(name: str):
     torch = pytest.importorskip("torch")
-    law, theirs = TORCH[name]
+    initializer, theirs = TORCH[name]
     torch.manual_seed(0)
     other = theirs(torch.nn.init, torch.empty(200, 300)).numpy()
-    ours = np.asarray(law(jax.random.key(0), (300, 200)))
+    ours = np.asarray(initializer(jax.random.key(0), (300, 200)))
     np.testing.assert_allclose(ours.std(), other.std(), rtol=0.02)  # 3 sigma of 60,000 draws
     if "normal" not in name and name != "orthogonal":
         np.testing.assert_allclose(np.abs(ours).max(), np.abs(other).max(), rtol=1e-3)
@@ -113,9 +113,9 @@ def test_law_in_half_precision_is_that_of_single():
 
 
 def test_orthogonal_is_orthogonal_and_evenly_distributed():
-    law, key = initializers.orthogonal(2.0), jax.random.key(0)
+    initializer, key = initializers.orthogonal(2.0), jax.random.key(0)
     for shape in ((60, 40), (40, 60), (3, 3, 5, 32)):
-        w = np.asarray(law(key, shape), np.float64).reshape(-1, shape[-1])
+        w = np.asarray(initializer(key, shape), np.float64).reshape(-1, shape[-1])
         square = w.T @ w if w.shape[0] >= w.shape[1] else w @ w.T
         assert np.abs(square - 4 * np.eye(len(square))).max() <= 4e-6
     many = jax.vmap(lambda k: initializers.orthogonal()(k, (2, 2), jnp.float32))(jax.random.split(key, 4000))
@@ -229,9 +229,9 @@ def test_each_activation_has_its_law():
 
 def test_exact_gains_carry_a_signal_through_forty_layers():
     @functools.partial(jax.jit, static_argnums=0)
-    def last(name, law):
+    def last(name, initializer):
         def layer(h, key):
-            return activations.by_name(name)(h @ law(key, (128, 128), jnp.float32)), None
+            return activations.by_name(name)(h @ initializer(key, (128, 128), jnp.float32)), None
 
         h = jax.random.normal(jax.random.key(0), (64, 128))
         h = jax.lax.scan(layer, h, jax.random.split(jax.random.key(1), 40))[0]
@@ -280,7 +280,7 @@ def test_lsuv_gives_every_dense_layer_unit_variance():
     model, key = models.mlp((50, 40, 5), activation="sigmoid", batch_norm=True), jax.random.key(0)
     x = 3 * jax.random.normal(jax.random.key(1), (200, 20)) + 1
     params, state = jax.jit(model.init)(key, x)
-    measure = layers.outputs(model, state)
+    measure = layers.layer_outputs(model, state)
 
     @jax.jit
     def variances(params):

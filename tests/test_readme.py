@@ -39,18 +39,21 @@ def test_readme_states_the_shapes_it_gets(names):
     assert names["results"].history["validation_loss"].shape == (3, 4, 10)
     assert "params.dense0.weight" in names["arrays"]
     assert names["population"].best_epoch.shape == (8,) and len(names["table"]) == 20
-    assert names["doubt"].probabilities.shape == (359, 10) and names["doubt"].epistemic.shape == (359,)
-    assert names["slopes"]["learning_rate"] < 0
+    uncertainty = names["uncertainty"]
+    assert uncertainty.probabilities.shape == (359, 10) and uncertainty.epistemic.shape == (359,)
+    assert names["gradients"]["learning_rate"] < 0
+    inks = ja.predict(names["heads"], names["two"].params, names["two"].state, names["halves"])["ink"]
+    assert inks.shape == (1438, 1)
+    assert names["rows"].shape == (1438, 8, 8) and names["tagged"].epochs_run == 3
+    assert names["two"].history["loss"][-1] < names["two"].history["loss"][0]
+    assert names["watched"].history["validation_accuracy"][-1] > 0.9 and names["watched"].epochs_run < 50
     assert names["trace"].layers["dense0"].delta.shape == (8, 256)
     assert (names["report"].converged, names["report"].epochs, *names["weights"]) == (True, 6, 0.5, 0.25, 0.5)
 
 
 def test_readme_prints_the_message_it_shows(names):
     with pytest.raises(ja.InputError) as caught:
-        ja.train.evaluate(
-            names["model"], names["params"], names["state"], (names["x"], names["y"] + 1),
-            loss=ja.losses.softmax_cross_entropy,
-        )  # fmt: skip
+        ja.train.evaluate(names["recipe"], names["params"], names["state"], (names["x"], names["y"] + 1))
     problem, hint = str(caught.value).split("\n")
     assert problem.removeprefix("evaluate: data y ") in TEXT
     assert hint in TEXT

@@ -22,11 +22,11 @@ ADAM = optax.adam(LEARNING_RATE, b1=BETA_1, b2=BETA_2, eps=EPSILON)
 
 def build_network(sizes: tuple[int, ...], seed: int) -> eqx.nn.Sequential:
     """Stack linear layers with ReLU between them: He normal weights (LeCun normal for the output), zero biases."""
-    laws = [jax.nn.initializers.he_normal] * (len(sizes) - 2) + [jax.nn.initializers.lecun_normal]
-    keys = jax.random.split(jax.random.key(seed), len(laws))
+    initializers = [jax.nn.initializers.he_normal] * (len(sizes) - 2) + [jax.nn.initializers.lecun_normal]
+    keys = jax.random.split(jax.random.key(seed), len(initializers))
     layers: list = []
-    for law, key, (units_in, units_out) in zip(laws, keys, pairwise(sizes), strict=True):
-        draw = law(in_axis=1, out_axis=0)
+    for initializer, key, (units_in, units_out) in zip(initializers, keys, pairwise(sizes), strict=True):
+        draw = initializer(in_axis=1, out_axis=0)
         linear = eqx.nn.Linear(units_in, units_out, key=key)
         weights = draw(key, linear.weight.shape), jnp.zeros_like(linear.bias)
         linear = eqx.tree_at(lambda layer: (layer.weight, layer.bias), linear, weights)

@@ -20,9 +20,9 @@ from benchmarks.contenders.base import BETA_1, BETA_2, EPSILON, LEARNING_RATE, T
 def build_network(sizes: tuple[int, ...], seed: int) -> nnx.Sequential:
     """Stack linear layers with ReLU between them: He normal weights (LeCun normal for the output), zero biases."""
     rngs = nnx.Rngs(seed)
-    laws = [nnx.initializers.he_normal()] * (len(sizes) - 2) + [nnx.initializers.lecun_normal()]
+    initializers = [nnx.initializers.he_normal()] * (len(sizes) - 2) + [nnx.initializers.lecun_normal()]
     layers: list = []
-    for draw, (units_in, units_out) in zip(laws, pairwise(sizes), strict=True):
+    for draw, (units_in, units_out) in zip(initializers, pairwise(sizes), strict=True):
         layers += [nnx.Linear(units_in, units_out, kernel_init=draw, rngs=rngs), nnx.relu]
     return nnx.Sequential(*layers[:-1])
 

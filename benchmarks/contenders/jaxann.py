@@ -16,8 +16,9 @@ class Contestant:
     def __init__(self, task: Task) -> None:
         self.task = task
         self.platform = jax.default_backend()
-        self.model = ja.models.mlp((*task.hidden, task.sizes[-1]), activation="relu")
-        self.optimizer = ja.optimizers.adam(LEARNING_RATE, b1=BETA_1, b2=BETA_2, eps=EPSILON)
+        model = ja.models.mlp((*task.hidden, task.sizes[-1]), activation="relu")
+        optimizer = ja.optimizers.adam(LEARNING_RATE, b1=BETA_1, b2=BETA_2, eps=EPSILON)
+        self.recipe = ja.recipe(model, ja.losses.softmax_cross_entropy, optimizer)
         self.rows = (jnp.asarray(task.x), jnp.asarray(task.y))
         self.key = jax.random.key(task.seed)
         self.done = 0
@@ -27,9 +28,7 @@ class Contestant:
         """One call of `ja.fit`: `epochs` more epochs from where the last call ended."""
         self.done += epochs
         self.result = ja.fit(
-            self.model,
-            ja.losses.softmax_cross_entropy,
-            self.optimizer,
+            self.recipe,
             self.rows,
             key=self.key,
             epochs=self.done,
@@ -41,5 +40,5 @@ class Contestant:
 
     def accuracy(self) -> float:
         """Share of the test rows named correctly."""
-        scores = ja.predict(self.model, self.result.params, self.result.state, self.task.x_test)
+        scores = ja.predict(self.recipe, self.result.params, self.result.state, self.task.x_test)
         return share_correct(np.asarray(scores), self.task.y_test)

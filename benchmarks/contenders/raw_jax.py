@@ -32,10 +32,10 @@ class Training(NamedTuple):
 def init_training(key: jax.Array, sizes: tuple[int, ...]) -> Training:
     """Draw He normal weights (LeCun normal ones for the output) and zero biases; start Adam's moments at zero."""
     shapes = list(pairwise(sizes))
-    laws = [jax.nn.initializers.he_normal()] * (len(shapes) - 1) + [jax.nn.initializers.lecun_normal()]
+    initializers = [jax.nn.initializers.he_normal()] * (len(shapes) - 1) + [jax.nn.initializers.lecun_normal()]
     params = [
         {"kernel": draw(layer_key, shape), "bias": jnp.zeros(shape[1])}
-        for draw, layer_key, shape in zip(laws, jax.random.split(key, len(shapes)), shapes, strict=True)
+        for draw, layer_key, shape in zip(initializers, jax.random.split(key, len(shapes)), shapes, strict=True)
     ]
     return Training(params, jax.tree.map(jnp.zeros_like, params), jax.tree.map(jnp.zeros_like, params), jnp.zeros(()))
 

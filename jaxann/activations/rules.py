@@ -19,14 +19,14 @@ from jaxann.core.typing import Array, Scalar
 __all__ = ["apply_wide", "nan_or", "smooth"]
 
 
-def smooth(value: Callable[..., Array], *slopes: Callable[..., Array]) -> Callable[..., Array]:
-    """`value(x, *parameters)` with `slopes[i](x, *parameters)` as its derivative by argument i; scalars broadcast."""
+def smooth(value: Callable[..., Array], *derivatives: Callable[..., Array]) -> Callable[..., Array]:
+    """`value(x, *parameters)` with `derivatives[i](x, *parameters)` for its argument i; scalars broadcast."""
     function = jax.custom_jvp(value)
 
     def rule(primals, tangents):
         out = function(*primals)
         total = jnp.zeros_like(out)
-        for slope, tangent in zip(slopes, tangents, strict=True):
+        for slope, tangent in zip(derivatives, tangents, strict=True):
             if type(tangent) is not SymbolicZero:  # what nobody differentiates by costs nothing
                 total = total + slope(*primals) * tangent
         return out, total
@@ -47,5 +47,5 @@ def apply_wide(name: str, function: Callable[..., Array], x: Array, *parameters:
 
 
 def nan_or(x: Array, slope: Array) -> Array:
-    """The slope, and NaN where x is: for slopes made of comparisons, which NaN would pass unseen."""
+    """The slope, and NaN where x is: for derivatives made of comparisons, which NaN would pass unseen."""
     return jnp.where(jnp.isnan(x), x, slope)

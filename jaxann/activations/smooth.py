@@ -200,31 +200,31 @@ def softplus(x: Array, beta: Scalar = 1.0) -> Array:
     return apply_wide("softplus", _softplus, x, beta)
 
 
-def _root(x: Array, b: Array) -> Array:
+def _hypotenuse(x: Array, b: Array) -> Array:
     """sqrt(x^2 + b) without the square of a large number."""
     a, c = jnp.abs(x), jnp.sqrt(b)
-    most, least = jnp.maximum(a, c), jnp.minimum(a, c)
-    good = (most > 0) & (most < jnp.inf)
-    ratio = jnp.where(good, least, 0) / jnp.where(good, most, 1)
-    return most * jnp.sqrt(1 + ratio * ratio)
+    largest, smallest = jnp.maximum(a, c), jnp.minimum(a, c)
+    good = (largest > 0) & (largest < jnp.inf)
+    ratio = jnp.where(good, smallest, 0) / jnp.where(good, largest, 1)
+    return largest * jnp.sqrt(1 + ratio * ratio)
 
 
 def _squareplus_value(x: Array, b: Array) -> Array:
-    root = _root(x, b)
-    below = root + jnp.abs(x)
-    return jnp.where(x > 0, 0.5 * x + 0.5 * root, 0.5 * b / jnp.where(below == 0, 1, below))
+    square_root = _hypotenuse(x, b)
+    below = square_root + jnp.abs(x)
+    return jnp.where(x > 0, 0.5 * x + 0.5 * square_root, 0.5 * b / jnp.where(below == 0, 1, below))
 
 
 def _squareplus_slope(x: Array, b: Array) -> Array:
-    root = _root(x, b)
-    safe = (root > 0) & (root < jnp.inf)
-    ratio = jnp.where(safe, x, lax.sign(x)) / jnp.where(safe, root, 1)
+    square_root = _hypotenuse(x, b)
+    safe = (square_root > 0) & (square_root < jnp.inf)
+    ratio = jnp.where(safe, x, lax.sign(x)) / jnp.where(safe, square_root, 1)
     return 0.5 * (1 + ratio)
 
 
 def _squareplus_by_b(x: Array, b: Array) -> Array:
-    root = _root(x, b)
-    return jnp.where(root > 0, 0.25 / jnp.where(root > 0, root, 1), 0)
+    square_root = _hypotenuse(x, b)
+    return jnp.where(square_root > 0, 0.25 / jnp.where(square_root > 0, square_root, 1), 0)
 
 
 _squareplus = smooth(_squareplus_value, _squareplus_slope, _squareplus_by_b)

@@ -213,7 +213,7 @@ def gumbel_softmax(x: Array, *, key: Key, temperature: Scalar = 1.0, hard: bool 
         hard: whether to give the one-hot vector itself, with the slope of the soft sample (straight-through).
         axis: the axis of the classes.
 
-    Peers: as PyTorch, whose tau is the temperature; its noise is drawn from an exponential law.
+    Peers: as PyTorch, whose tau is the temperature; its noise is drawn from an exponential distribution.
 
     Raises:
         InputError: x is not floating-point, the key is not one typed key, the axis is none of x, or the temperature is

@@ -6,31 +6,34 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from jaxann.backprop.cost import cost_and_gradient
-from jaxann.backprop.deltas import loss_pull
-from jaxann.backprop.table import check_rules
+from jaxann.backprop.registry import check_rules, loss_vjp
+from jaxann.backprop.step import Context
 from jaxann.backprop.trace import Forward, Trace
-from jaxann.backprop.walk import Walk
-from jaxann.core.checks import check_choice
+from jaxann.backprop.walk import Walk, floating
+from jaxann.core.checks import check_choice, fail
+from jaxann.core.modes import TrainMode, check_train
+from jaxann.core.padding import Padded, is_padded, zero_padding
+from jaxann.core.products import Layer
 from jaxann.core.trees import cast, wide_dtype
-from jaxann.core.typing import Array, Key, Params, State
+from jaxann.core.typing import Array, Inputs, Key, Loss, Params, Predictions, State, Targets
 from jaxann.layers import as_layer
 
 __all__ = ["backward", "forward", "value_and_grad"]
 
 
 def forward(
-    model: Any,
+    model: Layer,
     params: Params,
     state: State,
-    x: Array,
+    x: Inputs | Padded,
     key: Key | None = None,
-    train: bool | str = True,
+    train: bool | TrainMode = True,
     *,
-    mask: Array | None = None,
+    example_mask: Array | None = None,
+    sequence_mask: Array | None = None,
 ) -> Forward:
     """A^0 = x, Z^l = A^(l-1) W^l + b^l, A^l = f_l(Z^l) for l = 1..L, every number kept by the layer's name.
 
@@ -39,33 +42,37 @@ def forward(
     Args:
         model: any made of layers that have a rule.
         params, state: the model's.
-        x: `(batch, ...)`.
+        x: `(batch, ...)`, `Padded` sequences, or a tree of arrays, as the model takes it.
         key: randomness, for a model that draws.
         train: training mode, as in `apply`.
-        mask: `(batch,)`, 0 for padding.
+        example_mask: `(batch,)`, 0 for padding.
+        sequence_mask: `(batch, time)`, 0 for padded positions of sequences; `Padded` x has its own.
 
     Raises:
-        InputError: a layer or activation has no rule (the message names it and its path), or the model refuses x.
+        InputError: a layer or activation has no rule (the message names it and its path), `train` is no mode, a mask
+            does not fit, or the model refuses x.
     """
     layer = as_layer(model, "backprop.forward")
     check_rules("backprop.forward", layer)
-    walk = Walk(key, train, mask)
-    step = walk.forward(layer, params, state, _on_device(x))
+    x, context = _read("backprop.forward", x, train, example_mask, sequence_mask)
+    walk = Walk(key, context)
+    step = walk.forward(layer, params, state, x)
     return Forward(step.y, step.state, walk.layers())
 
 
 def backward(
-    model: Any,
+    model: Layer,
     params: Params,
     state: State,
-    x: Array,
-    y: Any,
-    loss: Callable[[Array, Any], Array],
+    x: Inputs | Padded,
+    y: Targets,
+    loss: Loss,
     key: Key | None = None,
-    train: bool | str = True,
+    train: bool | TrainMode = True,
     *,
     weights: Array | None = None,
-    mask: Array | None = None,
+    example_mask: Array | None = None,
+    sequence_mask: Array | None = None,
 ) -> Trace:
     """G^L = dC/dA^L, D^l = G^l * f_l'(Z^l), dC/dW^l = A^(l-1)^T D^l, dC/db^l = sum of D^l, G^(l-1) = D^l W^l^T.
 
@@ -77,14 +84,16 @@ def backward(
     Args:
         model: any made of layers that have a rule: all of this library's, and yours by `layer_rule`.
         params, state: the model's.
-        x: `(batch, ...)`.
-        y: targets as the loss takes them.
+        x: `(batch, ...)`, `Padded` sequences, or a tree of arrays, as the model takes it.
+        y: targets as the loss takes them; `Padded` ones count at their real positions.
         loss: one that has a rule: all of this library's, and yours by `loss_rule`. Settings are bound to it by
             `functools.partial`.
         key: randomness, for a model that draws.
         train: training mode, as in `apply`.
-        weights: `(batch,)`, what each example counts for; None for ones.
-        mask: `(batch,)`, 0 for padding, whose weights should be 0 too.
+        weights: `(batch,)`, what each example counts for, or of the shape of the loss's values; None for ones.
+        example_mask: `(batch,)`, 0 for padding, whose weights should be 0 too.
+        sequence_mask: `(batch, time)`, 0 for padded positions of sequences; `Padded` x has its own. Give `Padded`
+            targets too where the loss has values for positions.
 
     Returns:
         A `Trace`: `loss`, `predictions`, `grads`, `input_grad`, `state`, and `layers`, what happened in each by name.
@@ -93,34 +102,33 @@ def backward(
 
     Raises:
         InputError: a layer, an activation or the loss has no rule (the message names it), the loss does not fit the
-            predictions, or the model refuses x.
+            predictions, `train` is no mode, a mask does not fit, or the model refuses x.
     """
     layer = as_layer(model, "backprop.backward")
-    loss_pull(loss)
+    loss_vjp(loss)
     check_rules("backprop.backward", layer)
-    x = _on_device(x)
-    walk = Walk(key, train, mask)
+    x, context = _read("backprop.backward", x, train, example_mask, sequence_mask)
+    walk = Walk(key, context)
     step = walk.forward(layer, params, state, x)
     cost, g = cost_and_gradient(loss, _wide(step.y), y, weights)
-    got = step.back(g.astype(step.y.dtype))
-    floating = jnp.issubdtype(x.dtype, jnp.floating)
-    return Trace(cost, step.y, got.grads, got.input_grad if floating else None, step.state, walk.layers())
+    got = step.vjp(jax.tree.map(lambda by, p: by.astype(p.dtype), g, step.y))
+    return Trace(cost, step.y, got.grads, got.input_grad if floating(x) else None, step.state, walk.layers())
 
 
 def value_and_grad(
-    model: Any, loss: Callable[[Array, Any], Array], *, train: bool | str = True, compute_dtype: str | None = None
-) -> Callable[..., tuple[tuple[Array, tuple[Array, State]], Params]]:
-    """`f(params, state, x, y, *, key, weights, mask) -> ((C, (predictions, new state)), gradients)`.
+    model: Layer, loss: Loss, *, train: bool | TrainMode = True, compute_dtype: str | None = None
+) -> Callable[..., tuple[tuple[Array, tuple[Predictions, State]], Params]]:
+    """`f(params, state, x, y, *, key, weights, example_mask, sequence_mask) -> ((C, (predictions, state)), gradients)`.
 
     For a training loop: it stands where `jax.value_and_grad(cost, has_aux=True)` would:
 
         gradient = ja.backprop.value_and_grad(model, loss)
 
         def step(carry, batch):
-            params, state, memory = carry
+            params, state, opt_state = carry
             (cost, (predictions, state)), grads = gradient(params, state, *batch, key=key)
-            updates, memory = optimizer.update(grads, memory, params)
-            return (ja.optimizers.apply_updates(params, updates), state, memory), cost
+            updates, opt_state = optimizer.update(grads, opt_state, params)
+            return (ja.optimizers.apply_updates(params, updates), state, opt_state), cost
 
     Args:
         model, loss: as in `backward`.
@@ -128,32 +136,65 @@ def value_and_grad(
         compute_dtype: "bfloat16" or "float16" for the layers' arithmetic; parameters, cost and gradients stay wide.
 
     Raises:
-        InputError: a layer, an activation or the loss has no rule; the message names it.
+        InputError: a layer, an activation or the loss has no rule (the message names it), or `train` is no mode.
     """
     layer = as_layer(model, "backprop.value_and_grad")
+    train = check_train("backprop.value_and_grad", train)
     if compute_dtype is not None:
         check_choice("backprop.value_and_grad", "compute_dtype", compute_dtype, ("bfloat16", "float16", "float32"))
-    loss_pull(loss, "backprop.value_and_grad")
+    loss_vjp(loss, "backprop.value_and_grad")
     check_rules("backprop.value_and_grad", layer)
 
     def value(
         params: Params,
         state: State,
-        x: Array,
-        y: Any,
+        x: Inputs | Padded,
+        y: Targets,
         *,
         key: Key | None = None,
         weights: Array | None = None,
-        mask: Array | None = None,
-    ) -> tuple[tuple[Array, tuple[Array, State]], Params]:
-        used, x = params, _on_device(x)
+        example_mask: Array | None = None,
+        sequence_mask: Array | None = None,
+    ) -> tuple[tuple[Array, tuple[Predictions, State]], Params]:
+        used, (x, context) = params, _read("backprop.value_and_grad", x, train, example_mask, sequence_mask)
         if compute_dtype is not None:
             used, x = cast(params, compute_dtype), cast(x, compute_dtype)
-        trace = backward(layer, used, state, x, y, loss, key, train, weights=weights, mask=mask)
+        trace = backward(layer, used, state, x, y, loss, key, weights=weights, **context._asdict())
         grads = jax.tree.map(lambda g, p: g.astype(p.dtype), trace.grads, params)
         return (trace.loss, (_wide(trace.predictions), trace.state)), grads
 
     return value
+
+
+def _read(function: str, x: Any, train: Any, example_mask: Any, sequence_mask: Any) -> tuple[Inputs, Context]:
+    """Inputs as JAX arrays, and what all layers are told beside them, checked."""
+    train = check_train(function, train)
+    if is_padded(x):
+        if sequence_mask is not None:
+            fail(function, "sequence_mask", "None where x is Padded, which has a mask of its own", sequence_mask)
+        mask = _on_device(x.mask)
+        x, sequence_mask = jax.tree.map(lambda leaf: zero_padding(_on_device(leaf), mask), x.values), mask
+    elif isinstance(x, dict | tuple) and all(hasattr(leaf, "dtype") for leaf in jax.tree.leaves(x)):
+        x = jax.tree.map(_on_device, x)
+    else:
+        x = _on_device(x)
+    masks = [_mask(function, "example_mask", example_mask, 1, x), _mask(function, "sequence_mask", sequence_mask, 2, x)]
+    return x, Context(train, *masks)
+
+
+def _mask(function: str, argument: str, mask: Any, axes: int, x: Inputs) -> Array | None:
+    """A mask over the leading axes of x; of several inputs some may be no sequences."""
+    if mask is None:
+        return None
+    mask = _on_device(mask)
+    if mask.ndim != axes:
+        shape = "(batch,)" if axes == 1 else "(batch, time)"
+        hint = "Padded rows are example_mask=, padded positions of sequences are sequence_mask=."
+        fail(function, argument, f"of shape {shape}", f" shape {mask.shape}", hint=hint)
+    for leaf in jax.tree.leaves(x) if axes == 1 or hasattr(x, "shape") else ():
+        if leaf.shape[:axes] != mask.shape:
+            fail(function, argument, f"of x's leading shape {leaf.shape[:axes]}", f" shape {mask.shape}")
+    return mask
 
 
 def _on_device(array: Any) -> Array:
@@ -161,7 +202,11 @@ def _on_device(array: Any) -> Array:
     return array if isinstance(array, jax.Array) else jax.device_put(np.asarray(array))
 
 
-def _wide(predictions: Array) -> Array:
+def _wide(predictions: Any) -> Any:
     """In float32 or better, which is what a cost is computed in."""
-    wide = wide_dtype(predictions.dtype)
-    return predictions if predictions.dtype == wide else predictions.astype(wide)
+
+    def wide(leaf: Array) -> Array:
+        dtype = wide_dtype(leaf.dtype)
+        return leaf if leaf.dtype == dtype else leaf.astype(dtype)
+
+    return jax.tree.map(wide, predictions)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 from collections import OrderedDict
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 
-from jaxann.core.typing import Array, Params, State
+from jaxann.core.typing import Array, Inputs, Params, State
 
 __all__ = ["Forward", "LayerTrace", "Trace"]
 
@@ -24,13 +24,13 @@ class LayerTrace:
     dC/dy: the same as z and delta for all layers but those with an activation of their own.
     """
 
-    kind: str = dataclasses.field(metadata={"static": True})  # name of the layer's factory: "dense", "elementwise"
-    x: Array  # the input
+    kind: str = dataclasses.field(metadata={"static": True})  # name of the layer's factory, to be shown: "dense"
+    x: Inputs  # the input
     z: Array  # the output, or the layer's own pre-activation
     a: Array  # what the activation right behind gives for z; z itself where none follows
     delta: Array | None = None  # dC/dz
     grads: Params = dataclasses.field(default_factory=dict)  # dC/d(each parameter of this layer)
-    input_grad: Array | None = None  # dC/dx; None where x holds whole numbers
+    input_grad: Any = None  # dC/dx; None where x holds whole numbers
     y: Array | None = None  # the layer's own output
     output_grad: Array | None = None  # dC/dy
 
@@ -38,7 +38,7 @@ class LayerTrace:
 class Forward(NamedTuple):
     """A forward pass with everything that was computed on the way."""
 
-    predictions: Array
+    predictions: Any
     state: State  # of the layers, afterwards
     layers: OrderedDict[str, LayerTrace]  # by dotted name, in the order of execution; no gradients yet
 
@@ -47,8 +47,8 @@ class Trace(NamedTuple):
     """A forward and a backward pass with everything that was computed on the way."""
 
     loss: Array  # (), the cost C
-    predictions: Array
+    predictions: Any
     grads: Params  # dC/d(each parameter), with the structure of the parameters
-    input_grad: Array | None  # dC/dx of the whole model; None where x holds whole numbers
+    input_grad: Any  # dC/dx of the whole model; None where x holds whole numbers
     state: State  # of the layers, afterwards
     layers: OrderedDict[str, LayerTrace]  # by dotted name, in the order of execution

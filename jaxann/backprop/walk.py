@@ -10,43 +10,43 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from jaxann.backprop.rules import Back, Call, Step
-from jaxann.backprop.table import rule_of
+from jaxann.backprop.layers.base import chain
+from jaxann.backprop.registry import rule_of
+from jaxann.backprop.step import Call, Context, Cotangents, Step
 from jaxann.backprop.trace import LayerTrace
-from jaxann.core.checks import fail
+from jaxann.core.checks import check_choice, fail
 from jaxann.core.keys import fold_name
+from jaxann.core.padding import Padded
 from jaxann.core.products import Layer
-from jaxann.core.typing import Array, Key, Params, State
+from jaxann.core.typing import Array, Inputs, Key, Params, State
 
-__all__ = ["Walk"]
-
-_ACTIVATIONS = ("elementwise", "prelu", "rrelu", "swish")
+__all__ = ["Walk", "floating"]
 
 
 @dataclasses.dataclass
 class _Note:
     """What is known of one layer so far."""
 
-    kind: str
-    x: Array
-    y: Array
+    layer: Layer
+    activation: bool
+    x: Any
+    y: Any
     z: Array | None
-    back: Back | None = None
-    g: Array | None = None
+    cotangents: Cotangents | None = None
+    g: Any = None
 
 
 class Walk:
     """One pass forward, and one backward through the same layers."""
 
-    def __init__(self, key: Key | None, train: bool | str, mask: Array | None):
-        self._train = train
-        self._mask = mask
+    def __init__(self, key: Key | None, context: Context):
         self._key = key
+        self._context = context
         self._notes: dict[str, _Note] = {}
 
-    def forward(self, model: Layer, params: Params, state: State, x: Array) -> Step:
-        """The model's own step; its `back` runs the whole model backward."""
-        return self._run(model, "", params, state, x, self._key)
+    def forward(self, model: Layer, params: Params, state: State, x: Inputs) -> Step:
+        """The model's own step; its `vjp` runs the whole model backward."""
+        return self._run(model, "", params, state, x, self._key, self._context)
 
     def layers(self) -> OrderedDict[str, LayerTrace]:
         """What was noted. (An ordered dict, for JAX sorts the names of a plain one.)"""
@@ -56,10 +56,13 @@ class Walk:
             (name, _as_trace(note, after)) for (name, note), after in zip(self._notes.items(), behind, strict=True)
         )
 
-    def _run(self, layer: Layer, path: str, params: Params, state: State, x: Array, key: Key | None) -> Step:
-        rule = rule_of("backprop.backward", layer, path)
+    def _run(
+        self, layer: Layer, path: str, params: Params, state: State, x: Inputs, key: Key | None, context: Context
+    ) -> Step:
+        rule, children = rule_of("backprop.backward", layer, path), layer.children
 
-        def child(name: str, inner: Layer, x: Array) -> Step:
+        def child(name: str, x: Inputs, *, ended: bool = False) -> Step:
+            check_choice("backprop.backward", "the name of each child that a rule runs", name, children)
             folded = None if key is None else fold_name(key, name)
             where = f"{path}.{name}" if path else name
             for argument, tree in (("params", params), ("state", state)):
@@ -67,34 +70,51 @@ class Walk:
                     got = f" {sorted(tree)}" if isinstance(tree, Mapping) else tree
                     hint = "Both come from model.init(key, x)."
                     fail("backprop.backward", argument, f"the model's, with an entry for {where!r}", got, hint=hint)
+            if isinstance(x, Padded):
+                fail(
+                    "backprop.backward",
+                    f"the input of {where!r}",
+                    "an array: Padded values are taken as the whole x",
+                    x,
+                )
+            inner = context._replace(sequence_mask=None) if ended else context
             with jax.named_scope(name):
-                return self._run(inner, where, params[name], state[name], x, folded)
+                return self._run(children[name], where, params[name], state[name], x, folded, inner)
 
-        step = rule.run(Call(layer, params, state, x, key, self._train, self._mask, child))
-        if not rule.shown:
+        run = chain if rule is None else rule.run
+        step = run(Call(layer, params, state, x, key, context, child))
+        if "chain" in layer.traits:  # it is nothing beside its layers
             return step
-        kind = layer._factory.short_name
-        note = self._notes[path or kind] = _Note(kind, x, step.y, step.z)
+        activation = rule is not None and rule.activation
+        name = path or layer._factory.short_name
+        note = self._notes[name] = _Note(layer, activation, x, step.y, step.z)
 
-        def back(g: Array) -> Back:
-            note.g, note.back = g, step.back(g)
-            return note.back
+        def vjp(g: Any) -> Cotangents:
+            note.g, note.cotangents = g, step.vjp(g)
+            return note.cotangents
 
-        return step._replace(back=back)
+        return step._replace(vjp=vjp)
+
+
+def floating(x: Inputs) -> bool:
+    """Whether inputs have a gradient: they hold a number that is not whole."""
+    return any(jnp.issubdtype(leaf.dtype, jnp.floating) for leaf in jax.tree.leaves(x))
 
 
 def _as_trace(note: _Note, after: _Note | None) -> LayerTrace:
-    followed = note.z is None and after is not None and after.kind in _ACTIVATIONS and after.x is note.y
+    followed = note.z is None and after is not None and after.activation and after.x is note.y
     values: dict[str, Any] = {
         "x": note.x,
         "z": note.y if note.z is None else note.z,
         "a": after.y if followed and after is not None else note.y,
         "y": note.y,
     }
-    if note.back is not None and note.g is not None:
-        floating = jnp.issubdtype(note.x.dtype, jnp.floating)
-        values["delta"] = note.g if note.back.delta is None else note.back.delta
+    found = note.cotangents
+    if found is not None:
+        values["delta"] = note.g if found.delta is None else found.delta
         values["output_grad"] = note.g
-        values["grads"] = note.back.grads if note.kind not in ("residual", "stochastic_depth") else {}
-        values["input_grad"] = note.back.input_grad if floating else None
-    return LayerTrace(note.kind, **values)
+        values["grads"] = found.grads
+        if note.layer.children:  # whose gradients stand with the children
+            values["grads"] = {name: g for name, g in found.grads.items() if name not in note.layer.children}
+        values["input_grad"] = found.input_grad if floating(note.x) else None
+    return LayerTrace(note.layer._factory.short_name, **values)

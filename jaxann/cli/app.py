@@ -6,12 +6,15 @@ import contextlib
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from jaxann.cli.costs import loss_names
 from jaxann.cli.explaining import account, errata
 from jaxann.cli.terminal import console, needed
 from jaxann.core.errors import CheckpointError, InputError, MissingDependencyError
+
+if TYPE_CHECKING:
+    from typer import Typer
 
 __all__ = ["build", "main"]
 
@@ -32,11 +35,11 @@ _WELCOME = """[bold]jaxann[/bold]: neural networks on JAX, every number visible.
       (--errata E3 for one, --errata all for all)
 
 Every command has --help. In Python: [bold]import jaxann as ja[/bold], then
-[bold]print(ja.explain(model, params, x, y, loss))[/bold].
+[bold]print(ja.explain(recipe, params, x, y))[/bold].
 """
 
 
-def build() -> Any:
+def build() -> Typer:
     """The typer application; bad input ends it with a message and exit code 2.
 
     Raises:

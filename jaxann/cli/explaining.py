@@ -12,13 +12,15 @@ import numpy as np
 from jaxann.cli.costs import LABELS, ONE_NUMBER, loss_by_name, targets_of
 from jaxann.cli.inputs import Task, read_task
 from jaxann.cli.terminal import console, needed, show_lines, width
-from jaxann.core.checks import check_integer, fail
+from jaxann.core.checks import check_integer, check_range, fail
 from jaxann.core.errors import InputError
+from jaxann.optimizers import sgd
 from jaxann.teach import SEVERITIES, Check, Erratum, Figure, explain
 from jaxann.teach import errata as rows
 from jaxann.teach import example as worked
 from jaxann.teach.steps import number, vector
 from jaxann.teach.text import lines
+from jaxann.train.recipe import recipe
 
 __all__ = ["account", "errata"]
 
@@ -38,6 +40,7 @@ def account(
     seed: int | None,
 ) -> None:
     """Show the account of an example, or of a model with a row of data; write the page where one is asked for."""
+    check_range("explain", "--learning-rate", learning_rate, 0)
     if row is not None and data is None:
         raise InputError("explain: --row must come with --data, got it alone.")
     if seed is not None:
@@ -58,16 +61,14 @@ def account(
             hint = targets_of(loss)
             fail("explain", "--loss", "a loss for an example's one output, whose target is 1", loss, hint=hint)
         chosen = worked("2-2-1" if example is None else example)
-        cost = chosen.loss if loss is None else loss_by_name(loss)
-        task = Task(chosen.model, chosen.params, None, chosen.x, chosen.y, cost, ())
+        cost = chosen.recipe.loss if loss is None else loss_by_name(loss)
+        task = Task(chosen.recipe.model, chosen.params, None, chosen.x, chosen.y, cost, ())
     done = explain(
-        task.model,
+        recipe(task.model, task.loss, sgd(learning_rate)),
         task.params,
         task.x,
         task.y,
-        task.loss,
         state=task.state,
-        learning_rate=learning_rate,
         names=task.names,
         digits=digits,
         train=train or model is None,  # nothing in an example knows the difference
@@ -82,7 +83,7 @@ def account(
                 f"explain: --html must be a file that can be written, got {str(html)!r}: {reason}."
             ) from error
     screen = console()
-    show_lines(screen, lines(done.title, done.text, done.parts, width(screen)))
+    show_lines(screen, lines(done.title, done.text, done.sections, width(screen)))
     if html is not None:
         screen.print(f"\nWrote {html}: the same with a drawing of the net.", markup=False)
 

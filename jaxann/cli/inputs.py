@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import math
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
 
@@ -16,7 +15,7 @@ from jaxann.cli.costs import LABELS, ONE_NUMBER, loss_by_name, targets_of
 from jaxann.core.checks import fail
 from jaxann.core.errors import InputError
 from jaxann.core.products import Layer
-from jaxann.core.typing import Params, State
+from jaxann.core.typing import Loss, Params, State
 from jaxann.io import load
 
 __all__ = ["Row", "Task", "read_row", "read_task"]
@@ -37,7 +36,7 @@ class Task(NamedTuple):
     state: State | None
     x: np.ndarray
     y: np.ndarray
-    loss: Callable
+    loss: Loss
     names: tuple[str, ...]
 
 
@@ -104,18 +103,18 @@ def read_task(model_file: Path, data: Path, row: int, loss: str | None) -> Task:
     one = loss in LABELS or loss in ONE_NUMBER
     for targets in range(1, min(2, found.values.size) if one else found.values.size):
         x, y = found.values[:-targets], found.values[-targets:]
-        outputs = _outputs(model, params, state, x)
+        units = _output_units(model, params, state, x)
         names = found.names[: x.size]
-        if outputs is None:
+        if units is None:
             continue
-        if targets == 1 and outputs > 1 and (loss is None or loss in LABELS):
-            if y[0] != int(y[0]) or not 0 <= y[0] < outputs:
-                fail("explain", "the last column of --data", f"a class from 0 to {outputs - 1}", float(y[0]))
+        if targets == 1 and units > 1 and (loss is None or loss in LABELS):
+            if y[0] != int(y[0]) or not 0 <= y[0] < units:
+                fail("explain", "the last column of --data", f"a class from 0 to {units - 1}", float(y[0]))
             label = np.array(int(y[0]))
             return Task(model, params, state, x, label, chosen or losses.softmax_cross_entropy, names)
-        if loss in ONE_NUMBER and outputs == ONE_NUMBER[loss]:
+        if loss in ONE_NUMBER and units == ONE_NUMBER[loss]:
             return Task(model, params, state, x, y[0], chosen or losses.half_squared_error, names)
-        if not one and targets == outputs:
+        if not one and targets == units:
             return Task(model, params, state, x, y, chosen or losses.half_squared_error, names)
     _misfit(model, params, state, found.values, loss)
 
@@ -123,21 +122,21 @@ def read_task(model_file: Path, data: Path, row: int, loss: str | None) -> Task:
 def _misfit(model: Layer, params: Params, state: State, values: np.ndarray, loss: str | None) -> NoReturn:
     """Say what does not fit: the loss the model, or the number of columns both."""
     hint, got = targets_of(loss), f" {values.size} {'column' if values.size == 1 else 'columns'}"
-    fits = [(n, out) for n in range(1, values.size + 1) if (out := _outputs(model, params, state, values[:n]))]
+    fits = [(n, out) for n in range(1, values.size + 1) if (out := _output_units(model, params, state, values[:n]))]
     if loss is None or len(fits) != 1:
         fail("explain", "--data", "made of the model's inputs, then its targets", got, hint=hint)
-    inputs, outputs = fits[0]
-    if (loss in LABELS and outputs == 1) or ONE_NUMBER.get(loss, outputs) != outputs:
-        have = "1 output" if outputs == 1 else f"{outputs} outputs"
+    inputs, units = fits[0]
+    if (loss in LABELS and units == 1) or ONE_NUMBER.get(loss, units) != units:
+        have = "1 output" if units == 1 else f"{units} outputs"
         fail("explain", "--loss", f"a loss for a model with {have}", loss, hint=hint)
-    targets = 1 if loss in LABELS or loss in ONE_NUMBER else outputs
+    targets = 1 if loss in LABELS or loss in ONE_NUMBER else units
     wanted = (
         f"of {inputs} {'input' if inputs == 1 else 'inputs'}, then {targets} {'target' if targets == 1 else 'targets'}"
     )
     fail("explain", "--data", f"{wanted} for {loss}", got, hint=hint)
 
 
-def _outputs(model: Layer, params: Params, state: State, x: np.ndarray) -> int | None:
+def _output_units(model: Layer, params: Params, state: State, x: np.ndarray) -> int | None:
     """How many outputs the model has for these inputs; None where they do not fit."""
     leaves = [leaf for leaf in jax.tree.leaves(params) if jax.dtypes.issubdtype(leaf.dtype, np.floating)]
     spec = jax.ShapeDtypeStruct((1, x.size), leaves[0].dtype if leaves else np.dtype(np.float32))

@@ -10,7 +10,7 @@ from jaxann.teach.text import Line
 
 __all__ = ["console", "needed", "show_lines", "width"]
 
-_STYLES = {"title": "bold", "part": "bold cyan", "text": "dim", "warning": "bold red", "good": "green"}
+_STYLES = {"title": "bold", "section": "bold cyan", "text": "dim", "warning": "bold red", "good": "green"}
 _WIDEST = 80
 
 

@@ -4,7 +4,20 @@ from jaxann.core.config import from_config, to_config
 from jaxann.core.errors import CheckpointError, DivergedError, DivergedWarning, InputError, MissingDependencyError
 from jaxann.core.factories import batch_axes, factory, is_product
 from jaxann.core.keys import fold_name
-from jaxann.core.products import Augment, Initializer, Layer, Metric, Mixed, Optimizer, Penalty, Schedule
+from jaxann.core.modes import TrainMode
+from jaxann.core.padding import Padded, padded, unpadded
+from jaxann.core.products import (
+    Augment,
+    Initializer,
+    Layer,
+    LayerFunctions,
+    Metric,
+    Mixed,
+    Optimizer,
+    OptimizerFunctions,
+    Penalty,
+    Schedule,
+)
 from jaxann.core.trees import flatten_named, map_named, unflatten_named
 
 __all__ = [
@@ -15,12 +28,16 @@ __all__ = [
     "Initializer",
     "InputError",
     "Layer",
+    "LayerFunctions",
     "Metric",
     "MissingDependencyError",
     "Mixed",
     "Optimizer",
+    "OptimizerFunctions",
+    "Padded",
     "Penalty",
     "Schedule",
+    "TrainMode",
     "batch_axes",
     "factory",
     "flatten_named",
@@ -28,6 +45,8 @@ __all__ = [
     "from_config",
     "is_product",
     "map_named",
+    "padded",
     "to_config",
     "unflatten_named",
+    "unpadded",
 ]

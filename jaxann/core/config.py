@@ -1,7 +1,8 @@
 """A product as plain data and back: how a saved model rebuilds itself.
 
 `to_config` writes names from the fixed tables of factories and functions, never code; `from_config` looks names up in
-those tables and nowhere else, so that a file cannot name anything to import or run.
+those tables and nowhere else, so that a file cannot name anything to import or run. A name that has changed since the
+file was written is looked up in `FORMER` first.
 """
 
 from __future__ import annotations
@@ -18,7 +19,10 @@ import numpy as np
 from jaxann.core.checks import check_choice, fail, is_concrete
 from jaxann.core.factories import Product, known_factories, known_functions
 
-__all__ = ["from_config", "to_config"]
+__all__ = ["FORMER", "from_config", "to_config"]
+
+# Former public names of factories and functions, as they stand in files, and what they are called now.
+FORMER: dict[str, str] = {"layers.spread": "layers.repeat_members"}
 
 _LARGEST_ARRAY = 10_000
 _DEEPEST = 60
@@ -90,6 +94,7 @@ def _decode(value: Any, depth: int) -> Any:
         fail("from_config", "config", "made of dicts, numbers, strings and flags", value)
     match dict(value):
         case {"factory": str(name), "arguments": Mapping() as arguments, **rest} if not rest:
+            name = FORMER.get(name, name)
             check_choice("from_config", "factory", name, known_factories())
             return _call(name, {n: _decode(v, depth + 1) for n, v in arguments.items()})
         case {"number": ("inf" | "-inf" | "nan") as text, **rest} if not rest:
@@ -101,6 +106,7 @@ def _decode(value: Any, depth: int) -> Any:
         case {"tuple": list(items), **rest} if not rest:
             return tuple(_decode(v, depth + 1) for v in items)
         case {"function": str(name), **rest} if not rest:
+            name = FORMER.get(name, name)
             check_choice("from_config", "function", name, known_functions())
             return known_functions()[name]
         case {"array": list(flat), "shape": list(shape), "dtype": str(dtype), **rest} if not rest:

@@ -12,10 +12,15 @@ factory function. The product keeps the factory and its arguments:
 The functions behind the product (`init` and `apply`, `init` and `update`, ...) are built from the arguments when they
 are first asked for. Flattening and unflattening never builds anything, so it is safe with tracers, shapes, `None`, or
 whatever `jax.tree.map` puts in the place of a number. Calling a factory builds once, at once: that is when the checks
-in its body speak.
+in its body speak. The body computes nothing from its numbers, the functions do when they are called: what was computed
+of traced numbers in one program would be met again in another.
 
 A value is static when its name is listed in `static=`, or when it is a string, a flag, `None`, a dtype, or a function.
 Which arguments are static is decided when the product is made and kept from then on.
+
+**What a product can or needs is declared**, never looked up by its factory's name: `@factory(Optimizer, traits=(...))`,
+or a field `traits` of what the body returns where it depends on the arguments. So a user's own product has every right
+that ours have.
 """
 
 from __future__ import annotations
@@ -30,18 +35,21 @@ import jax
 import numpy as np
 from jax.core import Tracer
 
+from jaxann.core.binding import bound
 from jaxann.core.checks import check_choice, fail, is_concrete
 
 __all__ = [
     "Factory",
     "Product",
     "batch_axes",
+    "every_declares",
     "factory",
     "is_product",
     "known_factories",
     "known_functions",
     "named_functions",
     "product_class",
+    "some_declares",
 ]
 
 P = TypeVar("P", bound="Product")
@@ -52,11 +60,19 @@ _FUNCTIONS: dict[str, Callable] = {}
 class Factory:
     """What a product knows of its maker: the function, its signature, and the product's class."""
 
-    def __init__(self, function: Callable, product: type, static: tuple[str, ...], convert: Mapping[str, Callable]):
+    def __init__(
+        self,
+        function: Callable,
+        product: type,
+        static: tuple[str, ...],
+        convert: Mapping[str, Callable],
+        traits: tuple[str, ...] = (),
+    ):
         self.function = function
         self.signature = inspect.signature(function)
         self.product = product
         self.static = static
+        self.traits = frozenset(traits)
         self.convert = dict(convert)
         self.short_name = function.__name__
         self.name = _public_name(function)
@@ -64,6 +80,9 @@ class Factory:
         for name in (*static, *convert):
             if name not in self.signature.parameters:
                 raise TypeError(f"factory {self.short_name}: no argument is called {name!r}")
+        known = getattr(product, "TRAITS", frozenset())
+        for trait in traits:
+            check_choice(f"factory {self.short_name}", "each of traits", trait, known)
 
     def bind(self, args: tuple, kwargs: dict[str, Any]) -> dict[str, Any]:
         """The call's arguments by name, defaults filled in; an unknown keyword points at the closest known one."""
@@ -134,6 +153,11 @@ class Product:
                 object.__setattr__(self, "_built", self._factory.build(self._arguments))
         return self._built
 
+    @property
+    def traits(self) -> frozenset[str]:
+        """What it declares of itself, not of the products inside; see `TRAITS` of its class for what there is."""
+        return self._factory.traits | frozenset(getattr(self.functions, "traits", ()))
+
     def replace(self, **changes: Any) -> Self:
         """The same product with some arguments changed; checked like a new call."""
         maker = self._factory
@@ -192,7 +216,11 @@ def product_class(cls: type[P]) -> type[P]:
 
 
 def factory(
-    product: type[P], *, static: tuple[str, ...] = (), convert: Mapping[str, Callable] | None = None
+    product: type[P],
+    *,
+    static: tuple[str, ...] = (),
+    convert: Mapping[str, Callable] | None = None,
+    traits: tuple[str, ...] = (),
 ) -> Callable[[Callable[..., Any]], Callable[..., P]]:
     """Decorate a function so that calling it returns a `product` that knows how it was made.
 
@@ -201,13 +229,15 @@ def factory(
         static: names of arguments that belong to the structure although they are numbers: sizes, axes, counts that
             decide shapes. They must be hashable; lists become tuples.
         convert: functions applied to an argument by name before anything else (say, to accept foreign objects).
+        traits: what the products declare of themselves, of those that the class knows (`Layer.TRAITS`,
+            `Optimizer.TRAITS`).
 
     The decorated function checks its arguments and returns what the product class documents. Its name enters the
     table that `from_config` reads; a function of a module outside jaxann is entered as `module.name`.
     """
 
     def decorate(function: Callable[..., Any]) -> Callable[..., P]:
-        maker = Factory(function, product, static, convert or {})
+        maker = Factory(function, product, static, convert or {}, traits)
 
         @functools.wraps(function)
         def make(*args: Any, **kwargs: Any) -> P:
@@ -223,6 +253,22 @@ def factory(
 def is_product(value: Any) -> bool:
     """Whether a value was made by a factory."""
     return isinstance(value, Product)
+
+
+def some_declares(product: Product, trait: str) -> bool:
+    """Whether a product, or one of its kind inside it, declares a trait."""
+    return trait in product.traits or any(some_declares(one, trait) for one in _inside(product))
+
+
+def every_declares(product: Product, trait: str) -> bool:
+    """Whether a product and all of its kind inside it declare a trait."""
+    return trait in product.traits and all(every_declares(one, trait) for one in _inside(product))
+
+
+def _inside(product: Product) -> list[Product]:
+    """The products of the same kind among the arguments, at any depth of plain containers."""
+    found = jax.tree.leaves(list(product.arguments.values()), is_leaf=is_product)
+    return [one for one in found if isinstance(one, type(product))]
 
 
 def batch_axes(product: P) -> P:
@@ -252,8 +298,8 @@ def named_functions(*functions: Callable) -> None:
 
 def _public_name(function: Callable) -> str:
     module, _, _ = function.__module__.partition(":")
-    parts = module.split(".")
-    room = parts[1] if parts[0] == "jaxann" and len(parts) > 1 else module
+    pieces = module.split(".")
+    room = pieces[1] if pieces[0] == "jaxann" and len(pieces) > 1 else module
     return f"{room}.{function.__qualname__}"
 
 
@@ -327,6 +373,11 @@ def _show(value: Any) -> str:
         return "{" + ", ".join(f"{k!r}: {_show(v)}" for k, v in value.items()) + "}"
     if isinstance(value, tuple):
         return "(" + ", ".join(map(_show, value)) + ("," if len(value) == 1 else "") + ")"
+    if isinstance(value, jax.tree_util.Partial):
+        function, args, keywords = bound(value)
+        given = [*map(_show, args), *(f"{name}={_show(v)}" for name, v in keywords.items())]
+        shown = getattr(function, "__name__", repr(function))
+        return f"partial({', '.join([shown, *given])})" if given else shown
     if callable(value) and hasattr(value, "__name__"):
         return value.__name__
     if isinstance(value, jax.Array | np.ndarray | np.generic) and is_concrete(value):

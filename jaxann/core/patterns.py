@@ -23,8 +23,8 @@ Selection = str | tuple[str, ...] | Callable[[str, Array], bool] | None
 
 def matches(pattern: str, name: str) -> bool:
     """Whether a pattern means the leaf of this dotted name."""
-    parts = name.split(".")
-    return any(fnmatchcase(".".join(parts[:size]), pattern) for size in range(1, len(parts) + 1))
+    words = name.split(".")
+    return any(fnmatchcase(".".join(words[:size]), pattern) for size in range(1, len(words) + 1))
 
 
 def matrices(name: str, leaf: Array) -> bool:

@@ -1,27 +1,55 @@
 """The kinds of product: what their factories return and how they are called.
 
-Layer        init(key, spec) -> (params, state);  apply(params, state, x, *, key, train, mask) -> (y, state)
+Layer        init(key, spec) -> (params, state);  apply(params, state, x, *, key, train, ...) -> (y, state)
+             and, where something is carried from call to call: start(params, batch) -> carry;
+             step(params, carry, x) -> (y, carry)
 Optimizer    init(params) -> state;               update(grads, state, params, ...) -> (updates, state)
 Schedule     schedule(step) -> value
 Initializer  initializer(key, shape, dtype) -> array
 Metric       init() -> sums;  update(sums, predictions, targets, weights) -> sums;  compute(sums) -> value
 Penalty      penalty(params) -> scalar
-Augment      augment(key, x, y, mask) -> (x, y)
+Augment      augment(key, x, y, example_mask) -> (x, y)
+
+A factory's body returns these functions as a plain tuple, or as `LayerFunctions` or `OptimizerFunctions` where there is
+more to say: the children of a layer made of layers, what an optimizer evaluates. Everything that looks inside a model
+(summaries, the backward pass, explanations, gradient checks) reads `Layer.children`; everything that asks what a
+product can or needs reads the traits that it declares. Nothing asks for the name of a factory.
+
+Which rows of a batch are padding (`example_mask`) and which positions of a sequence are (`sequence_mask`) are two
+things with two names. A layer made of layers hands both to every child (`**context` in `layers.base`). A layer whose
+`apply` takes neither cannot be influenced by padding: rows are independent, and it declares "positionwise" where
+positions are too; one that does not is refused a sequence_mask rather than left in the dark.
 """
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 
-from jaxann.core.checks import check_key
+from jaxann.core.checks import check_key, fail
 from jaxann.core.factories import Product, product_class
-from jaxann.core.typing import Array, Key, Params, Spec, State, Updates
+from jaxann.core.modes import TrainMode, check_train
+from jaxann.core.padding import Padded, zero_padding
+from jaxann.core.typing import Array, Inputs, Key, Params, Spec, State, Updates
+from jaxann.core.watch import watched
 
-__all__ = ["Augment", "Initializer", "Layer", "Metric", "Mixed", "Optimizer", "Penalty", "Schedule", "accepts"]
+__all__ = [
+    "Augment",
+    "Initializer",
+    "Layer",
+    "LayerFunctions",
+    "Metric",
+    "Mixed",
+    "Optimizer",
+    "OptimizerFunctions",
+    "Penalty",
+    "Schedule",
+    "accepts",
+]
 
 
 def accepts(function: Callable, name: str) -> bool:
@@ -37,18 +65,51 @@ def accepts(function: Callable, name: str) -> bool:
         return False
 
 
+class LayerFunctions(NamedTuple):
+    """What the body of a layer's factory returns when it is more than `(init, apply)`."""
+
+    init: Callable
+    apply: Callable
+    children: Mapping[str, Layer] = MappingProxyType({})  # the layers inside, by the name of their parameters
+    start: Callable | None = None
+    step: Callable | None = None
+    traits: Iterable[str] = ()
+
+
 @product_class
 class Layer(Product):
-    """A layer or a whole model. Its factory returns the pair `(init, apply)`."""
+    """A layer or a whole model. Its factory returns `(init, apply)`, or `LayerFunctions`."""
 
     __slots__ = ()
+    TRAITS = frozenset(
+        (
+            "chain",  # its children run one after the other, each on the output of the one before
+            # Each position of a sequence is computed by itself; in evaluation alone for one that takes a sequence_mask.
+            "positionwise",
+            "ends_sequence",  # its output has no positions, or brings their mask along as Padded
+        )
+    )
+
+    @property
+    def children(self) -> Mapping[str, Layer]:
+        """The layers inside by name, in the order of the computation; empty for one that is not made of layers.
+
+        A child's parameters and state are `params[name]` and `state[name]`, its key the parent's folded with the name.
+        """
+        return getattr(self.functions, "children", {})
+
+    @property
+    def carries(self) -> bool:
+        """Whether something is carried from one call to the next: it has `start` and `step`."""
+        return getattr(self.functions, "step", None) is not None
 
     def init(self, key: Key, spec: Spec) -> tuple[Params, State]:
-        """Parameters and state for inputs like `spec` (an array or anything with `.shape` and `.dtype`).
+        """Parameters and state for inputs like `spec`.
 
         Args:
             key: one typed key, `jax.random.key(seed)`.
-            spec: shape `(..., features)`; leading axes are batch and do not matter.
+            spec: an array, or anything with `.shape` and `.dtype`, of shape `(batch, ..., features)`, or a tree of
+                these for a model of several inputs; the lengths of the leading axes do not matter.
 
         Returns:
             Two nested dicts of arrays with equal nesting of names; `{}` where a layer has none.
@@ -57,41 +118,118 @@ class Layer(Product):
             InputError: the key is not one typed key, or the shape does not fit the layer.
         """
         check_key(f"{self._factory.short_name}.init", key)
-        return self.functions[0](key, spec)
+        return self.functions[0](key, spec.values if isinstance(spec, Padded) else spec)
 
     def apply(
         self,
         params: Params,
         state: State,
-        x: Array,
+        x: Inputs,
         *,
         key: Key | None = None,
-        train: bool | str = False,
-        mask: Array | None = None,
-    ) -> tuple[Array, State]:
+        train: bool | TrainMode = False,
+        example_mask: Array | None = None,
+        sequence_mask: Array | None = None,
+    ) -> tuple[Any, State]:
         """The layer's output, and its new state.
 
         Args:
             params, state: from `init`.
-            x: `(batch, ..., features)`.
+            x: `(batch, ..., features)`, or a tree of arrays for a model of several inputs. `Padded` values are taken
+                apart here: padding is set to 0, and the mask is the sequence_mask.
             key: randomness for `train=True`; needed if and only if the layer is random.
-            train: training mode; `False` draws nothing and changes no state. "noise": dropout and the like are on,
-                statistics are those of evaluation; "statistics": the new state is that of this batch alone. A layer
-                with neither noise nor statistics takes both for True.
-            mask: `(batch,)`, 1 for a real example and 0 for padding; padding does not count in batch statistics.
+            train: training mode; `False` draws nothing and changes no state. See `TrainMode` for the two others.
+            example_mask: `(batch,)`, 1 for a real example and 0 for padding, which counts in no statistics.
+            sequence_mask: `(batch, time)`, 1 for a real position of a sequence `(batch, time, ...)`, 0 for padding.
 
         Returns:
             `(y, state)`; the state keeps its structure, shapes and dtypes.
+
+        Raises:
+            InputError: `train` is no mode, a mask has another shape, or a sequence_mask is given to a layer that
+                neither takes one nor declares that it computes each position by itself.
         """
-        apply = self.functions[1]
-        if accepts(apply, "mask"):
-            return apply(params, state, x, key=key, train=train, mask=mask)
-        return apply(params, state, x, key=key, train=train)
+        name, apply = self._factory.short_name, self.functions[1]
+        train = check_train(name, train)
+        if isinstance(x, Padded):
+            if sequence_mask is not None:
+                fail(name, "sequence_mask", "None where x is Padded, which has a mask of its own", sequence_mask)
+            x, sequence_mask = zero_padding(x.values, x.mask), x.mask
+        masks = {}
+        if accepts(apply, "example_mask"):
+            _check_mask(name, "example_mask", example_mask, 1, x)
+            masks["example_mask"] = example_mask
+        if accepts(apply, "sequence_mask"):
+            _check_mask(name, "sequence_mask", sequence_mask, 2, x)
+            masks["sequence_mask"] = sequence_mask
+        elif sequence_mask is not None and "positionwise" not in self.traits:
+            hint = (
+                'Take sequence_mask= in its apply, or declare traits=("positionwise",) where positions are independent.'
+            )
+            fail(name, "sequence_mask", "None for a layer that does not heed it", sequence_mask, hint=hint)
+        return watched(self, params, lambda: apply(params, state, x, key=key, train=train, **masks))
+
+    def start(self, params: Params, batch: int, *, state: State | None = None) -> Any:
+        """What `step` carries before the first step, for so many sequences at once.
+
+        Args:
+            params, state: from `init`; the state may be left out where there is none.
+            batch: number of sequences.
+
+        Raises:
+            InputError: the layer carries nothing.
+        """
+        if not self.carries:
+            fail(self._factory.short_name, "start", "asked of a layer with start and step", " one without")
+        return self.functions.start(
+            params, batch, **({"state": state} if accepts(self.functions.start, "state") else {})
+        )
+
+    def step(self, params: Params, carry: Any, x: Inputs, *, state: State | None = None) -> tuple[Any, Any]:
+        """One position of each sequence, in evaluation mode: `(y, carry)`.
+
+        Args:
+            params, state: from `init`; the state, which is never changed here, may be left out where there is none.
+            carry: from `start` or the step before.
+            x: `(batch, features)`.
+
+        Raises:
+            InputError: the layer carries nothing.
+        """
+        if not self.carries:
+            fail(self._factory.short_name, "step", "asked of a layer with start and step", " one without")
+        step = self.functions.step
+        return step(params, carry, x, **({"state": state} if accepts(step, "state") else {}))
+
+
+def _check_mask(function: str, argument: str, mask: Any, axes: int, x: Any) -> None:
+    """A mask over the leading axes of x, where x is one array."""
+    shape = getattr(mask, "shape", None)
+    expected = getattr(x, "shape", None)
+    if mask is None:
+        return
+    if shape is None or len(shape) != axes:
+        names = "(batch,)" if axes == 1 else "(batch, time)"
+        hint = "Padded rows are example_mask=, padded positions of sequences are sequence_mask=."
+        fail(function, argument, f"of shape {names}", mask if shape is None else f" shape {tuple(shape)}", hint=hint)
+    if expected is not None and tuple(expected[:axes]) != tuple(shape):
+        fail(function, argument, f"of x's leading shape {tuple(expected[:axes])}", f" shape {tuple(shape)}")
+
+
+class OptimizerFunctions(NamedTuple):
+    """What the body of an optimizer's factory returns when it is more than `(init, update)`."""
+
+    init: Callable
+    update: Callable
+    evaluation_params: Callable | None = None  # (state, params) -> params
+    learning_rate: Any = None  # the number or schedule in force, where it is no argument of that name
+    leaf_learning_rates: Callable | None = None  # (step, params) -> the rate of each leaf, where they differ
+    traits: Iterable[str] = ()
 
 
 @product_class
 class Optimizer(Product):
-    """An optimizer or a transformation of gradients. Its factory returns the pair `(init, update)`.
+    """An optimizer or a transformation of gradients. Its factory returns `(init, update)`, or `OptimizerFunctions`.
 
     One that keeps better weights than those it steps with (an average of them) returns a third function,
     `evaluation_params(state, params) -> params`.
@@ -101,9 +239,18 @@ class Optimizer(Product):
     """
 
     __slots__ = ()
+    TRAITS = frozenset(
+        (
+            "whole_batch",  # compares the objective from step to step, which has to be that of all examples each time
+            "finite_updates",  # finite gradients give finite updates; without it each update is looked at
+            "decays_by_mask",  # its argument `mask` says which leaves its argument `weight_decay` is for
+            "wrapper",  # the optimizers inside make the step, so that what scales the step has to go inside
+            "chain",  # the optimizers inside act one after the other, the last makes the step
+        )
+    )
 
     def init(self, params: Params) -> Any:
-        """The optimizer's memory for these parameters: a NamedTuple of arrays."""
+        """The optimizer's state for these parameters: a NamedTuple of arrays."""
         return self.functions[0](params)
 
     def update(
@@ -116,7 +263,7 @@ class Optimizer(Product):
         value_fn: Callable[[Params], Array] | None = None,
         key: Key | None = None,
     ) -> tuple[Updates, Any]:
-        """Updates to be *added* to the parameters, and the new memory.
+        """Updates to be *added* to the parameters, and the new state.
 
         The trainer always gives the last three; most rules read none of them.
 
@@ -136,7 +283,7 @@ class Optimizer(Product):
     @property
     def averages(self) -> bool:
         """Whether the weights to be evaluated are others than those it steps with."""
-        return len(self.functions) > 2
+        return len(self.functions) > 2 and self.functions[2] is not None
 
     def evaluation_params(self, state: Any, params: Params) -> Params:
         """The weights to be evaluated and kept: an average for rules that make one, else `params`."""
@@ -159,12 +306,12 @@ class Schedule(Product):
 
 @product_class
 class Initializer(Product):
-    """A law for initial weights. Its factory returns `(key, shape, dtype) -> array`."""
+    """A distribution of initial weights. Its factory returns `(key, shape, dtype) -> array`."""
 
     __slots__ = ()
 
     def __call__(self, key: Key, shape: tuple[int, ...], dtype: Any = jnp.float32) -> Array:
-        """An array of this shape and dtype drawn from the law."""
+        """An array of this shape and dtype, drawn."""
         check_key(self._factory.short_name, key)
         return self.functions(key, tuple(shape), dtype)
 
@@ -177,13 +324,17 @@ class Metric(Product):
     """
 
     __slots__ = ()
+    TRAITS = frozenset(("higher_is_better", "lower_is_better"))
 
     def init(self) -> Any:
         """The empty sums: a NamedTuple of arrays."""
         return self.functions[0]()
 
     def update(self, sums: Any, predictions: Array, targets: Array, weights: Array | None = None) -> Any:
-        """The sums with more examples counted in; `weights` has the shape of the leading axes, 0 leaves one out."""
+        """The sums with more examples counted in.
+
+        `weights` are `(examples,)`, or of the targets' shape or first axes: 0 leaves one out, whatever it holds.
+        """
         return self.functions[1](sums, predictions, targets, weights)
 
     def compute(self, sums: Any) -> Array:
@@ -219,21 +370,21 @@ class Mixed(NamedTuple):
 
 @product_class
 class Augment(Product):
-    """A random change of training examples inside the program. Its factory returns `(key, x, y, mask) -> (x, y)`.
+    """A random change of training examples in the program. Its factory returns `(key, x, y, example_mask) -> (x, y)`.
 
     The targets come back as they are, or as `Mixed` with them as the first.
     """
 
     __slots__ = ()
 
-    def __call__(self, key: Key, x: Array, y: Array, mask: Array | None = None) -> tuple[Array, Array | Mixed]:
+    def __call__(self, key: Key, x: Array, y: Array, example_mask: Array | None = None) -> tuple[Array, Array | Mixed]:
         """The changed examples and their targets.
 
         Args:
             key: randomness.
             x: `(batch, ...)`.
             y: `(batch, ...)`.
-            mask: `(batch,)`, 0 for padding.
+            example_mask: `(batch,)`, 0 for padding.
         """
         check_key(self._factory.short_name, key)
-        return self.functions(key, x, y, mask)
+        return self.functions(key, x, y, example_mask)

@@ -1,8 +1,8 @@
-"""Random changes of training examples inside the program: `(key, x, y, mask) -> (x, y)`, for `fit(augment=...)`.
+"""Random changes of training examples inside the program, `(key, x, y, example_mask) -> (x, y)`, for `augment=`.
 
 `mixup` and `cutmix` mix pairs of a batch and give the targets of both with their shares (`Mixed`), so that labels stay
 whole numbers and any loss can be taken; `cutout` and `random_erasing` hide a part of each picture and leave the targets
-alone. Pictures are `(batch, height, width, channels)`. Rows of padding (mask 0) are mixed with nothing.
+alone. Pictures are `(batch, height, width, channels)`. Rows of padding (example_mask 0) are mixed with nothing.
 """
 
 from __future__ import annotations
@@ -47,9 +47,9 @@ def mixup(alpha: Scalar = 0.2, *, per_example: bool = False):
     """
     check_range("mixup", "alpha", alpha, 0, open_low=True)
 
-    def change(key, x, y, mask):
+    def change(key, x, y, example_mask):
         check_floating("mixup", "x", x)
-        other = _partners(key, x.shape[0], mask)
+        other = _partners(key, x.shape[0], example_mask)
         share = _shares(key, x, alpha, per_example)
         wide = _over(share, x)
         mixed = wide * x.astype(wide.dtype) + (1 - wide) * x[other].astype(wide.dtype)
@@ -82,10 +82,10 @@ def cutmix(alpha: Scalar = 1.0, *, per_example: bool = False):
     """
     check_range("cutmix", "alpha", alpha, 0, open_low=True)
 
-    def change(key, x, y, mask):
+    def change(key, x, y, example_mask):
         _check_pictures("cutmix", x)
         batch, height, width, _ = x.shape
-        other = _partners(key, batch, mask)
+        other = _partners(key, batch, example_mask)
         side = jnp.sqrt(1 - _shares(key, x, alpha, per_example))
         tall, broad = (jnp.floor(n * side).astype(jnp.int32) for n in (height, width))
         if not per_example:  # one box: the same place for all
@@ -121,7 +121,7 @@ def cutout(size: Scalar, *, fill: Scalar | str = 0.0):
     check_count("cutout", "size", size, 0)
     _check_fill("cutout", fill)
 
-    def change(key, x, y, mask):
+    def change(key, x, y, example_mask):
         _check_pictures("cutout", x)
         batch, height, width, _ = x.shape
         side = jnp.broadcast_to(jnp.asarray(size).astype(jnp.int32), (batch,))
@@ -165,7 +165,7 @@ def random_erasing(
         check_range("random_erasing", name, pair[1], pair[0] if isinstance(pair[0], int | float) else 0, top)
     _check_fill("random_erasing", fill)
 
-    def change(key, x, y, mask):
+    def change(key, x, y, example_mask):
         _check_pictures("random_erasing", x)
         batch, height, width, _ = x.shape
         real = jnp.result_type(float)
@@ -197,13 +197,13 @@ def _check_fill(function: str, fill: Any) -> None:
         check_range(function, "fill", fill)
 
 
-def _partners(key: Key, batch: int, mask: Array | None) -> Array:
+def _partners(key: Key, batch: int, example_mask: Array | None) -> Array:
     """A random permutation of the examples; of the real ones among themselves where there is padding."""
     own = jnp.arange(batch, dtype=jnp.int32)
     key = fold_name(key, "partners")
-    if mask is None:
+    if example_mask is None:
         return shuffled_positions(key, own, batch)
-    real = mask.astype(bool)
+    real = example_mask.astype(bool)
     count = jnp.maximum(jnp.sum(real, dtype=jnp.int32), 1)
     ranks = jnp.maximum(jnp.cumsum(real, dtype=jnp.int32) - 1, 0)
     by_rank = jnp.argsort(~real, stable=True).astype(jnp.int32)

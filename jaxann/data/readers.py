@@ -128,8 +128,8 @@ def cifar10(folder: str | os.PathLike[str] | None = None) -> Dataset:
         train = [_read_batch(path) for path in _batch_files(place, "data_batch_*")]
         tests = _batch_files(place, "test_batch") or _batch_files(place, "test_batch*")
         test = [_read_batch(path) for path in tests]
-        for name, parts in (("data_batch_1.bin", train), ("test_batch.bin", test)):
-            if not parts:
+        for name, pieces in (("data_batch_1.bin", train), ("test_batch.bin", test)):
+            if not pieces:
                 fail("cifar10", "folder", f"a folder that holds {name} or {name}.gz", f" {str(place)!r}")
     return Dataset(*_join(train), *_join(test), _CIFAR10_CLASSES)
 
@@ -232,11 +232,11 @@ def _split_records(name: str, data: bytes) -> tuple[np.ndarray, np.ndarray]:
     return records[:, 1:].reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1), y
 
 
-def _join(parts: Sequence[tuple[np.ndarray, np.ndarray]]) -> tuple[np.ndarray, np.ndarray]:
-    x = np.empty((sum(len(y) for _, y in parts), 32, 32, 3), np.float32)
-    np.concatenate([pictures for pictures, _ in parts], out=x)
+def _join(pieces: Sequence[tuple[np.ndarray, np.ndarray]]) -> tuple[np.ndarray, np.ndarray]:
+    x = np.empty((sum(len(y) for _, y in pieces), 32, 32, 3), np.float32)
+    np.concatenate([pictures for pictures, _ in pieces], out=x)
     x /= np.float32(255)
-    return x, np.concatenate([y for _, y in parts])
+    return x, np.concatenate([y for _, y in pieces])
 
 
 def _read_cifar10_archive(path: Path) -> tuple[list, list]:

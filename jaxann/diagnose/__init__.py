@@ -1,7 +1,20 @@
-"""Diagnosis: whether gradients are right."""
+"""Diagnosis: what a model is made of and takes, and whether its gradients are right."""
 
-from jaxann.diagnose.findings import Finding, GradientCheck, LeafCheck
+from jaxann.diagnose.findings import CheckSettings, Finding, GradientCheck, LeafCheck
 from jaxann.diagnose.gradients import check_gradients
 from jaxann.diagnose.layers import check_layer, check_loss
+from jaxann.diagnose.summary import LayerSummary, StepMemory, Summary, summary
 
-__all__ = ["Finding", "GradientCheck", "LeafCheck", "check_gradients", "check_layer", "check_loss"]
+__all__ = [
+    "CheckSettings",
+    "Finding",
+    "GradientCheck",
+    "LayerSummary",
+    "LeafCheck",
+    "StepMemory",
+    "Summary",
+    "check_gradients",
+    "check_layer",
+    "check_loss",
+    "summary",
+]

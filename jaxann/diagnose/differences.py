@@ -1,4 +1,4 @@
-"""Slopes by differences, and what they can and cannot tell.
+"""Derivatives by differences, and what they can and cannot tell.
 
 Along a direction v a function is looked at in theta + s v for a few lengths s. From each pair comes the central
 difference D = (f(theta + s v) - f(theta - s v)) / (2 s). Its error is s^2 f''' / 6 of what was cut off and about
@@ -24,7 +24,7 @@ from jax import lax
 from jaxann.core.checks import fail
 from jaxann.core.typing import Array
 
-__all__ = ["FLOOR", "KINK", "Slopes", "compare", "complex_slopes", "evaluate", "steps_for"]
+__all__ = ["FLOOR", "KINK", "Derivatives", "compare", "complex_derivatives", "evaluate", "steps_for"]
 
 FLOOR = 1e-8  # what a slope is measured against where it and the difference are smaller still
 LENGTHS = np.array([64.0, 32.0, 1.0, 0.5, 0.25])  # the first two where rounding hides a slope, the others see kinks
@@ -34,13 +34,13 @@ SMALL = 1e-3  # of the greatest slope: what is less need not be seen through rou
 KINK = 1e-5  # only what disagrees by more is asked whether it stands at a kink
 
 
-class Slopes(NamedTuple):
+class Derivatives(NamedTuple):
     """What was found for each direction; arrays `(directions,)`."""
 
     numeric: np.ndarray  # of the length that leaves the least open
     error: np.ndarray
     kink: np.ndarray
-    spread: np.ndarray  # how far the two shortest lengths are apart, relative, beyond what rounding explains
+    disagreement: np.ndarray  # how far the two shortest lengths are apart, relative, beyond what rounding explains
     hidden: np.ndarray  # rounding leaves nothing to be seen of a slope that matters
 
 
@@ -62,7 +62,7 @@ def evaluate(total: Callable, move: Callable, rows: np.ndarray, lengths: np.ndar
     """
 
     def at(pair: tuple[Array, Array]) -> Array:
-        return jnp.stack([part.astype(pair[1].dtype) for part in total(move(*pair))])
+        return jnp.stack([value.astype(pair[1].dtype) for value in total(move(*pair))])
 
     pairs = jnp.asarray(rows), jnp.asarray(lengths)
     if jit:
@@ -73,7 +73,7 @@ def evaluate(total: Callable, move: Callable, rows: np.ndarray, lengths: np.ndar
 def compare(
     total: Callable, move: Callable, rows: np.ndarray, steps: np.ndarray, analytic: np.ndarray, *,
     precision: np.dtype, jit: bool,
-) -> Slopes:  # fmt: skip
+) -> Derivatives:  # fmt: skip
     """Central differences along each direction, against the slopes that were claimed.
 
     Args:
@@ -100,17 +100,17 @@ def compare(
             for a, sign in ((central, -1), (rounding, 1))
         )
         # How much each length leaves open: its rounding, and what a shorter one says otherwise beyond its own.
-        doubt = rounding.copy()
+        uncertainty = rounding.copy()
         for i, j in itertools.combinations(range(central.shape[1]), 2):
             beyond = np.maximum(np.abs(central[:, i] - central[:, j]) - rounding[:, j], 0)
-            doubt[:, i] = np.maximum(doubt[:, i], rounding[:, i] + beyond)
-        best = np.where(np.isnan(doubt), np.inf, doubt).argmin(1)[:, None]
-        numeric, doubt = (np.take_along_axis(a, best, 1)[:, 0] for a in (central, doubt))
+            uncertainty[:, i] = np.maximum(uncertainty[:, i], rounding[:, i] + beyond)
+        best = np.where(np.isnan(uncertainty), np.inf, uncertainty).argmin(1)[:, None]
+        numeric, uncertainty = (np.take_along_axis(a, best, 1)[:, 0] for a in (central, uncertainty))
         off = np.abs(analytic - numeric)
         size = np.maximum(np.maximum(np.abs(analytic), np.abs(numeric)), FLOOR)
-        hidden = (doubt >= size) & (off > ROUND * size) & (size >= SMALL * size.max(initial=0.0))
+        hidden = (uncertainty >= size) & (off > ROUND * size) & (size >= SMALL * size.max(initial=0.0))
         told = (off / size < ROUND) | hidden
-        error = np.where(told, off / size, np.maximum(off - doubt, 0) / size)
+        error = np.where(told, off / size, np.maximum(off - uncertainty, 0) / size)
         error = np.where(np.isfinite(error), error, np.inf)
         gap = (right - left)[:, 2:]
         bent = np.abs(gap[:, :-1] - 2 * gap[:, 1:]).max(1)
@@ -120,10 +120,12 @@ def compare(
         kink = (error > KINK) & (bent > np.maximum(0.1 * off, 2 * rounding[:, -1])) & between
         apart = np.maximum(np.abs(central[:, -2] - central[:, -1]) - rounding[:, -1], 0) / size
         still = (central[:, -1] == 0) & (np.abs(analytic) > FLOOR)  # a step too short to be seen at all
-    return Slopes(numeric, error, kink, np.where(still, 1.0, apart), hidden & ~kink)
+    return Derivatives(numeric, error, kink, np.where(still, 1.0, apart), hidden & ~kink)
 
 
-def complex_slopes(total: Callable, move: Callable, rows: np.ndarray, analytic: np.ndarray, *, jit: bool) -> Slopes:
+def complex_derivatives(
+    total: Callable, move: Callable, rows: np.ndarray, analytic: np.ndarray, *, jit: bool
+) -> Derivatives:
     """Im f(theta + i h v) / h with h = 1e-30, for a function that is holomorphic: right to the last digits."""
     found = evaluate(total, move, rows, np.full(len(rows), 1j * COMPLEX), jit=jit)
     value, slope = np.real(found[:, 0]), np.imag(found[:, 0])
@@ -133,4 +135,4 @@ def complex_slopes(total: Callable, move: Callable, rows: np.ndarray, analytic: 
     with np.errstate(invalid="ignore"):
         error = np.abs(analytic - numeric) / np.maximum(np.maximum(np.abs(analytic), np.abs(numeric)), FLOOR)
     none = np.zeros(len(rows), bool)
-    return Slopes(numeric, np.where(np.isfinite(error), error, np.inf), none, np.zeros(len(rows)), none)
+    return Derivatives(numeric, np.where(np.isfinite(error), error, np.inf), none, np.zeros(len(rows)), none)

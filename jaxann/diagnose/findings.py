@@ -5,14 +5,29 @@ from __future__ import annotations
 import dataclasses
 import math
 import textwrap
+from collections.abc import Callable
+from typing import TypedDict
 
-__all__ = ["Finding", "GradientCheck", "LeafCheck", "verdict"]
+from jaxann.core.typing import Params
+
+__all__ = ["CheckSettings", "Finding", "GradientCheck", "LeafCheck", "verdict"]
 
 # (good, acceptable, suspicious) below these relative errors; wrong above. Of a function that computes in float32 the
 # differences have three digits, of one in 16 bits none.
 _LIMITS = {"float64": (1e-7, 1e-5, 1e-3), "float32": (1e-3, 1e-2, 1e-1)}
 _WIDTH = 80
 _MOST_ROWS = 24
+
+
+class CheckSettings(TypedDict, total=False):
+    """What `check_layer` and `check_loss` hand on to `check_gradients`, which says what each means."""
+
+    gradients: Params | Callable[..., Params]
+    directions: int | None
+    most: int | None
+    method: str
+    step: float | None
+    jit: bool
 
 
 def verdict(error: float, precision: str = "float64") -> str:

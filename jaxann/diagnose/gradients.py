@@ -11,8 +11,8 @@ import numpy as np
 
 from jaxann.core.checks import check_choice, check_integer, check_range, fail
 from jaxann.core.trees import flatten_named
-from jaxann.core.typing import Array
-from jaxann.diagnose.differences import FLOOR, KINK, Slopes, compare, complex_slopes, steps_for
+from jaxann.core.typing import Array, Params
+from jaxann.diagnose.differences import FLOOR, KINK, Derivatives, compare, complex_derivatives, steps_for
 from jaxann.diagnose.findings import Finding, GradientCheck, LeafCheck, verdict
 from jaxann.diagnose.problem import Leaf, Problem, narrowest, read_problem
 
@@ -25,7 +25,7 @@ def check_gradients(
     fn: Callable,
     args: tuple,
     *,
-    gradients: Any = None,
+    gradients: Params | Callable[..., Params] = None,
     argnums: int | tuple[int, ...] | None = None,
     directions: int | None = None,
     most: int | None = 1000,
@@ -85,34 +85,34 @@ def check_gradients(
             analytic = np.asarray((jax.jit(slope) if jit else slope)(jnp.asarray(problem.vector)))
         else:
             analytic = _given(problem, gradients(*problem.arguments) if callable(gradients) else gradients, positions)
-        plan = _by_direction(problem, directions, analytic) if directions else _by_entry(problem, most, analytic)
+        ways = _by_direction(problem, directions, analytic) if directions else _by_entry(problem, most, analytic)
 
-        def slopes(precision: np.dtype) -> Slopes:
+        def derivatives(precision: np.dtype) -> Derivatives:
             if method == "complex":
-                return complex_slopes(problem.total, plan.move, plan.rows, plan.claimed, jit=jit)
-            steps = steps_for(plan.sizes, precision, step)
-            return compare(problem.total, plan.move, plan.rows, steps, plan.claimed, precision=precision, jit=jit)
+                return complex_derivatives(problem.total, ways.move, ways.rows, ways.claimed, jit=jit)
+            steps = steps_for(ways.sizes, precision, step)
+            return compare(problem.total, ways.move, ways.rows, steps, ways.claimed, precision=precision, jit=jit)
 
         precision, notes = np.dtype(np.float64), ()
-        found = slopes(precision)
+        found = derivatives(precision)
         # Of a function that rounds to float32 the short steps show nothing but the rounding, or nothing at all.
-        rough, silent = np.median(found.spread) > KINK, found.numeric == 0
+        rough, silent = np.median(found.disagreement) > KINK, found.numeric == 0
         if jit and (rough or silent.any()):
             narrow = narrowest(jax.make_jaxpr(problem.total)(jnp.asarray(problem.vector)).jaxpr)
-            again = found if narrow == np.float64 else slopes(narrow)
+            again = found if narrow == np.float64 else derivatives(narrow)
             if narrow != np.float64 and (rough or (np.abs(again.numeric[silent]) > FLOOR).any()):
                 precision, found, notes = narrow, again, (_narrow_note(narrow.name),)
         if found.hidden.any():
             notes = (*notes, _HIDDEN)
-    owners = plan.owners
+    owners = ways.owners
     leaves = tuple(
-        _leaf_check(leaf, np.flatnonzero(owners == i), plan, found, precision.name)
+        _leaf_check(leaf, np.flatnonzero(owners == i), ways, found, precision.name)
         for i, leaf in enumerate(problem.leaves)
     )
     return GradientCheck(leaves, problem.left_out, method, precision.name, directions is not None, notes)
 
 
-class _Plan(NamedTuple):
+class _Directions(NamedTuple):
     """Along which directions the function is looked at."""
 
     rows: np.ndarray  # their numbers
@@ -123,7 +123,7 @@ class _Plan(NamedTuple):
     move: Callable  # (row, length) -> the vector moved
 
 
-def _by_entry(problem: Problem, most: int | None, analytic: np.ndarray) -> _Plan:
+def _by_entry(problem: Problem, most: int | None, analytic: np.ndarray) -> _Directions:
     generator = np.random.default_rng(0)
     picked = [
         np.arange(leaf.size) if most is None or leaf.size <= most
@@ -138,10 +138,10 @@ def _by_entry(problem: Problem, most: int | None, analytic: np.ndarray) -> _Plan
     def move(row: Array, length: Array) -> Array:
         return vector.astype(length.dtype).at[row].add(length)
 
-    return _Plan(rows, owners, places, np.abs(problem.vector[rows]), analytic[rows], move)
+    return _Directions(rows, owners, places, np.abs(problem.vector[rows]), analytic[rows], move)
 
 
-def _by_direction(problem: Problem, count: int, analytic: np.ndarray) -> _Plan:
+def _by_direction(problem: Problem, count: int, analytic: np.ndarray) -> _Directions:
     """Random directions of length 1, one leaf moving at a time, so that a fault is found in its leaf."""
     total, leaves = len(problem.vector), problem.leaves
     ways = np.random.default_rng(0).normal(size=(count, total))
@@ -159,17 +159,17 @@ def _by_direction(problem: Problem, count: int, analytic: np.ndarray) -> _Plan:
         return vector.astype(length.dtype) + length * way.astype(length.dtype)
 
     rows = np.arange(len(leaves) * count)
-    return _Plan(rows, rows // count, list(map(int, rows % count)), sizes.ravel(), claimed.ravel(), move)
+    return _Directions(rows, rows // count, list(map(int, rows % count)), sizes.ravel(), claimed.ravel(), move)
 
 
-def _leaf_check(leaf: Leaf, chosen: np.ndarray, plan: _Plan, found: Slopes, precision: str) -> LeafCheck:
+def _leaf_check(leaf: Leaf, chosen: np.ndarray, ways: _Directions, found: Derivatives, precision: str) -> LeafCheck:
     kinks = found.kink[chosen]
     worst = None
     if not kinks.all():
         at = int(chosen[np.where(kinks, -1.0, found.error[chosen]).argmax()])
         error = float(found.error[at])
         worst = Finding(
-            leaf.name, plan.places[at], float(plan.claimed[at]), float(found.numeric[at]), error,
+            leaf.name, ways.places[at], float(ways.claimed[at]), float(found.numeric[at]), error,
             "unknown" if found.hidden[at] else verdict(error, precision),
         )  # fmt: skip
     return LeafCheck(leaf.name, leaf.size, len(chosen), int(kinks.sum()), worst)
@@ -203,14 +203,14 @@ def _given(problem: Problem, gradients: Any, positions: tuple[int, ...]) -> np.n
     if not isinstance(gradients, tuple) or len(gradients) != len(positions):
         fail(_NAME, "gradients", f"a tuple of {len(positions)}, one entry a differentiated argument", gradients)
     named = {position: flatten_named(entry) for position, entry in zip(positions, gradients, strict=True)}
-    parts = []
+    vectors = []
     for leaf in problem.leaves:
-        part = named[leaf.argument].get(leaf.inner)
-        if part is None or np.shape(part) != leaf.shape:
-            got = " nothing there" if part is None else f" shape {np.shape(part)}"
+        given = named[leaf.argument].get(leaf.inner)
+        if given is None or np.shape(given) != leaf.shape:
+            got = " nothing there" if given is None else f" shape {np.shape(given)}"
             fail(_NAME, "gradients", f"of the arguments' structure, at {leaf.name} of shape {leaf.shape}", got)
-        parts.append(np.asarray(part).astype(np.float64).ravel())
-    return np.concatenate(parts)
+        vectors.append(np.asarray(given).astype(np.float64).ravel())
+    return np.concatenate(vectors)
 
 
 _HIDDEN = (

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from typing import Any, Unpack
 
 import jax
 import jax.numpy as jnp
@@ -11,8 +10,10 @@ import numpy as np
 
 from jaxann.core.checks import check_key
 from jaxann.core.keys import fold_name
-from jaxann.core.typing import Array, Key, Spec
-from jaxann.diagnose.findings import GradientCheck
+from jaxann.core.modes import TrainMode, check_train
+from jaxann.core.products import Layer
+from jaxann.core.typing import Array, Key, Loss, Spec, Targets
+from jaxann.diagnose.findings import CheckSettings, GradientCheck
 from jaxann.diagnose.gradients import check_gradients
 from jaxann.layers import as_layer
 
@@ -20,7 +21,12 @@ __all__ = ["check_layer", "check_loss"]
 
 
 def check_layer(
-    layer: Any, x: Array | Spec, *, key: Key | None = None, train: bool | str = False, **settings: Any
+    layer: Layer,
+    x: Array | Spec,
+    *,
+    key: Key | None = None,
+    train: bool | TrainMode = False,
+    **settings: Unpack[CheckSettings],
 ) -> GradientCheck:
     """Check the gradients of a layer, or a whole model, in its parameters and its input.
 
@@ -35,9 +41,10 @@ def check_layer(
         settings: `directions`, `most`, `step` and the like, as in `check_gradients`.
 
     Raises:
-        InputError: as `check_gradients`, or what the layer itself refuses.
+        InputError: `train` is no mode, as `check_gradients`, or what the layer itself refuses.
     """
     layer = as_layer(layer, "check_layer", "layer")
+    train = check_train("check_layer", train)
     key = jax.random.key(0) if key is None else key
     check_key("check_layer", key)
     generator = np.random.default_rng(0)
@@ -58,7 +65,7 @@ def check_layer(
     return check_gradients(output, (params, x), **settings)
 
 
-def check_loss(loss: Callable, predictions: Array, targets: Any, **settings: Any) -> GradientCheck:
+def check_loss(loss: Loss, predictions: Array, targets: Targets, **settings: Unpack[CheckSettings]) -> GradientCheck:
     """Check the gradient of a loss in its predictions; its values are added up with fixed random weights.
 
     Args:

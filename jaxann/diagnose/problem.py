@@ -67,7 +67,7 @@ def read_problem(function: str, fn: Callable, args: tuple, argnums: tuple[int, .
     """
     leaves: list[Leaf] = []
     left_out: list[str] = []
-    parts: list[np.ndarray] = []
+    vectors: list[np.ndarray] = []
     constants: list[Any] = []
     slots: list[int] = []
     names, start = _argument_names(fn, len(args)), 0
@@ -92,7 +92,7 @@ def read_problem(function: str, fn: Callable, args: tuple, argnums: tuple[int, .
             elif wide.size:
                 slots.append(len(constants) - 1)
                 leaves.append(Leaf(name, inner, wide.shape, start, wide.size, position))
-                parts.append(wide.ravel())
+                vectors.append(wide.ravel())
                 start += wide.size
     if not leaves:
         fail(
@@ -110,7 +110,7 @@ def read_problem(function: str, fn: Callable, args: tuple, argnums: tuple[int, .
         return _added_up(function, fn(*jax.tree.unflatten(structure, filled)), weigh)
 
     arguments = jax.tree.unflatten(structure, constants)
-    return Problem(tuple(leaves), tuple(left_out), np.concatenate(parts), total, arguments)
+    return Problem(tuple(leaves), tuple(left_out), np.concatenate(vectors), total, arguments)
 
 
 def _added_up(function: str, output: Any, weigh: bool) -> tuple[Array, Array]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -13,16 +12,16 @@ from jax import lax
 from jaxann.core.checks import check_integer, check_key, check_range, fail, is_concrete
 from jaxann.core.keys import fold_name
 from jaxann.core.trees import flatten_named, map_named, wide_dtype
-from jaxann.core.typing import Array, Key, Params, Scalar
+from jaxann.core.typing import Array, Inputs, Key, Params, Scalar
 from jaxann.initializers.matrices import orthogonal
 
 __all__ = ["log_prior", "lsuv"]
 
 
 def lsuv(
-    apply: Callable[[Params, Any], Mapping[str, Array]],
+    apply: Callable[[Params, Inputs], Mapping[str, Array]],
     params: Params,
-    batch: Any,
+    batch: Inputs,
     *,
     key: Key,
     tol: Scalar = 0.1,
@@ -35,8 +34,8 @@ def lsuv(
 
     Args:
         apply: `(params, batch) -> {name: output}`, the layers in the order of the computation;
-            `layers.outputs(model, state)` makes it from a sequential model. The weight of a layer is the parameter
-            `<name>.weight`; layers without one are passed over.
+            `layers.layer_outputs(model, state)` makes it from a sequential model. The weight of a layer is the
+            parameter `<name>.weight`; layers without one are passed over.
         params: parameters; their weights are drawn anew, the rest stays.
         batch: what `apply` takes: some hundred examples.
         key: randomness of the orthonormal weights.
@@ -63,9 +62,10 @@ def lsuv(
     if not order:
         fail("lsuv", "apply", "a function whose names are those of layers with a parameter 'weight'",
              f" {', '.join(layers) or 'none'}", hint=f"The parameters are {', '.join(named)}.")  # fmt: skip
-    law = orthogonal()
+    orthonormal = orthogonal()
     weights = {
-        n: law.functions(fold_name(key, n), named[f"{n}.weight"].shape, named[f"{n}.weight"].dtype) for n in order
+        n: orthonormal.functions(fold_name(key, n), named[f"{n}.weight"].shape, named[f"{n}.weight"].dtype)
+        for n in order
     }
 
     def placed(weights: dict[str, Array]) -> Params:
@@ -77,8 +77,8 @@ def lsuv(
 
     def body(carry):
         at, tries, weights = carry
-        outputs = apply(placed(weights), batch)
-        here = jnp.stack([variance(outputs[name]) for name in order])[at]
+        found = apply(placed(weights), batch)
+        here = jnp.stack([variance(found[name]) for name in order])[at]
         usable = jnp.isfinite(here) & (here > 0)
         done = (jnp.abs(here - 1) < jnp.asarray(tol, jnp.float32)) | (tries >= max_iter) | ~usable
         factor = jnp.where(done, 1, lax.rsqrt(jnp.where(usable, here, 1)))
@@ -91,15 +91,15 @@ def lsuv(
     return placed(lax.while_loop(lambda carry: carry[0] < len(order), body, start)[2])
 
 
-def _names(apply: Callable[..., Mapping[str, Array]], params: Params, batch: Any) -> list[str]:
+def _names(apply: Callable[..., Mapping[str, Array]], params: Params, batch: Inputs) -> list[str]:
     """The layers in the order of the computation; a dict that JAX hands back would be sorted."""
     found: list[str] = []
 
     def collect(params, batch):
-        outputs = apply(params, batch)
-        if not isinstance(outputs, Mapping):
-            fail("lsuv", "apply", "a function that returns a dict from name to output", f" {type(outputs).__name__}")
-        found.extend(outputs)
+        named = apply(params, batch)
+        if not isinstance(named, Mapping):
+            fail("lsuv", "apply", "a function that returns a dict from name to output", f" {type(named).__name__}")
+        found.extend(named)
         return ()
 
     jax.eval_shape(collect, params, batch)

@@ -1,4 +1,4 @@
-"""Laws for the weight as a matrix: orthogonal, identity, their forms for convolutions, and sparse."""
+"""Initializers of the weight as a matrix: orthogonal, identity, their forms for convolutions, and sparse."""
 
 from __future__ import annotations
 
@@ -23,7 +23,9 @@ def _orthonormal(key: Key, rows: int, columns: int, dtype) -> Array:
     if 0 in tall:
         return jnp.zeros((rows, columns), dtype)
     q, r = jnp.linalg.qr(jax.random.normal(key, tall, wide_dtype(dtype)))
-    signs = jnp.where(jnp.diagonal(r) < 0, -1, 1).astype(q.dtype)  # without it the law depends on the algorithm
+    signs = jnp.where(jnp.diagonal(r) < 0, -1, 1).astype(
+        q.dtype
+    )  # without it the distribution depends on the algorithm
     q = q * jnp.broadcast_to(signs, q.shape)
     return q if rows >= columns else q.T
 

@@ -1,4 +1,4 @@
-"""Laws whose variance follows from the number of inputs and outputs of a unit."""
+"""Distributions whose variance follows from the number of inputs and outputs of a unit."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def variance_scaling(scale: Scalar = 1.0, *, mode: str = "fan_in", distribution:
         distribution: "normal"; "truncated_normal", cut at two deviations and rescaled so that the sample has the
             stated variance; "uniform" on +-sqrt(3 variance).
 
-    Peers: as jax.nn and Keras, the rescaling too (jax.nn has no default for its arguments); PyTorch's fan laws draw
+    Peers: as jax.nn and Keras, the rescaling too (jax.nn has no default for its arguments); PyTorch's draw
     the plain normal.
 
     Raises:
@@ -176,7 +176,7 @@ def lecun_uniform():
 
 @factory(Initializer, static=("fan_in",))
 def torch_linear(fan_in: int | None = None):
-    """w ~ U(-a, a), a = 1 / sqrt(fan_in): PyTorch's law for the weight and the bias of its Linear and Conv layers.
+    """w ~ U(-a, a), a = 1 / sqrt(fan_in): PyTorch's own for the weight and the bias of its Linear and Conv layers.
 
     Its variance is 1 / (3 fan_in): a relu network begins with a signal that shrinks from layer to layer.
 

@@ -1,4 +1,4 @@
-"""Which law for which activation: gains, and the customary choices.
+"""Which distribution of weights for which activation: gains, and the customary choices.
 
 The gain g of an activation is the factor in sd(w) = g / sqrt(fan_in). The exact one keeps the second moment of the
 signal: g = 1 / sqrt(E f(z)^2), z ~ N(0, 1). The customary one is 1 for functions with slope 1 at 0, and sqrt(2) for
@@ -20,7 +20,7 @@ from jaxann.core.checks import check_choice, check_range, fail
 from jaxann.core.factories import is_product
 from jaxann.core.products import Initializer, Layer
 from jaxann.core.typing import Scalar
-from jaxann.initializers.laws import normal
+from jaxann.initializers.distributions import normal
 from jaxann.initializers.scaling import glorot_uniform, he_normal, lecun_normal, variance_scaling
 
 __all__ = ["gain", "init_for", "output_init"]
@@ -70,7 +70,7 @@ _TABLE = {
     "tanh": _Choice("glorot", 1.0, 1.5925374198),
 }
 _LEAKY = {"leaky_relu": 0.01, "prelu": 0.25, "rrelu": 11 / 48}  # the slope on the negative side
-_SLOPES = ("negative_slope", "alpha")
+_SLOPE_ARGUMENTS = ("negative_slope", "alpha")
 _NAMES = (*_TABLE, *_LEAKY)
 _LAYERS = {"swish": "silu"}  # layers that learn what the activation of another name is given
 
@@ -94,7 +94,7 @@ def _named(function: str, activation: Any) -> tuple[str | None, float | None]:
         fail(function, "activation", "a name, a function or a layer", activation)
     if name == "rrelu" and {"lower", "upper"} & set(given):
         return name, (given.get("lower", 1 / 8) + given.get("upper", 1 / 3)) / 2
-    slope = next((given[n] for n in _SLOPES if n in given), None)
+    slope = next((given[n] for n in _SLOPE_ARGUMENTS if n in given), None)
     if slope is None and given and not is_product(activation):
         return None, None  # an activation with other parameters than the table's
     return (name, slope if name in _LEAKY else None) if name in _NAMES else (None, None)
@@ -146,17 +146,17 @@ def gain(activation: str | Callable | Layer, negative_slope: Scalar | None = Non
 
 
 def init_for(activation: str | Callable | Layer, *, gain: str | Scalar | None = None) -> Initializer:
-    """The customary law of weights that feed an activation: He for relu and kin, Glorot for sigmoid and tanh, LeCun.
+    """The customary initializer before an activation: He for relu and kin, Glorot for sigmoid and tanh, else LeCun.
 
     Glorot does not rescue deep sigmoid stacks: their slope is 1/4 at best, so the gradient still vanishes. A function
-    that is not one of jaxann's gets the He law, as the rectifier-like functions want.
+    that is not one of jaxann's gets He's, as the rectifier-like functions want.
 
     Args:
         activation: name, function, `functools.partial` of one, or layer.
         gain: None for the customary one; "exact" for 1 / sqrt(E f(z)^2) over sqrt(fan_in), which keeps the second
             moment of the signal; or a number, such as 4 for sigmoid (which makes up for the slope 1/4) or 5/3 for tanh.
 
-    Peers: none of PyTorch, Keras and flax chooses by the activation; their dense layers have one law for all (U(-a, a)
+    Peers: none of PyTorch, Keras and flax chooses by the activation; their dense layers have one for all (U(-a, a)
     with a = 1 / sqrt(fan_in), Glorot and LeCun).
 
     Raises:
@@ -185,7 +185,7 @@ _gain = gain  # the argument of init_for has the same name
 
 
 def output_init(small: bool = True) -> Initializer:
-    """The law of the output layer: N(0, 0.01^2), so that the first predictions are the bias; else LeCun's, variance 1.
+    """For the output layer: N(0, 0.01^2), so that the first predictions are the bias; else LeCun's, variance 1.
 
     With the bias from `log_prior` the training begins at the loss of the class frequencies.
 

@@ -18,7 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxann.core.checks import is_concrete, show
-from jaxann.core.config import from_config, to_config
+from jaxann.core.config import FORMER, from_config, to_config
 from jaxann.core.errors import InputError
 from jaxann.core.factories import known_factories
 from jaxann.core.products import Layer
@@ -169,7 +169,7 @@ def _suspicions(config: Any, elements: int) -> Iterator[tuple[str, str]]:
         name, value, static = pending.pop()
         if isinstance(value, dict) and isinstance(value.get("arguments"), dict):
             called = value.get("factory")
-            maker = known_factories().get(str(called))
+            maker = known_factories().get(FORMER.get(str(called), str(called)))
             if maker is None:
                 yield "name factories that are defined, your own before the file is loaded", show_text(called)
             fixed = () if maker is None else maker.static

@@ -2,13 +2,14 @@
 
 from jaxann.layers.activation import gated_dense, maxout, prelu, rrelu, swish
 from jaxann.layers.base import as_layer, custom, elementwise, residual, sequential
+from jaxann.layers.branches import branch, concatenate, parallel
 from jaxann.layers.dense import dense, flatten
 from jaxann.layers.drop_connect import drop_connect_dense
 from jaxann.layers.dropout import alpha_dropout, drop_block, dropout, spatial_dropout
-from jaxann.layers.ensemble import batch_ensemble_dense, packed_dense, spread
+from jaxann.layers.ensemble import batch_ensemble_dense, packed_dense, repeat_members
+from jaxann.layers.layer_outputs import layer_outputs
 from jaxann.layers.noise import gaussian_dropout, gaussian_noise
 from jaxann.layers.norm import batch_norm
-from jaxann.layers.outputs import outputs
 from jaxann.layers.stochastic_depth import stochastic_depth
 
 __all__ = [
@@ -16,6 +17,8 @@ __all__ = [
     "as_layer",
     "batch_ensemble_dense",
     "batch_norm",
+    "branch",
+    "concatenate",
     "custom",
     "dense",
     "drop_block",
@@ -26,15 +29,16 @@ __all__ = [
     "gated_dense",
     "gaussian_dropout",
     "gaussian_noise",
+    "layer_outputs",
     "maxout",
-    "outputs",
     "packed_dense",
+    "parallel",
     "prelu",
+    "repeat_members",
     "residual",
     "rrelu",
     "sequential",
     "spatial_dropout",
-    "spread",
     "stochastic_depth",
     "swish",
 ]

@@ -35,7 +35,7 @@ def _flag(function: str, name: str, value: bool) -> None:
         fail(function, name, "True or False", value)
 
 
-@factory(Layer)
+@factory(Layer, traits=("positionwise",))
 def prelu(alpha: Scalar = 0.25, *, per_channel: bool = False):
     """y = x for x >= 0, else alpha x, alpha learned.
 
@@ -64,7 +64,7 @@ def prelu(alpha: Scalar = 0.25, *, per_channel: bool = False):
     return init, apply
 
 
-@factory(Layer)
+@factory(Layer, traits=("positionwise",))
 def swish(beta: Scalar = 1.0, *, per_channel: bool = False):
     """y = x sigmoid(beta x), beta learned: `silu` between x / 2 and relu.
 
@@ -96,7 +96,7 @@ def swish(beta: Scalar = 1.0, *, per_channel: bool = False):
     return init, apply
 
 
-@factory(Layer)
+@factory(Layer, traits=("positionwise",))
 def rrelu(lower: Scalar = 1 / 8, upper: Scalar = 1 / 3):
     """y = x for x >= 0, else a x: a ~ U(lower, upper) for each number in training, a = (lower + upper) / 2 else.
 
@@ -111,8 +111,8 @@ def rrelu(lower: Scalar = 1 / 8, upper: Scalar = 1 / 3):
         InputError: lower is above upper, or `train=True` comes without a key.
     """
     check_range("rrelu", "lower", lower)
-    least = float(lower) if is_concrete(lower) and np.ndim(lower) == 0 else None
-    check_range("rrelu", "upper", upper, least)
+    lowest = float(lower) if is_concrete(lower) and np.ndim(lower) == 0 else None
+    check_range("rrelu", "upper", upper, lowest)
 
     def init(key, spec):
         return {}, {}
@@ -126,7 +126,7 @@ def rrelu(lower: Scalar = 1 / 8, upper: Scalar = 1 / 3):
     return init, apply
 
 
-@factory(Layer, static=("units", "k"))
+@factory(Layer, static=("units", "k"), traits=("positionwise",))
 def maxout(
     units: int,
     *,
@@ -141,8 +141,8 @@ def maxout(
         units: number of outputs.
         k: pieces a unit; k times the parameters of a dense layer.
         use_bias: whether there is a b.
-        kernel_init: law of W, `lecun_normal()` when None, which keeps the second moment for k = 2.
-        bias_init: law of b, zeros when None.
+        kernel_init: distribution of W, `lecun_normal()` when None, which keeps the second moment for k = 2.
+        bias_init: distribution of b, zeros when None.
 
     Parameters: `weight` `(in, units k)`, `bias` `(units k,)`, the pieces of a unit side by side. Source: Goodfellow et
     al. 2013.
@@ -163,7 +163,7 @@ def maxout(
     return inner.init, apply
 
 
-@factory(Layer, static=("units",))
+@factory(Layer, static=("units",), traits=("positionwise",))
 def gated_dense(
     units: int,
     *,
@@ -182,8 +182,8 @@ def gated_dense(
         gate: "glu", "reglu", "geglu", "swiglu" or "bilinear".
         gate_first: whether the gate b is the first half.
         use_bias: whether there is a c.
-        kernel_init: law of W, `lecun_normal()` when None: on both halves alike.
-        bias_init: law of c, zeros when None.
+        kernel_init: distribution of W, `lecun_normal()` when None: on both halves alike.
+        bias_init: distribution of c, zeros when None.
 
     Parameters: `weight` `(in, 2 units)`, `bias` `(2 units,)`. Source: Shazeer 2020.
 

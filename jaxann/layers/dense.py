@@ -7,6 +7,7 @@ import math
 from jaxann.core.checks import check_floating, check_integer, fail
 from jaxann.core.factories import factory
 from jaxann.core.keys import fold_name
+from jaxann.core.padding import zero_padding
 from jaxann.core.products import Initializer, Layer
 from jaxann.initializers import lecun_normal, zeros
 from jaxann.ops import dense as dense_map
@@ -14,7 +15,7 @@ from jaxann.ops import dense as dense_map
 __all__ = ["dense", "flatten"]
 
 
-@factory(Layer, static=("units",))
+@factory(Layer, static=("units",), traits=("positionwise",))
 def dense(
     units: int,
     *,
@@ -27,12 +28,13 @@ def dense(
     Args:
         units: number of outputs.
         use_bias: whether there is a b; leave it out right before a batch normalization, which cancels it.
-        kernel_init: law of W, `lecun_normal()` when None; `initializers.init_for` picks one.
-        bias_init: law of b, zeros when None.
+        kernel_init: distribution of W, `lecun_normal()` when None; `initializers.init_for` picks one.
+        bias_init: distribution of b, zeros when None.
 
     Parameters: `weight` `(in, units)`, `bias` `(units,)`, in the dtype of the spec. (PyTorch keeps the transpose.)
 
-    Peers: the laws of flax's Dense. Keras has glorot_uniform for W; PyTorch U(-a, a), a = 1 / sqrt(in), for W and b.
+    Peers: the distributions of flax's Dense. Keras has glorot_uniform for W; PyTorch U(-a, a), a = 1 / sqrt(in), for W
+    and b.
 
     Raises:
         InputError: units is no positive integer, or x has another number of features than the weight.
@@ -61,9 +63,11 @@ def dense(
     return init, apply
 
 
-@factory(Layer)
+@factory(Layer, traits=("ends_sequence",))
 def flatten():
     """All axes but the first as one: `(batch, a, b, ...) -> (batch, a b ...)`; no parameters.
+
+    Padded positions of a sequence are 0 in it.
 
     Peers: as Flatten of PyTorch and Keras.
 
@@ -74,9 +78,11 @@ def flatten():
     def init(key, spec):
         return {}, {}
 
-    def apply(params, state, x, *, key=None, train=False):
+    def apply(params, state, x, *, key=None, train=False, sequence_mask=None):
         if x.ndim == 0:
             fail("flatten", "x", "of shape (batch, ...)", " a scalar")
+        if sequence_mask is not None:
+            x = zero_padding(x, sequence_mask)
         return x.reshape(x.shape[0], math.prod(x.shape[1:])), state
 
     return init, apply

@@ -14,7 +14,7 @@ from jaxann.layers.dense import dense
 __all__ = ["drop_connect_dense"]
 
 
-@factory(Layer, static=("units", "per_example"))
+@factory(Layer, static=("units", "per_example"), traits=("positionwise",))
 def drop_connect_dense(
     units: int,
     rate: Scalar,

@@ -39,7 +39,7 @@ def noisy(function: str, noise: Callable[[Array, Key], Array], check: Callable[[
     return init, apply
 
 
-@factory(Layer)
+@factory(Layer, traits=("positionwise",))
 def dropout(rate: Scalar):
     """y = x m / (1 - rate) in training, m = 1 with probability 1 - rate for each number; else y = x.
 
@@ -60,7 +60,7 @@ def dropout(rate: Scalar):
     return noisy("dropout", lambda x, key: ops.dropout(x, key, rate))
 
 
-@factory(Layer)
+@factory(Layer, traits=("positionwise",))
 def alpha_dropout(rate: Scalar):
     """y = a (x m + s (1 - m)) + b in training, s = -1.7581, a and b such that mean 0 and variance 1 stay; else y = x.
 
@@ -82,7 +82,7 @@ def alpha_dropout(rate: Scalar):
     return noisy("alpha_dropout", lambda x, key: ops.alpha_dropout(x, key, rate))
 
 
-@factory(Layer)
+@factory(Layer, traits=("positionwise",))
 def spatial_dropout(rate: Scalar):
     """y = x m / (1 - rate) in training, one m for each example and channel, `(batch, 1, ..., 1, channels)`; else y = x.
 
@@ -109,7 +109,7 @@ def spatial_dropout(rate: Scalar):
     return noisy("spatial_dropout", lambda x, key: ops.spatial_dropout(x, key, rate), check)
 
 
-@factory(Layer, static=("block",))
+@factory(Layer, static=("block",), traits=("positionwise",))
 def drop_block(rate: Scalar, *, block: int = 7):
     """y = x m n / sum(m) in training, m = 0 on block x block squares of each example and channel; else y = x.
 

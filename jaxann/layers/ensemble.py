@@ -1,7 +1,7 @@
 """Layers of an ensemble inside one network: an axis of members before the features, `(..., members, features)`.
 
-`spread` copies the input to every member, `batch_ensemble_dense` is one weight that all members share with a few
-numbers of their own, `packed_dense` has a weight for each member. In between, whatever works on the last axis alone
+`repeat_members` copies the input to every member, `batch_ensemble_dense` is one weight that all members share with a
+few numbers of their own, `packed_dense` has a weight for each member. In between, whatever works on the last axis alone
 (`elementwise`, `dropout`) serves the members as it is.
 """
 
@@ -18,7 +18,7 @@ from jaxann.core.typing import Array, Params, Spec
 from jaxann.initializers import lecun_normal, zeros
 from jaxann.ops import dense as dense_map
 
-__all__ = ["batch_ensemble_dense", "packed_dense", "spread"]
+__all__ = ["batch_ensemble_dense", "packed_dense", "repeat_members"]
 
 _SCALES = {
     "ones": lambda key, shape, dtype: jnp.ones(shape, dtype),
@@ -27,8 +27,8 @@ _SCALES = {
 }
 
 
-@factory(Layer, static=("members",))
-def spread(members: int):
+@factory(Layer, static=("members",), traits=("positionwise",))
+def repeat_members(members: int):
     """The same input for every member: `(..., features) -> (..., members, features)`; no parameters.
 
     Args:
@@ -39,20 +39,20 @@ def spread(members: int):
     Raises:
         InputError: members is no positive integer, or x has no axes.
     """
-    check_integer("spread", "members", members)
+    check_integer("repeat_members", "members", members)
 
     def init(key, spec):
         return {}, {}
 
     def apply(params, state, x, *, key=None, train=False):
         if x.ndim == 0:
-            fail("spread", "x", "of shape (..., features)", " a scalar")
+            fail("repeat_members", "x", "of shape (..., features)", " a scalar")
         return jnp.broadcast_to(jnp.expand_dims(x, -2), (*x.shape[:-1], members, x.shape[-1])), state
 
     return init, apply
 
 
-@factory(Layer, static=("units", "members"))
+@factory(Layer, static=("units", "members"), traits=("positionwise",))
 def batch_ensemble_dense(
     units: int,
     members: int,
@@ -77,8 +77,8 @@ def batch_ensemble_dense(
             member drawn by itself. BatchEnsemble has random signs in every layer; TabM in the first layer alone, or
             "normal" where the features are embedded, and ones in all others.
         output_scale: how s begins, likewise; ones everywhere in TabM.
-        kernel_init: law of W, `lecun_normal()` when None. (TabM: U(-a, a), a = 1 / sqrt(in).)
-        bias_init: law of b, zeros when None; drawn once, all members begin with the same.
+        kernel_init: distribution of W, `lecun_normal()` when None. (TabM: U(-a, a), a = 1 / sqrt(in).)
+        bias_init: distribution of b, zeros when None; drawn once, all members begin with the same.
 
     Input `(..., members, in)`, output `(..., members, units)`. Parameters: `weight` `(in, units)`, `bias`
     `(members, units)`, `input.scale` (r) `(members, in)`, `output.scale` (s) `(members, units)`; the scales go by that
@@ -99,9 +99,9 @@ def batch_ensemble_dense(
 
     def init(key, spec):
         features = _features("batch_ensemble_dense", members, spec)
-        law = kernel_init or lecun_normal()
+        initializer = kernel_init or lecun_normal()
         params = {
-            "weight": law(fold_name(key, "weight"), (features, units), spec.dtype),
+            "weight": initializer(fold_name(key, "weight"), (features, units), spec.dtype),
             "input": {"scale": _SCALES[input_scale](fold_name(key, "input"), (members, features), spec.dtype)},
             "output": {"scale": _SCALES[output_scale](fold_name(key, "output"), (members, units), spec.dtype)},
         }
@@ -119,7 +119,7 @@ def batch_ensemble_dense(
     return init, apply
 
 
-@factory(Layer, static=("units", "members"))
+@factory(Layer, static=("units", "members"), traits=("positionwise",))
 def packed_dense(
     units: int,
     members: int,
@@ -134,8 +134,8 @@ def packed_dense(
         units: number of outputs.
         members: size of the ensemble.
         use_bias: whether there is a b.
-        kernel_init: law of each W_k, `lecun_normal()` when None.
-        bias_init: law of each b_k, zeros when None.
+        kernel_init: distribution of each W_k, `lecun_normal()` when None.
+        bias_init: distribution of each b_k, zeros when None.
 
     Input `(..., members, in)`, output `(..., members, units)`. Parameters: `weight` `(members, in, units)`, `bias`
     `(members, units)`; every member draws its own. Source: Laurent et al. 2023 (packed ensembles); Gorishniy et al.
@@ -152,10 +152,10 @@ def packed_dense(
     def init(key, spec):
         features = _features("packed_dense", members, spec)
 
-        def draw(name: str, law: Initializer, shape: tuple[int, ...]):
+        def draw(name: str, initializer: Initializer, shape: tuple[int, ...]):
             # A member at a time: in a draw of (members, in, units) the members would count as a receptive field.
             keys = jax.random.split(fold_name(key, name), members)
-            return jax.vmap(lambda k: law(k, shape, spec.dtype))(keys)
+            return jax.vmap(lambda k: initializer(k, shape, spec.dtype))(keys)
 
         params = {"weight": draw("weight", kernel_init or lecun_normal(), (features, units))}
         if use_bias:
@@ -174,7 +174,7 @@ def _features(function: str, members: int, spec: Spec) -> int:
     """Number of features of an input like `spec`, checked."""
     check_floating(function, "spec", spec)
     if len(spec.shape) < 2 or spec.shape[-2] != members or spec.shape[-1] < 1:
-        hint = f"layers.spread({members}) gives every member the same input."
+        hint = f"layers.repeat_members({members}) gives every member the same input."
         expected = f"of shape (..., {members}, features) with at least one feature"
         fail(function, "spec", expected, f" shape {tuple(spec.shape)}", hint=hint)
     return spec.shape[-1]

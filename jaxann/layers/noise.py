@@ -12,7 +12,7 @@ from jaxann.layers.dropout import noisy
 __all__ = ["gaussian_dropout", "gaussian_noise"]
 
 
-@factory(Layer)
+@factory(Layer, traits=("positionwise",))
 def gaussian_noise(stddev: Scalar):
     """y = x + n in training, n ~ N(0, stddev^2) for each number; else y = x.
 
@@ -32,7 +32,7 @@ def gaussian_noise(stddev: Scalar):
     return noisy("gaussian_noise", lambda x, key: ops.gaussian_noise(x, key, stddev))
 
 
-@factory(Layer)
+@factory(Layer, traits=("positionwise",))
 def gaussian_dropout(rate: Scalar):
     """y = x n in training, n ~ N(1, rate / (1 - rate)) for each number; else y = x.
 

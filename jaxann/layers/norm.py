@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 import jax.numpy as jnp
-from jax import lax
 
 from jaxann.core.checks import check_floating, check_range, fail
 from jaxann.core.factories import factory
+from jaxann.core.modes import TrainMode
+from jaxann.core.padding import zero_padding
 from jaxann.core.products import Layer
 from jaxann.core.trees import wide_dtype
 from jaxann.core.typing import Scalar
 from jaxann.ops import moments, normalize
 
-__all__ = ["NOISE", "STATISTICS", "batch_norm"]
-
-# Values of train= beside True and False; a layer that knows neither takes them for True.
-NOISE = "noise"  # random layers draw as in training, statistics are those of evaluation
-STATISTICS = "statistics"  # as in training, but the state that comes back is that of the batch alone
+__all__ = ["batch_norm"]
 
 
-@factory(Layer)
+@factory(Layer, traits=("positionwise",))
 def batch_norm(*, decay: Scalar = 0.9, eps: Scalar = 1e-5, unbiased: bool = False, frozen: bool = False):
     """y = scale (x - mean) / sqrt(variance + eps) + bias, each channel (the last axis) by itself.
 
@@ -31,12 +28,12 @@ def batch_norm(*, decay: Scalar = 0.9, eps: Scalar = 1e-5, unbiased: bool = Fals
         eps: added to the variance; PyTorch and flax 1e-5, Keras 1e-3.
         unbiased: whether the running variance takes n / (n - 1) of the batch's, as PyTorch does; flax and Keras do not.
         frozen: whether the running statistics are used, and stay as they are, in training too: for fine-tuning a
-            trained model. `train="noise"` does the same for one call: dropout at work, statistics at rest.
-            (`train="statistics"` is training in which the state that comes back is the batch's own.)
+            trained model. `TrainMode.NOISE` does the same for one call: dropout at work, statistics at rest.
+            (`TrainMode.STATISTICS` is training in which the state that comes back is the batch's own.)
 
     Parameters: `scale` (ones), `bias` (zeros), `(channels,)`. State: `mean`, `var`, `(channels,)`, float32 or better.
-    Statistics are taken in float32 or better by two passes; examples with mask 0 do not count. A batch of one example
-    gives `bias` in training.
+    Statistics are taken in float32 or better by two passes; padded examples and padded positions of sequences do not
+    count. A batch of one example gives `bias` in training.
 
     Peers: as flax's BatchNorm (whose momentum is the decay, 0.99 unless given), and with unbiased=True as PyTorch's
     BatchNorm, whose momentum is 1 - decay; Keras has decay 0.99 and eps 1e-3. frozen=True is PyTorch's eval() of the
@@ -58,21 +55,24 @@ def batch_norm(*, decay: Scalar = 0.9, eps: Scalar = 1e-5, unbiased: bool = Fals
         params = {"scale": jnp.ones(shape, spec.dtype), "bias": jnp.zeros(shape, spec.dtype)}
         return params, {"mean": jnp.zeros(shape, wide), "var": jnp.ones(shape, wide)}
 
-    def apply(params, state, x, *, key=None, train=False, mask=None):
+    def apply(params, state, x, *, key=None, train=False, example_mask=None, sequence_mask=None):
         check_floating("batch_norm", "x", x)
         channels = params["scale"].shape[0]
         if x.ndim == 0 or x.shape[-1] != channels:
             fail("batch_norm", "x", f"of shape (..., {channels})", f" shape {x.shape}")
+        mask = example_mask
+        if sequence_mask is not None:
+            mask = sequence_mask if mask is None else sequence_mask * mask[:, None].astype(sequence_mask.dtype)
         if train and mask is not None:  # what padding holds, NaN too, must reach neither values nor gradients
-            x = jnp.where(lax.expand_dims(mask.astype(bool), range(1, x.ndim)), x, jnp.zeros((), x.dtype))
-        if not train or frozen or train == NOISE:
+            x = zero_padding(x, mask)
+        if not train or frozen or train is TrainMode.NOISE:
             return normalize(x, state["mean"], state["var"], params["scale"], params["bias"], eps), state
         mean, variance, count = moments(x, mask)
         y = normalize(x, mean, variance, params["scale"], params["bias"], eps)
         if unbiased:
             variance = variance * count / jnp.maximum(count - 1, 1)
         wide = state["mean"].dtype
-        share = jnp.asarray(0 if train == STATISTICS else decay, wide)
+        share = jnp.asarray(0 if train is TrainMode.STATISTICS else decay, wide)
         old = jnp.where(count > 0, share, 1)  # a batch of nothing but padding moves nothing
         after = {
             "mean": old * state["mean"] + (1 - old) * mean.astype(wide),

@@ -42,19 +42,19 @@ def stochastic_depth(body: Layer, rate: Scalar, *, skip: Layer | None = None):
     check_range("stochastic_depth", "rate", rate, 0, 1, open_high=True)
     whole = residual(body, skip)
 
-    def apply(params, state, x, *, key=None, train=False, mask=None):
+    def apply(params, state, x, *, key=None, train=False, **context):
         if not train:
-            return whole.apply(params, state, x, key=key, mask=mask)
+            return whole.apply(params, state, x, key=key, **context)
         if key is None:
             fail("stochastic_depth", "key", "given when train=True", None)
-        y, after = run_child(body, "body", params, state, x, key=key, train=train, mask=mask)
+        y, after = run_child(body, "body", params, state, x, key=key, train=train, **context)
         y = ops.stochastic_depth(y, fold_name(key, "depth"), rate)
         straight, other = x, {}
         if skip is not None:
-            straight, changed = run_child(skip, "skip", params, state, x, key=key, train=train, mask=mask)
+            straight, changed = run_child(skip, "skip", params, state, x, key=key, train=train, **context)
             other = {"skip": changed}
         if y.shape != straight.shape:
             fail("stochastic_depth", "body", f"of the same output shape as the skip, {straight.shape}", f" {y.shape}")
         return straight + y, {"body": after, **other}
 
-    return whole.init, apply
+    return whole.functions._replace(apply=apply)

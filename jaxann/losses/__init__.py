@@ -5,6 +5,7 @@ from jaxann.losses.contrast import info_nce, nt_xent
 from jaxann.losses.divergence import jensen_shannon_divergence, kl_divergence, reverse_kl_divergence
 from jaxann.losses.embedding import contrastive, cosine_distance, cosine_embedding, triplet
 from jaxann.losses.focal import poly1, sigmoid_focal, softmax_focal
+from jaxann.losses.heads import by_head
 from jaxann.losses.likelihood import gaussian_nll, poisson_nll
 from jaxann.losses.margin import hinge, multiclass_hinge, perceptron, squared_hinge
 from jaxann.losses.members import each_member
@@ -23,6 +24,7 @@ __all__ = [
     "barron_nll",
     "barron_parameters",
     "binary_cross_entropy_probs",
+    "by_head",
     "contrastive",
     "cosine_distance",
     "cosine_embedding",

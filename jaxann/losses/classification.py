@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -75,8 +76,8 @@ def softmax_cross_entropy(
     predictions: Array,
     targets: Array,
     *,
-    ignore_index: Any = None,
-    class_weights: Any = None,
+    ignore_index: Scalar | None = None,
+    class_weights: Array | Sequence[float] | None = None,
     label_smoothing: Scalar = 0.0,
 ) -> Array:
     """-log softmax(z)_y = log sum_k exp(z_k) - z_y; slope softmax(z) - onehot(y).
@@ -124,7 +125,8 @@ def softmax_cross_entropy(
             even = log_sum - jnp.mean(shifted, -1)
         else:
             even = (
-                jnp.sum(_spread(weights, shifted) * (lax.expand_dims(log_sum, [log_sum.ndim]) - shifted), -1) / classes
+                jnp.sum(_broadcast(weights, shifted) * (lax.expand_dims(log_sum, [log_sum.ndim]) - shifted), -1)
+                / classes
             )
         values = (1 - smoothing) * values + smoothing * even
     known = (targets >= 0) & (targets < classes)
@@ -134,7 +136,11 @@ def softmax_cross_entropy(
 
 @over_classes
 def softmax_cross_entropy_dense(
-    predictions: Array, targets: Array, *, class_weights: Any = None, label_smoothing: Scalar = 0.0
+    predictions: Array,
+    targets: Array,
+    *,
+    class_weights: Array | Sequence[float] | None = None,
+    label_smoothing: Scalar = 0.0,
 ) -> Array:
     """-sum_k w_k y_k log softmax(z)_k, w = 1 when not given; slope softmax(z) sum(y) - y without weights.
 
@@ -163,7 +169,7 @@ def softmax_cross_entropy_dense(
         smoothing = jnp.asarray(label_smoothing, predictions.dtype)
         y = (1 - smoothing) * y + smoothing / max(classes, 1)
     if class_weights is not None:
-        y = y * _spread(_class_weights(name, class_weights, predictions), y)
+        y = y * _broadcast(_class_weights(name, class_weights, predictions), y)
     shifted, log_sum = _shifted(predictions)
     surprise = lax.expand_dims(log_sum, [log_sum.ndim]) - shifted
     return jnp.sum(jnp.where(y == 0, 0, y * jnp.where(y == 0, 0, surprise)), -1)
@@ -191,17 +197,17 @@ def _per_class(function: str, argument: str, value: Any, predictions: Array) -> 
     if shape and (not predictions.ndim or shape != predictions.shape[-1:]):
         fail(function, argument, f"a number, or of shape {predictions.shape[-1:]}", f" shape {shape}")
     value = jnp.asarray(value, predictions.dtype)
-    return _spread(value, predictions) if shape else value
+    return _broadcast(value, predictions) if shape else value
 
 
-def _spread(vector: Array, like: Array) -> Array:
+def _broadcast(vector: Array, like: Array) -> Array:
     return jnp.broadcast_to(lax.expand_dims(vector, tuple(range(like.ndim - 1))), like.shape)
 
 
 def _of_label(own: Array, table: Array) -> Array:
     """The entry of a table of classes that is the label's."""
-    spread = jnp.broadcast_to(lax.expand_dims(table, tuple(range(own.ndim - 1))), own.shape)
-    return jnp.sum(jnp.where(own, spread, 0), -1)
+    wide = jnp.broadcast_to(lax.expand_dims(table, tuple(range(own.ndim - 1))), own.shape)
+    return jnp.sum(jnp.where(own, wide, 0), -1)
 
 
 def _wide_labels(targets: Array) -> Array:

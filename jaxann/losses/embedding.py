@@ -16,7 +16,7 @@ from jax import lax
 from jaxann.core.checks import check_range, is_concrete
 from jaxann.core.factories import named_functions
 from jaxann.core.typing import Array, Scalar
-from jaxann.losses.inputs import check_flag, over_classes, parts
+from jaxann.losses.inputs import check_flag, over_classes, structured
 
 __all__ = ["contrastive", "cosine_distance", "cosine_embedding", "length", "triplet", "unit"]
 
@@ -45,7 +45,7 @@ def cosine_distance(predictions: Array, targets: Array, *, eps: Scalar = 1e-8) -
     return 1 - jnp.sum(unit(predictions, eps) * unit(targets, eps), -1)
 
 
-@parts(2, "features")
+@structured(2, "features")
 def cosine_embedding(predictions: Array, targets: Array, *, margin: Scalar = 0.0, eps: Scalar = 1e-8) -> Array:
     """1 - cos(a, b) for a pair that belongs together, max(0, cos(a, b) - m) for one that does not.
 
@@ -72,7 +72,7 @@ def cosine_embedding(predictions: Array, targets: Array, *, margin: Scalar = 0.0
     return jnp.where(targets > 0, 1 - cosine, jax.nn.relu(cosine - jnp.asarray(margin, cosine.dtype)))
 
 
-@parts(2, "features")
+@structured(2, "features")
 def contrastive(predictions: Array, targets: Array, *, margin: Scalar = 1.0) -> Array:
     """y d^2 / 2 + (1 - y) max(0, m - d)^2 / 2, d = |a - b|, y = 1 for a pair that belongs together, else 0.
 
@@ -97,7 +97,7 @@ def contrastive(predictions: Array, targets: Array, *, margin: Scalar = 1.0) -> 
     return (targets * jnp.sum(gap * gap, -1) + (1 - targets) * short * short) / 2
 
 
-@parts(3, "features")
+@structured(3, "features")
 def triplet(
     predictions: Array,
     targets: Array,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
@@ -56,7 +56,9 @@ def sigmoid_focal(predictions: Array, targets: Array, *, gamma: Scalar = 2.0, al
 
 
 @labelled()
-def softmax_focal(predictions: Array, targets: Array, *, gamma: Scalar = 2.0, alpha: Any = None) -> Array:
+def softmax_focal(
+    predictions: Array, targets: Array, *, gamma: Scalar = 2.0, alpha: Array | Sequence[float] | float | None = None
+) -> Array:
     """a_y (1 - p_y)^g (-log p_y), p = softmax(z); a_y = 1 for alpha None.
 
     Args:
@@ -97,8 +99,8 @@ def softmax_focal(predictions: Array, targets: Array, *, gamma: Scalar = 2.0, al
     values = jnp.where(alone, 0, values)
     if alpha is not None:
         shares = jnp.asarray(alpha, predictions.dtype)
-        spread = lax.expand_dims(shares, tuple(range(own.ndim - shares.ndim)))
-        values = values * jnp.sum(jnp.where(own, jnp.broadcast_to(spread, own.shape), 0), -1)
+        wide_shares = lax.expand_dims(shares, tuple(range(own.ndim - shares.ndim)))
+        values = values * jnp.sum(jnp.where(own, jnp.broadcast_to(wide_shares, own.shape), 0), -1)
     return jnp.where(jnp.any(own, -1), values, jnp.nan)
 
 

@@ -6,7 +6,7 @@ formula, and returns the values in the dtype of the predictions.
     elementwise   predictions (...),        targets (...)             values (...)
     over_classes  predictions (..., k),     targets (..., k)          values (...)
     labelled      predictions (..., k),     integer targets (...)     values (...)
-    parts         predictions (..., *event), targets (...)            values (...)
+    structured    predictions (..., *event), targets (...)            values (...)
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from jaxann.core.checks import check_floating, check_same_shape, fail
 from jaxann.core.trees import wide_dtype
 from jaxann.core.typing import Array
 
-__all__ = ["check_flag", "elementwise", "hits", "labelled", "over_classes", "parts"]
+__all__ = ["check_flag", "elementwise", "hits", "labelled", "over_classes", "real_rows", "structured"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -67,7 +67,7 @@ def labelled(dense: str = "") -> Callable[[F], F]:
     return decorate
 
 
-def parts(*event: int | str, integers: bool = False, batch: bool = False) -> Callable[[F], F]:
+def structured(*event: int | str, integers: bool = False, batch: bool = False) -> Callable[[F], F]:
     """A loss whose predictions carry more axes than the targets: `event` holds their lengths, a name for any length.
 
     Args:
@@ -104,6 +104,16 @@ def hits(targets: Array, classes: int) -> Array:
     """
     shape = (1,) * targets.ndim + (classes,)
     return lax.expand_dims(targets, [targets.ndim]) == lax.broadcasted_iota(targets.dtype, shape, targets.ndim)
+
+
+def real_rows(function: str, where: Any, predictions: Array) -> Array:
+    """The rows of a batch that are no padding, `(batch,)`, all of them for None."""
+    batch = predictions.shape[:1]
+    if where is None:
+        return jnp.ones(batch, bool)
+    if np.shape(where) != batch:
+        fail(function, "where", f"of shape {batch}, one for each example", f" shape {np.shape(where)}")
+    return jnp.asarray(where).astype(bool)
 
 
 def check_flag(function: str, argument: str, value: Any) -> None:

@@ -1,4 +1,4 @@
-"""Negative log likelihoods of laws other than the normal one of fixed variance."""
+"""Negative log likelihoods of distributions other than the normal one of fixed variance."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from jax import lax
 from jaxann.core.checks import check_range
 from jaxann.core.factories import named_functions
 from jaxann.core.typing import Array, Scalar
-from jaxann.losses.inputs import check_flag, elementwise, parts
+from jaxann.losses.inputs import check_flag, elementwise, structured
 
 __all__ = ["gaussian_nll", "poisson_nll"]
 
@@ -52,7 +52,7 @@ def poisson_nll(
     return values + jnp.where(targets > 1, stirling, 0)
 
 
-@parts(2)
+@structured(2)
 def gaussian_nll(predictions: Array, targets: Array, *, full: bool = False, eps: Scalar = 1e-6) -> Array:
     """(log v + (m - y)^2 / v) / 2, v = max(exp(s), eps), for a prediction [m, s] of mean and log variance.
 

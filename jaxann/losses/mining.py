@@ -2,8 +2,8 @@
 
     d_ij = |x_i - x_j|;  positives of i: the other examples of its label;  negatives: the examples of any other label
 
-The values belong to a whole batch: all its examples are candidates, a padded one too. Choose a batch size that divides
-the number of examples, and one that brings several examples of a label together.
+The values belong to a whole batch: all its examples are candidates, a padded one too unless `where` tells which are
+real. Choose a batch size that divides the number of examples, and one that brings several examples of a label together.
 """
 
 from __future__ import annotations
@@ -16,17 +16,18 @@ from jax import lax
 
 from jaxann.core.checks import check_range
 from jaxann.core.factories import named_functions
+from jaxann.core.padding import zero_padding
 from jaxann.core.typing import Array, Scalar
 from jaxann.losses.embedding import length
-from jaxann.losses.inputs import parts
+from jaxann.losses.inputs import real_rows, structured
 from jaxann.losses.reduce import weighed_by
 
 __all__ = ["triplet_hard", "triplet_semi_hard"]
 
 
-def _anchors(targets: Any, **others: Any) -> Array:
+def _anchors(targets: Any, where: Any = None, **others: Any) -> Array:
     """1 for an example that has a positive and a negative in the batch, else 0."""
-    like, unlike = _candidates(jnp.asarray(targets))
+    like, unlike = _candidates(jnp.asarray(targets), where)
     return (jnp.any(like, -1) & jnp.any(unlike, -1)).astype(jnp.result_type(float))
 
 
@@ -35,14 +36,15 @@ def _no_classes(targets: Any, **others: Any) -> None:
 
 
 @weighed_by(_anchors, labels=_no_classes)
-@parts("features", integers=True, batch=True)
-def triplet_hard(predictions: Array, targets: Array, *, margin: Scalar = 1.0) -> Array:
+@structured("features", integers=True, batch=True)
+def triplet_hard(predictions: Array, targets: Array, *, margin: Scalar = 1.0, where: Array | None = None) -> Array:
     """max(0, max_b d(a, b) - min_n d(a, n) + m) for each anchor a: its farthest positive, its nearest negative.
 
     Args:
         predictions: embeddings of a batch, `(batch, features)`.
         targets: integer labels, `(batch,)`; any integers.
         margin: m > 0.
+        where: `(batch,)`, 0 or False for padding, which is no candidate and has the value 0; None for none.
 
     Returns:
         `(batch,)`, 0 for an example without a positive or without a negative, which `target_weights` leaves out of
@@ -56,7 +58,9 @@ def triplet_hard(predictions: Array, targets: Array, *, margin: Scalar = 1.0) ->
         InputError: shapes do not fit, labels are not integers, margin <= 0, or the predictions are not floating point.
     """
     check_range("triplet_hard", "margin", margin, 0, open_low=True)
-    like, unlike = _candidates(targets)
+    real = real_rows("triplet_hard", where, predictions)
+    predictions = predictions if where is None else zero_padding(predictions, real)
+    like, unlike = _candidates(targets, where)
     distances = _distances(predictions)
     farthest = jnp.max(jnp.where(like, distances, -jnp.inf), -1, initial=-jnp.inf)
     nearest = jnp.min(jnp.where(unlike, distances, jnp.inf), -1, initial=jnp.inf)
@@ -67,14 +71,15 @@ def triplet_hard(predictions: Array, targets: Array, *, margin: Scalar = 1.0) ->
 
 
 @weighed_by(_anchors, labels=_no_classes)
-@parts("features", integers=True, batch=True)
-def triplet_semi_hard(predictions: Array, targets: Array, *, margin: Scalar = 1.0) -> Array:
+@structured("features", integers=True, batch=True)
+def triplet_semi_hard(predictions: Array, targets: Array, *, margin: Scalar = 1.0, where: Array | None = None) -> Array:
     """mean_b max(0, d(a, b) - d(a, n_b) + m), n_b the nearest negative farther than b, or the farthest if none is.
 
     Args:
         predictions: embeddings of a batch, `(batch, features)`.
         targets: integer labels, `(batch,)`; any integers.
         margin: m > 0.
+        where: `(batch,)`, 0 or False for padding, which is no candidate and has the value 0; None for none.
 
     Returns:
         `(batch,)`, for each anchor a the mean over its positives b; 0 for an example without a positive or without a
@@ -88,7 +93,9 @@ def triplet_semi_hard(predictions: Array, targets: Array, *, margin: Scalar = 1.
         InputError: shapes do not fit, labels are not integers, margin <= 0, or the predictions are not floating point.
     """
     check_range("triplet_semi_hard", "margin", margin, 0, open_low=True)
-    like, unlike = _candidates(targets)
+    real = real_rows("triplet_semi_hard", where, predictions)
+    predictions = predictions if where is None else zero_padding(predictions, real)
+    like, unlike = _candidates(targets, where)
     distances = _distances(predictions)
     counts = jnp.any(like, -1) & jnp.any(unlike, -1)
     m = jnp.asarray(margin, distances.dtype)
@@ -107,10 +114,15 @@ def triplet_semi_hard(predictions: Array, targets: Array, *, margin: Scalar = 1.
     return _with_nan(lax.map(jax.checkpoint(of_anchor), (distances, safe, unlike)), distances)
 
 
-def _candidates(labels: Array) -> tuple[Array, Array]:
-    """Positives and negatives of each example, `(batch, batch)`."""
+def _candidates(labels: Array, where: Any) -> tuple[Array, Array]:
+    """Positives and negatives of each example, `(batch, batch)`; padding has none and is none."""
     same = lax.expand_dims(labels, [0]) == lax.expand_dims(labels, [1])
-    return same & ~jnp.eye(labels.shape[0], dtype=bool), ~same
+    like, unlike = same & ~jnp.eye(labels.shape[0], dtype=bool), ~same
+    if where is None:
+        return like, unlike
+    real = jnp.asarray(where).astype(bool)
+    both = lax.expand_dims(real, [0]) & lax.expand_dims(real, [1])
+    return like & both, unlike & both
 
 
 def _with_nan(values: Array, distances: Array) -> Array:

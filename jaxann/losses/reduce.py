@@ -12,14 +12,14 @@ from jax import lax
 from jaxann.core.binding import bound
 from jaxann.core.checks import fail
 from jaxann.core.trees import wide_dtype
-from jaxann.core.typing import Array
+from jaxann.core.typing import Array, Targets
 
 __all__ = ["labels_to_check", "masked", "mean", "target_weights", "weighed_by"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-def target_weights(loss: Callable, targets: Any) -> Array | None:
+def target_weights(loss: Callable, targets: Targets) -> Array | None:
     """What each value of a loss counts for in the mean, or None when each counts 1.
 
     A label that is ignored counts 0 and one with a class weight w counts w, so that the mean of a loss is
@@ -39,7 +39,7 @@ def target_weights(loss: Callable, targets: Any) -> Array | None:
     return None if weigh is None else weigh(targets, *args, **keywords)
 
 
-def labels_to_check(loss: Callable, targets: Any) -> Any | None:
+def labels_to_check(loss: Callable, targets: Targets) -> Targets | None:
     """Targets to be compared with the number of outputs; None when this loss takes no class numbers.
 
     Integer targets of a function that is not of this room come back as they are.
@@ -64,7 +64,7 @@ def weighed_by(
     return note
 
 
-def mean(values: Array, *, where: Any = None, weights: Any = None) -> Array:
+def mean(values: Array, *, where: Array | None = None, weights: Array | None = None) -> Array:
     """sum w m l / sum w m over all values l, m in {0, 1} the mask and w >= 0 the weights; 0 when the sum below is 0.
 
     A value that is masked, or has the weight 0, may be NaN or infinite: neither the mean nor its gradient by the
@@ -98,7 +98,7 @@ def mean(values: Array, *, where: Any = None, weights: Any = None) -> Array:
     return (summed / jnp.where(total == 0, 1, total)).astype(values.dtype)
 
 
-def masked(predictions: Array, targets: Array, *, where: Any) -> tuple[Array, Array]:
+def masked(predictions: Array, targets: Array, *, where: Array) -> tuple[Array, Array]:
     """Predictions and targets with zeros where the mask is False, so that no NaN among them reaches a gradient.
 
         values = loss(*masked(predictions, targets, where=keep))

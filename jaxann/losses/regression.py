@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import jax.numpy as jnp
@@ -67,7 +68,7 @@ def squared_error(predictions: Array, targets: Array) -> Array:
 def half_squared_error(predictions: Array, targets: Array) -> Array:
     """r^2 / 2, r = prediction - target; slope r.
 
-    The negative log likelihood of a normal law of variance 1, less its constant.
+    The negative log likelihood of a normal distribution of variance 1, less its constant.
 
     Args:
         predictions: floating point, any shape.
@@ -145,7 +146,7 @@ def log_cosh(predictions: Array, targets: Array) -> Array:
     return jnp.where(far, outside + jnp.log1p(jnp.exp(-2 * outside)) - math.log(2), jnp.log1p(sinh * sinh) / 2)
 
 
-def quantile(predictions: Array, targets: Array, *, q: Any = 0.5) -> Array:
+def quantile(predictions: Array, targets: Array, *, q: Array | Sequence[float] | float = 0.5) -> Array:
     """q e for e > 0 and (q - 1) e for e < 0, e = target - prediction; slope -q above, 1 - q below, 0 at e = 0.
 
     Minimized by the q-quantile of the targets; with q = 0.5, half the absolute error.

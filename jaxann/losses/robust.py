@@ -26,7 +26,7 @@ from jax import lax
 from jaxann.core.checks import check_range, fail, is_concrete
 from jaxann.core.factories import named_functions
 from jaxann.core.typing import Array, Scalar
-from jaxann.losses.inputs import elementwise, parts
+from jaxann.losses.inputs import elementwise, structured
 
 __all__ = ["adaptive_barron", "barron", "barron_nll", "barron_parameters"]
 
@@ -34,7 +34,7 @@ _SPREAD, _STEPS = 28.0, 336  # nodes x = exp(w), w in [-28, 28]: what lies outsi
 
 
 @elementwise
-def barron(predictions: Array, targets: Array, *, alpha: Any = 1.0, scale: Any = 1.0) -> Array:
+def barron(predictions: Array, targets: Array, *, alpha: Array | float = 1.0, scale: Array | float = 1.0) -> Array:
     """(|a-2| / a) (((r/c)^2 / |a-2| + 1)^(a/2) - 1), r = prediction - target; its limits at a = 0, 2, -inf.
 
     The smaller alpha, the less an outlier pulls: the slope is at most 1 / c for alpha <= 1 and falls back to 0 for
@@ -63,11 +63,11 @@ def barron(predictions: Array, targets: Array, *, alpha: Any = 1.0, scale: Any =
 
 
 @elementwise
-def barron_nll(predictions: Array, targets: Array, *, alpha: Any = 1.0, scale: Any = 1.0) -> Array:
+def barron_nll(predictions: Array, targets: Array, *, alpha: Array | float = 1.0, scale: Array | float = 1.0) -> Array:
     """barron(r) + log c + log Z(a), Z(a) the integral of exp(-barron(x)) over x at c = 1, for a in [0, 2].
 
     The negative logarithm of a density, so that a and c may be learned with the rest: heavier tails cost something
-    where there are no outliers. a = 2 is the normal law, a = 0 Cauchy's with scale sqrt(2) c.
+    where there are no outliers. a = 2 is the normal distribution, a = 0 Cauchy's with scale sqrt(2) c.
 
     Args:
         predictions: floating point, any shape.
@@ -91,7 +91,7 @@ def barron_nll(predictions: Array, targets: Array, *, alpha: Any = 1.0, scale: A
     return _rho(predictions - targets, a, c) + jnp.log(c) + _log_normalizer(a)
 
 
-@parts(3)
+@structured(3)
 def adaptive_barron(
     predictions: Array, targets: Array, *, lowest: Scalar = 0.001, highest: Scalar = 1.999, smallest: Scalar = 1e-5
 ) -> Array:
@@ -121,7 +121,12 @@ def adaptive_barron(
 
 
 def barron_parameters(
-    raw_alpha: Any, raw_scale: Any, *, lowest: Scalar = 0.001, highest: Scalar = 1.999, smallest: Scalar = 1e-5
+    raw_alpha: Array | float,
+    raw_scale: Array | float,
+    *,
+    lowest: Scalar = 0.001,
+    highest: Scalar = 1.999,
+    smallest: Scalar = 1e-5,
 ) -> tuple[Array, Array]:
     """(a, c): a = lowest + (highest - lowest) sigmoid(raw_alpha), c = smallest + softplus(raw_scale).
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -25,7 +26,12 @@ def _no_classes(targets: Any, **others: Any) -> None:
 
 @weighed_by(labels=_no_classes)
 def ctc(
-    predictions: Array, targets: Array, *, blank: int = 0, lengths: Any = None, zero_infinity: bool = False
+    predictions: Array,
+    targets: Array,
+    *,
+    blank: int = 0,
+    lengths: Array | Sequence[int] | None = None,
+    zero_infinity: bool = False,
 ) -> Array:
     """-log sum over paths of prod_t softmax(z_t)[path_t]; a path is the labels once repeats, then blanks, are dropped.
 

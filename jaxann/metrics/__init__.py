@@ -9,6 +9,8 @@ from jaxann.metrics.classification import (
     matthews_correlation,
     top_k_accuracy,
 )
+from jaxann.metrics.direction import direction_of, higher_is_better, lower_is_better
+from jaxann.metrics.heads import of_head
 from jaxann.metrics.members import of_mean, of_mean_sigmoid, of_mean_softmax
 from jaxann.metrics.probabilities import brier, expected_calibration_error, log_loss, perplexity
 from jaxann.metrics.ranking import average_precision, roc_auc
@@ -24,16 +26,20 @@ __all__ = [
     "classification_report",
     "cohen_kappa",
     "confusion_matrix",
+    "direction_of",
     "expected_calibration_error",
     "explained_variance",
     "f1",
     "f_beta",
+    "higher_is_better",
     "log_loss",
+    "lower_is_better",
     "mae",
     "mape",
     "matthews_correlation",
     "median_absolute_error",
     "mse",
+    "of_head",
     "of_mean",
     "of_mean_sigmoid",
     "of_mean_softmax",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from jaxann.core.typing import Array, Scalar
 from jaxann.metrics import streaming
+from jaxann.metrics.direction import higher_is_better
 from jaxann.metrics.streaming.reading import class_count
 
 __all__ = [
@@ -16,6 +17,7 @@ __all__ = [
 ]
 
 
+@higher_is_better
 def accuracy(predictions: Array, targets: Array, weights: Array | None = None) -> Array:
     """sum w 1[argmax p = y] / sum w, the weighted share of examples whose predicted class is the target.
 
@@ -23,7 +25,7 @@ def accuracy(predictions: Array, targets: Array, weights: Array | None = None) -
         predictions: logits or probabilities `(..., classes)` for integer labels `(...)`, the class being the first
             greatest entry; or binary logits of the targets' shape, positive above 0; or predicted labels, integers.
         targets: labels, or 0 and 1.
-        weights: one number an example.
+        weights: one number an example, or one for each place of the targets.
 
     Returns:
         One number; 0 for no examples.
@@ -37,13 +39,14 @@ def accuracy(predictions: Array, targets: Array, weights: Array | None = None) -
     return streaming.accuracy()(predictions, targets, weights)
 
 
+@higher_is_better
 def top_k_accuracy(predictions: Array, targets: Array, weights: Array | None = None, *, k: Scalar = 5) -> Array:
     """sum w 1[y among the k greatest of p] / sum w; equal scores rank by index, the lower first.
 
     Args:
         predictions: scores `(..., classes)`, logits or probabilities.
         targets: labels `(...)`.
-        weights: one number an example.
+        weights: one number an example, or one for each place of the targets.
         k: at least 1; with 1 it is `accuracy`, from the number of classes on it is 1.
 
     Returns:
@@ -72,7 +75,7 @@ def confusion_matrix(
         predictions: scores `(..., classes)`, the class being the first greatest; or binary scores of the targets'
             shape; or predicted labels, integers of the targets' shape.
         targets: labels, or 0 and 1.
-        weights: one number an example.
+        weights: one number an example, or one for each place of the targets.
         classes: how many; of scores it is known, of labels it is the greatest one + 1 unless given. Labels inside a
             compiled program need it.
         threshold: a binary score above it is positive: 0 for logits, 0.5 for probabilities.
@@ -90,6 +93,7 @@ def confusion_matrix(
     return streaming.confusion_matrix(classes, threshold=threshold)(predictions, targets, weights)
 
 
+@higher_is_better
 def balanced_accuracy(
     predictions: Array,
     targets: Array,
@@ -115,6 +119,7 @@ def balanced_accuracy(
     return streaming.balanced_accuracy(classes, threshold=threshold)(predictions, targets, weights)
 
 
+@higher_is_better
 def matthews_correlation(
     predictions: Array,
     targets: Array,
@@ -143,6 +148,7 @@ def matthews_correlation(
     return streaming.matthews_correlation(classes, threshold=threshold)(predictions, targets, weights)
 
 
+@higher_is_better
 def cohen_kappa(
     predictions: Array,
     targets: Array,

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from jaxann.core.binding import bound
+from jaxann.core.padding import Padded
 from jaxann.core.products import Metric
 from jaxann.metrics import streaming
 from jaxann.metrics.classification import (
@@ -17,6 +18,7 @@ from jaxann.metrics.classification import (
     matthews_correlation,
     top_k_accuracy,
 )
+from jaxann.metrics.heads import head_of, one_head
 from jaxann.metrics.probabilities import brier, expected_calibration_error, log_loss, perplexity
 from jaxann.metrics.ranking import average_precision, roc_auc
 from jaxann.metrics.regression import explained_variance, mae, mape, median_absolute_error, mse, r2, rmse
@@ -35,7 +37,7 @@ _PLAIN = {
     rmse: streaming.rmse,
     top_k_accuracy: streaming.top_k_accuracy,
 }
-_OUTPUTS = {explained_variance: streaming.explained_variance, r2: streaming.r2}
+_COLUMNS = {explained_variance: streaming.explained_variance, r2: streaming.r2}
 _CLASSES = {
     balanced_accuracy: streaming.balanced_accuracy,
     cohen_kappa: streaming.cohen_kappa,
@@ -53,8 +55,12 @@ _SIZES = ("bins", "classes")
 
 def sizes_of(metric: Callable) -> tuple[str, ...]:
     """Keywords of a metric of this room that decide shapes."""
-    known = {*_PLAIN, *_OUTPUTS, *_CLASSES, *_RANKS, expected_calibration_error, median_absolute_error}
+    known = {*_PLAIN, *_COLUMNS, *_CLASSES, *_RANKS, expected_calibration_error, median_absolute_error}
     return _SIZES if bound(metric)[0] in known else ()
+
+
+def _values(leaf: Any) -> Any:
+    return leaf.values if isinstance(leaf, Padded) else leaf
 
 
 def form_of(metric: Callable, targets: Any, predictions: Any = None) -> Metric | None:
@@ -67,16 +73,22 @@ def form_of(metric: Callable, targets: Any, predictions: Any = None) -> Metric |
             that need it have a form only where `classes` is among the settings.
     """
     function, args, settings = bound(metric)
-    if args:
+    head = head_of(metric)
+    if head is not None:
+        name, inner = head
+        inside = None if predictions is None else predictions[name]
+        form = form_of(inner, _values(targets[name]), inside if inside is None else _values(inside))
+        return None if form is None else one_head(name, form)
+    if args or not hasattr(targets, "shape"):  # several heads have a figure each: `of_head`
         return None
-    outputs = 1 if len(targets.shape) < 2 else targets.shape[-1]
+    columns = 1 if len(targets.shape) < 2 else targets.shape[-1]
     size = functools.reduce(lambda a, b: a * b, targets.shape, 1)
     if function in _PLAIN:
         return _PLAIN[function](**settings)
-    if function in _OUTPUTS:
-        return _OUTPUTS[function](outputs, **settings)
+    if function in _COLUMNS:
+        return _COLUMNS[function](columns, **settings)
     if function is median_absolute_error:
-        return streaming.median_absolute_error(max(size // max(outputs, 1), 1), outputs, **settings)
+        return streaming.median_absolute_error(max(size // max(columns, 1), 1), columns, **settings)
     if function is expected_calibration_error:
         room = {"capacity": max(size, 1)} if settings.get("adaptive") else {}
         return streaming.expected_calibration_error(**settings, **room)

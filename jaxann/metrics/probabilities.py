@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from jaxann.core.typing import Array
 from jaxann.metrics import streaming
+from jaxann.metrics.direction import lower_is_better
 from jaxann.metrics.streaming.reading import scores_form
 from jaxann.metrics.streaming.sums import check_weights
 
 __all__ = ["brier", "expected_calibration_error", "log_loss", "perplexity"]
 
 
+@lower_is_better
 def log_loss(predictions: Array, targets: Array, weights: Array | None = None, *, from_logits: bool = True) -> Array:
     """-sum w log p_y / sum w, the mean surprise at the target; two classes: -(y log p + (1 - y) log(1 - p)).
 
@@ -17,7 +19,7 @@ def log_loss(predictions: Array, targets: Array, weights: Array | None = None, *
         predictions: `(..., classes)` for labels `(...)`, or binary ones of the targets' shape: logits, or with
             `from_logits=False` probabilities, clipped to [eps, 1 - eps] of the default float.
         targets: labels, or numbers in [0, 1].
-        weights: one number an example.
+        weights: one number an example, or one for each place of the targets.
         from_logits: whether predictions are logits, which need no clipping.
 
     Returns:
@@ -31,6 +33,7 @@ def log_loss(predictions: Array, targets: Array, weights: Array | None = None, *
     return streaming.log_loss(from_logits=from_logits)(predictions, targets, weights)
 
 
+@lower_is_better
 def perplexity(predictions: Array, targets: Array, weights: Array | None = None, *, from_logits: bool = True) -> Array:
     """exp(-sum w log p_y / sum w), the number of equally likely classes that would surprise as much.
 
@@ -51,6 +54,7 @@ def perplexity(predictions: Array, targets: Array, weights: Array | None = None,
     return streaming.perplexity(from_logits=from_logits)(predictions, targets, weights)
 
 
+@lower_is_better
 def brier(predictions: Array, targets: Array, weights: Array | None = None, *, from_logits: bool = True) -> Array:
     """sum w (p - y)^2 / sum w for two classes, and sum w sum_k (p_k - 1[y = k])^2 / sum w for labels.
 
@@ -58,7 +62,7 @@ def brier(predictions: Array, targets: Array, weights: Array | None = None, *, f
         predictions: `(..., classes)` for labels `(...)`, or binary ones of the targets' shape: logits, or with
             `from_logits=False` probabilities.
         targets: labels, or numbers in [0, 1].
-        weights: one number an example.
+        weights: one number an example, or one for each place of the targets.
         from_logits: whether predictions are logits.
 
     Returns:
@@ -75,6 +79,7 @@ def brier(predictions: Array, targets: Array, weights: Array | None = None, *, f
     return streaming.brier(from_logits=from_logits)(predictions, targets, weights)
 
 
+@lower_is_better
 def expected_calibration_error(
     predictions: Array,
     targets: Array,
@@ -90,7 +95,7 @@ def expected_calibration_error(
         predictions: `(..., classes)` for labels `(...)`, or binary ones of the targets' shape, whose confidence is
             max(p, 1 - p): logits, or with `from_logits=False` probabilities.
         targets: labels, or 0 and 1.
-        weights: one number an example.
+        weights: one number an example, or one for each place of the targets.
         bins: how many, of equal width 1 / bins; an empty one counts nothing.
         from_logits: whether predictions are logits.
         adaptive: bins of equal weight instead, cut by the order of the confidences; equal ones stay together.

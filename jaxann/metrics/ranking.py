@@ -6,12 +6,14 @@ from typing import Any
 
 from jaxann.core.typing import Array
 from jaxann.metrics import streaming
+from jaxann.metrics.direction import higher_is_better
 from jaxann.metrics.streaming.reading import scores_form
 from jaxann.metrics.streaming.sums import check_weights
 
 __all__ = ["average_precision", "roc_auc"]
 
 
+@higher_is_better
 def roc_auc(
     predictions: Array,
     targets: Array,
@@ -53,6 +55,7 @@ def roc_auc(
     return metric(predictions, targets, weights)
 
 
+@higher_is_better
 def average_precision(
     predictions: Array,
     targets: Array,

@@ -5,11 +5,13 @@ from __future__ import annotations
 from jaxann.core.checks import check_same_shape
 from jaxann.core.typing import Array, Scalar
 from jaxann.metrics import streaming
+from jaxann.metrics.direction import higher_is_better, lower_is_better
 from jaxann.metrics.streaming.sums import check_weights
 
 __all__ = ["explained_variance", "mae", "mape", "median_absolute_error", "mse", "r2", "rmse"]
 
 
+@lower_is_better
 def mse(predictions: Array, targets: Array, weights: Array | None = None) -> Array:
     """Mean squared difference, sum w (p - y)^2 / sum w, over all elements.
 
@@ -28,6 +30,7 @@ def mse(predictions: Array, targets: Array, weights: Array | None = None) -> Arr
     return streaming.mse()(predictions, targets, weights)
 
 
+@lower_is_better
 def rmse(predictions: Array, targets: Array, weights: Array | None = None) -> Array:
     """Root of the mean squared difference, sqrt(sum w (p - y)^2 / sum w), over all elements.
 
@@ -47,6 +50,7 @@ def rmse(predictions: Array, targets: Array, weights: Array | None = None) -> Ar
     return streaming.rmse()(predictions, targets, weights)
 
 
+@lower_is_better
 def mae(predictions: Array, targets: Array, weights: Array | None = None) -> Array:
     """Mean absolute difference, sum w |p - y| / sum w, over all elements.
 
@@ -65,6 +69,7 @@ def mae(predictions: Array, targets: Array, weights: Array | None = None) -> Arr
     return streaming.mae()(predictions, targets, weights)
 
 
+@lower_is_better
 def median_absolute_error(predictions: Array, targets: Array, weights: Array | None = None) -> Array:
     """median |p - y|, of each output, and the mean over outputs; between two middle ones their mean.
 
@@ -82,12 +87,13 @@ def median_absolute_error(predictions: Array, targets: Array, weights: Array | N
     """
     check_same_shape("median_absolute_error", predictions, targets)
     check_weights("median_absolute_error", weights, targets.shape)
-    outputs = 1 if targets.ndim < 2 else targets.shape[-1]
-    return streaming.median_absolute_error(max(targets.size // max(outputs, 1), 1), outputs)(
+    columns = 1 if targets.ndim < 2 else targets.shape[-1]
+    return streaming.median_absolute_error(max(targets.size // max(columns, 1), 1), columns)(
         predictions, targets, weights
     )
 
 
+@lower_is_better
 def mape(
     predictions: Array, targets: Array, weights: Array | None = None, *, eps: Scalar = 2.220446049250313e-16
 ) -> Array:
@@ -109,6 +115,7 @@ def mape(
     return streaming.mape(eps)(predictions, targets, weights)
 
 
+@higher_is_better
 def r2(predictions: Array, targets: Array, weights: Array | None = None) -> Array:
     """Share of the spread that is explained, 1 - sum w (y - p)^2 / sum w (y - mean y)^2; at most 1, may be negative.
 
@@ -117,7 +124,7 @@ def r2(predictions: Array, targets: Array, weights: Array | None = None) -> Arra
 
     Args:
         predictions, targets: `(n,)` or `(..., outputs)`, of the same shape.
-        weights: one number an example.
+        weights: one number an example, or one for each place of the targets.
 
     Returns:
         One number.
@@ -127,10 +134,11 @@ def r2(predictions: Array, targets: Array, weights: Array | None = None) -> Arra
     Raises:
         InputError: shapes differ.
     """
-    outputs = 1 if targets.ndim < 2 else targets.shape[-1]
-    return streaming.r2(outputs)(predictions, targets, weights)
+    columns = 1 if targets.ndim < 2 else targets.shape[-1]
+    return streaming.r2(columns)(predictions, targets, weights)
 
 
+@higher_is_better
 def explained_variance(predictions: Array, targets: Array, weights: Array | None = None) -> Array:
     """1 - Var(y - p) / Var(y): `r2` once the mean difference is forgiven, and equal to it where that is 0.
 
@@ -139,7 +147,7 @@ def explained_variance(predictions: Array, targets: Array, weights: Array | None
 
     Args:
         predictions, targets: `(n,)` or `(..., outputs)`, of the same shape.
-        weights: one number an example.
+        weights: one number an example, or one for each place of the targets.
 
     Returns:
         One number, at most 1.
@@ -149,5 +157,5 @@ def explained_variance(predictions: Array, targets: Array, weights: Array | None
     Raises:
         InputError: shapes differ.
     """
-    outputs = 1 if targets.ndim < 2 else targets.shape[-1]
-    return streaming.explained_variance(outputs)(predictions, targets, weights)
+    columns = 1 if targets.ndim < 2 else targets.shape[-1]
+    return streaming.explained_variance(columns)(predictions, targets, weights)

@@ -75,7 +75,7 @@ def classification_report(
         return line(head, *(f"{figure:.{digits}f}" for figure in figures), support(count))
 
     text = line("", *_COLUMNS) + "\n"
-    text += "".join(row(*parts) for parts in zip(texts, table, true, strict=True)) + "\n"
+    text += "".join(row(*cells) for cells in zip(texts, table, true, strict=True)) + "\n"
     accuracy = _ratio(hits.sum(), total, zero_division)
     text += line("accuracy", "", "", f"{accuracy:.{digits}f}", support(total))
     for head, share in (("macro avg", np.ones_like(true)), ("weighted avg", true)):

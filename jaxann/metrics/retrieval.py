@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from jaxann.core.typing import Array, Scalar
 from jaxann.metrics import streaming
+from jaxann.metrics.direction import higher_is_better
 from jaxann.metrics.streaming.reading import class_count
 
 __all__ = ["f1", "f_beta", "precision", "recall"]
 
 
+@higher_is_better
 def precision(
     predictions: Array,
     targets: Array,
@@ -45,6 +47,7 @@ def precision(
     return metric(predictions, targets, weights)
 
 
+@higher_is_better
 def recall(
     predictions: Array,
     targets: Array,
@@ -76,6 +79,7 @@ def recall(
     return metric(predictions, targets, weights)
 
 
+@higher_is_better
 def f1(
     predictions: Array,
     targets: Array,
@@ -107,6 +111,7 @@ def f1(
     return metric(predictions, targets, weights)
 
 
+@higher_is_better
 def f_beta(
     predictions: Array,
     targets: Array,

@@ -33,8 +33,8 @@ def mlp(
         activation: name, function or layer such as `layers.prelu()`, after each hidden layer.
         dropout: probability of dropping after each hidden activation; None for no dropout layers.
         batch_norm: whether to normalize before each hidden activation.
-        kernel_init: law of the hidden weights, the customary one of the activation when None. The output layer has
-            `lecun_normal()`.
+        kernel_init: distribution of the hidden weights, the customary one of the activation when None. The output layer
+            has `lecun_normal()`.
 
     Layers by name: `dense0`, `norm0`, `act0`, `drop0`, `dense1`, ...; input `(..., features)`.
 

@@ -9,7 +9,7 @@ from jaxann.core.factories import factory
 from jaxann.core.products import Initializer, Layer
 from jaxann.core.typing import Scalar
 from jaxann.initializers import init_for, lecun_normal
-from jaxann.layers import batch_ensemble_dense, elementwise, packed_dense, sequential, spread
+from jaxann.layers import batch_ensemble_dense, elementwise, packed_dense, repeat_members, sequential
 from jaxann.layers import dropout as drop
 
 __all__ = ["tabm"]
@@ -44,8 +44,9 @@ def tabm(
         input_scale: how the first layer's r begins, "random_signs" or "normal" (see `batch_ensemble_dense`; the paper
             takes "normal" where the features are embedded). All other scales begin at 1. With "ones" the members would
             differ by their output layers alone.
-        kernel_init: law of the hidden weights, the customary one of the activation when None. The output layers have
-            `lecun_normal()`. (The paper's code: U(-a, a), a = 1 / sqrt(in), for weights and biases; here biases are 0.)
+        kernel_init: distribution of the hidden weights, the customary one of the activation when None. The output
+            layers have `lecun_normal()`. (The paper's code: U(-a, a), a = 1 / sqrt(in), for weights and biases; here
+            biases are 0.)
 
     Layers by name: `members` (the copies), `dense0`, `act0`, `drop0`, `dense1`, ...
 
@@ -66,7 +67,7 @@ def tabm(
     if dropout is not None:
         check_range("tabm", "dropout", dropout, 0, 1, open_high=True)
     hidden_init = kernel_init or init_for(activation)
-    layers: dict[str, Layer] = {"members": spread(members)}
+    layers: dict[str, Layer] = {"members": repeat_members(members)}
     for i, width in enumerate(widths[:-1]):
         begins = input_scale if i == 0 else "ones"
         layers[f"dense{i}"] = batch_ensemble_dense(width, members, input_scale=begins, kernel_init=hidden_init)

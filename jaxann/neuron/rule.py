@@ -176,10 +176,10 @@ def _train_one(x: Array, targets: Array, weights: Array, *, rate: Array, key: Ke
             start = _Run(carry.weights, carry.total, zero, zero, zero, carry.weights)
             run, _ = lax.scan(functools.partial(_step, rate), start, rows)
             after, mistakes, total, candidates = run.weights, run.mistakes, run.total, (run.best, run.weights)
-        pocket, least = carry.pocket, carry.pocket_mistakes
+        pocket, fewest = carry.pocket, carry.pocket_mistakes
         for candidate in candidates:
             count = wrong(candidate)
-            pocket, least = jnp.where(count < least, candidate, pocket), jnp.minimum(count, least)
+            pocket, fewest = jnp.where(count < fewest, candidate, pocket), jnp.minimum(count, fewest)
         return _Carry(
             epoch=carry.epoch + 1,
             weights=after,
@@ -187,7 +187,7 @@ def _train_one(x: Array, targets: Array, weights: Array, *, rate: Array, key: Ke
             mistakes=carry.mistakes.at[carry.epoch].set(mistakes),
             history=carry.history.at[carry.epoch + 1].set(after),
             pocket=pocket,
-            pocket_mistakes=least,
+            pocket_mistakes=fewest,
             total=total,
         )
 

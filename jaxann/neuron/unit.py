@@ -64,7 +64,7 @@ def _unit(x: Array, weights: Array, threshold: Scalar | Array) -> Array:
     return fire(sums - jnp.broadcast_to(jnp.asarray(threshold).astype(kind), sums.shape))
 
 
-def threshold_net(x: Array, layers: Sequence[tuple[Any, Any]]) -> Array:
+def threshold_net(x: Array, layers: Sequence[tuple[Array, Scalar]]) -> Array:
     """Layers of threshold units one after the other: what one layer fires is the input of the next.
 
     Args:
@@ -146,9 +146,9 @@ def _nearest(x: Array, targets: Array, weights: Array, bias_input: Scalar) -> tu
     kind = floating(x, weights)
     weights, signs = jnp.asarray(weights).astype(kind), 2 * jnp.asarray(targets).astype(kind) - 1
     given = with_bias(jnp.asarray(x).astype(kind), bias_input)
-    least = jnp.min(signs * jnp.matmul(given, weights, precision=lax.Precision.HIGHEST), 0)
+    smallest = jnp.min(signs * jnp.matmul(given, weights, precision=lax.Precision.HIGHEST), 0)
     length = jnp.sqrt(jnp.sum(weights * weights, 0))
-    gamma = jnp.where(length == 0, 0, least / jnp.where(length == 0, 1, length))
+    gamma = jnp.where(length == 0, 0, smallest / jnp.where(length == 0, 1, length))
     return gamma, jnp.max(jnp.sum(given * given, -1))
 
 

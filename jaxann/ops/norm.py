@@ -18,7 +18,7 @@ def moments(x: Array, mask: Array | None = None) -> tuple[Array, Array, Array]:
 
     Args:
         x: `(batch, ..., channels)`.
-        mask: `(batch,)`, 0 leaves an example out; None counts all.
+        mask: over the leading axes of x, `(batch,)` or `(batch, time)`; 0 leaves a place out, None counts all.
 
     Returns:
         `(mean, variance, count)`, of shapes `(channels,)`, `(channels,)` and `()`.
@@ -29,7 +29,7 @@ def moments(x: Array, mask: Array | None = None) -> tuple[Array, Array, Array]:
         mean = jnp.mean(x, axes)
         centered = x - jnp.broadcast_to(mean, x.shape)
         return mean, jnp.mean(centered * centered, axes), jnp.asarray(x.size // max(x.shape[-1], 1), x.dtype)
-    weight = jnp.broadcast_to(lax.expand_dims(mask.astype(x.dtype), range(1, x.ndim)), (*x.shape[:-1], 1))
+    weight = jnp.broadcast_to(lax.expand_dims(mask.astype(x.dtype), range(mask.ndim, x.ndim)), (*x.shape[:-1], 1))
     count = jnp.sum(weight)
     safe = jnp.maximum(count, 1)
     mean = jnp.sum(jnp.where(weight > 0, x, 0), axes) / safe

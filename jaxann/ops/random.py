@@ -23,18 +23,18 @@ _GOLDEN = np.uint32(0x9E3779B9)
 _ROUNDS = 24
 
 
-def word_at(positions: Array, seeds: Array) -> Array:
+def word_at(positions: Array, hash_key: Array) -> Array:
     """A pseudo-random 32-bit word for each position (uint32), by two rounds of a multiply-xorshift hash.
 
     Args:
         positions: uint32, any shape.
-        seeds: uint32 of shape (2,), drawn from a key: the first shifts the positions, the second enters between the
-            rounds, so that two seeds do not give two orders of the same words.
+        hash_key: uint32 of shape (2,), drawn from a key: the first shifts the positions, the second enters between the
+            rounds, so that two of them do not give two orders of the same words.
 
     The multipliers are those of the hash found by Wellons 2018 (avalanche bias 0.17 for one round).
     """
-    x = positions * _GOLDEN + seeds[0]
-    for between in (seeds[1], None):
+    x = positions * _GOLDEN + hash_key[0]
+    for between in (hash_key[1], None):
         x = x ^ (x >> np.uint32(16))
         x = x * np.uint32(0x7FEB352D)
         x = x ^ (x >> np.uint32(15))
@@ -49,8 +49,8 @@ def keep_mask(key: Key, rate: Scalar, shape: tuple[int, ...]) -> Array:
 
     The rate is resolved to 2^-32; at 0 all is kept, and at 1 all but one place in 2^32.
     """
-    seeds = jax.random.bits(key, (2,), jnp.uint32)
-    words = word_at(jnp.arange(math.prod(shape), dtype=jnp.uint32), seeds)
+    hash_key = jax.random.bits(key, (2,), jnp.uint32)
+    words = word_at(jnp.arange(math.prod(shape), dtype=jnp.uint32), hash_key)
     limit = jnp.clip(jnp.asarray(rate, jnp.float32), 0.0, 1.0) * np.float32(2**32)
     limit = jnp.minimum(limit, np.float32(2**32 - 256))  # the greatest float32 below 2^32
     return (words >= limit.astype(jnp.uint32)).reshape(shape)
@@ -69,8 +69,8 @@ def shuffled_positions(key: Key, positions: Array, size: Scalar) -> Array:
         size: number of examples, at least 1; may be traced.
     """
     n = jnp.asarray(size, jnp.uint32)
-    seeds = jax.random.bits(key, (2,), jnp.uint32)
-    words = word_at(jnp.arange(3 * _ROUNDS, dtype=jnp.uint32), seeds).reshape(3, _ROUNDS)
+    hash_key = jax.random.bits(key, (2,), jnp.uint32)
+    words = word_at(jnp.arange(3 * _ROUNDS, dtype=jnp.uint32), hash_key).reshape(3, _ROUNDS)
     pivots, factors, offsets = words[0] % n, words[1] | np.uint32(1), words[2]
 
     def one_round(turn, i):

@@ -18,9 +18,9 @@ from jaxann.optimizers.base import (
     as_optimizer,
     chain,
     custom,
+    leaf_learning_rates,
     learning_rate_at,
-    looks_at_all,
-    looks_elsewhere,
+    learning_rate_of,
 )
 from jaxann.optimizers.centralize import CentralizeState, centralize
 from jaxann.optimizers.clip import (
@@ -33,6 +33,7 @@ from jaxann.optimizers.clip import (
 )
 from jaxann.optimizers.decay import DecayState, ScaleState, add_decayed_weights, scale
 from jaxann.optimizers.finite import FiniteState, ZeroNansState, apply_if_finite, zero_nans
+from jaxann.optimizers.foreign import OptaxTransform, from_optax
 from jaxann.optimizers.lamb import lamb
 from jaxann.optimizers.lars import LARSState, lars
 from jaxann.optimizers.lbfgs import LBFGSState, lbfgs
@@ -81,6 +82,7 @@ __all__ = [
     "MuonState",
     "NoiseState",
     "NovoGradState",
+    "OptaxTransform",
     "PartitionState",
     "PolyakSGDState",
     "ProdigyState",
@@ -124,17 +126,18 @@ __all__ = [
     "custom",
     "ema",
     "freeze",
+    "from_optax",
     "gradual_unfreezing",
     "hidden_matrices",
     "lamb",
     "lars",
     "layerwise_learning_rate",
     "lbfgs",
+    "leaf_learning_rates",
     "learning_rate_at",
+    "learning_rate_of",
     "lion",
     "lookahead",
-    "looks_at_all",
-    "looks_elsewhere",
     "masked",
     "matrices",
     "max_norm",

@@ -12,26 +12,31 @@ from jaxann.core.checks import check_count
 from jaxann.core.factories import factory
 from jaxann.core.products import Optimizer
 from jaxann.core.typing import Array, Params, Scalar
-from jaxann.optimizers.base import as_optimizer, evaluated_by, zeros_like
-from jaxann.optimizers.masking import unmoved
+from jaxann.optimizers.base import as_optimizer, leaf_learning_rates, learning_rate_of, wrapping, zeros_like
+from jaxann.optimizers.masking import zero_updates
+from jaxann.schedules import value_at
 
 __all__ = ["AccumulateState", "accumulate"]
 
 
 class AccumulateState(NamedTuple):
-    """Memory of `accumulate`."""
+    """State of `accumulate`."""
 
     calls: Array  # int32 (), gradients gathered since the last step
     total: Params  # their sum, in float32 or better
-    inner: Any  # memory of the rule that steps
+    inner: Any  # state of the rule that steps
 
 
-@factory(Optimizer, convert={"optimizer": lambda rule: as_optimizer(rule, "accumulate", "optimizer")})
-def accumulate(optimizer: Any, steps: Scalar):
+@factory(
+    Optimizer,
+    convert={"optimizer": lambda rule: as_optimizer(rule, "accumulate", "optimizer")},
+    traits=("finite_updates", "wrapper"),
+)
+def accumulate(optimizer: Optimizer, steps: Scalar):
     """The optimizer's update on (g_1 + ... + g_steps) / steps at every steps-th call, exactly 0 at the others.
 
     With a mean loss and micro-batches of equal size this is the step on the whole batch. The rule inside sees one
-    update: its schedule counts updates, not calls, and its memory moves with them. A rule that reads `value` or
+    update: its schedule counts updates, not calls, and its state moves with them. A rule that reads `value` or
     `value_fn` is given those of the last micro-batch. What is gathered when training ends is not used.
 
     Args:
@@ -56,12 +61,22 @@ def accumulate(optimizer: Any, steps: Scalar):
             mean = jax.tree.map(lambda t, g: (t * (1 / calls.astype(t.dtype))).astype(g.dtype), total, grads)
             updates, inner = optimizer.update(mean, inner, params, **more)
             updates = jax.tree.map(lambda u, g: u.astype(g.dtype), updates, grads)
-            return updates, AccumulateState(jnp.zeros((), jnp.int32), unmoved(total), inner)
+            return updates, AccumulateState(jnp.zeros((), jnp.int32), zero_updates(total), inner)
 
         def wait(total, inner):
-            return unmoved(grads), AccumulateState(calls, total, inner)
+            return zero_updates(grads), AccumulateState(calls, total, inner)
 
         # A branch, not a selection: most calls have no need of the rule's whole step.
         return lax.cond(calls >= jnp.asarray(steps, jnp.int32), move, wait, total, state.inner)
 
-    return evaluated_by(optimizer, init, update, lambda state: state.inner)
+    def leaf_rates(step, params):
+        every = jnp.asarray(steps, step.dtype)
+        moves = (step + 1) % every == 0
+        rates = leaf_learning_rates(optimizer, step // every, params)
+        return jax.tree.map(lambda rate: jnp.where(moves, rate, 0), rates)
+
+    rate = learning_rate_of(optimizer)
+    if callable(rate):  # the schedule inside counts updates, not calls
+        inner, rate = rate, lambda step: value_at(inner, step // jnp.asarray(steps, step.dtype))
+    functions = wrapping(optimizer, init, update, lambda state: state.inner)
+    return functions._replace(learning_rate=rate, leaf_learning_rates=leaf_rates)

@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import jax
 import jax.numpy as jnp
 
 from jaxann.core.factories import factory
 from jaxann.core.products import Optimizer
-from jaxann.core.typing import Scalar
-from jaxann.optimizers.base import descended, mix, need, unbiasing, widened
-from jaxann.optimizers.means import AdamState, check_means, over_root, zero_means
+from jaxann.core.typing import Scalar, ScalarOrSchedule
+from jaxann.optimizers.base import bias_correction_factor, check_given, descent, ema_update, widened
+from jaxann.optimizers.moments import AdamState, check_moments, scaled_by_rms, zero_moments
 from jaxann.schedules import value_at
 
 __all__ = ["adabelief"]
 
 
-@factory(Optimizer)
+@factory(Optimizer, traits=("finite_updates",))
 def adabelief(
-    learning_rate: Any, *, b1: Scalar = 0.9, b2: Scalar = 0.999, eps: Scalar = 1e-16, eps_root: Scalar = 1e-16
+    learning_rate: ScalarOrSchedule,
+    *,
+    b1: Scalar = 0.9,
+    b2: Scalar = 0.999,
+    eps: Scalar = 1e-16,
+    eps_root: Scalar = 1e-16,
 ):
     """s = b2 s + (1-b2) (g - m)^2 + eps_root;  update = -learning_rate m_hat / (sqrt(s_hat) + eps);  m as in adam.
 
@@ -38,21 +41,23 @@ def adabelief(
     Raises:
         InputError: a number is out of range.
     """
-    check_means("adabelief", learning_rate, b1, b2, eps=eps, eps_root=eps_root)
+    check_moments("adabelief", learning_rate, b1, b2, eps=eps, eps_root=eps_root)
 
     def update(grads, state, params):
-        need("adabelief", "params", params, "it has their dtypes")
+        check_given("adabelief", "params", params, "it has their dtypes")
         rate = value_at(learning_rate, state.step)
         grads, step = widened(grads), state.step + 1
 
         def surprise(s, g, m):
-            return mix(b2, s, (g - m) * (g - m)) + jnp.asarray(eps_root, s.dtype)
+            return ema_update(b2, s, (g - m) * (g - m)) + jnp.asarray(eps_root, s.dtype)
 
         def one(m, s):
-            return over_root(unbiasing(b1, step, m.dtype) * m, unbiasing(b2, step, s.dtype) * s, eps)
+            return scaled_by_rms(
+                bias_correction_factor(b1, step, m.dtype) * m, bias_correction_factor(b2, step, s.dtype) * s, eps
+            )
 
-        mu = jax.tree.map(lambda m, g: mix(b1, m, g), state.mu, grads)
+        mu = jax.tree.map(lambda m, g: ema_update(b1, m, g), state.mu, grads)
         nu = jax.tree.map(surprise, state.nu, grads, mu)
-        return descended(rate, jax.tree.map(one, mu, nu), params), AdamState(step, mu, nu)
+        return descent(rate, jax.tree.map(one, mu, nu), params), AdamState(step, mu, nu)
 
-    return zero_means, update
+    return zero_moments, update

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -10,14 +10,15 @@ import jax.numpy as jnp
 from jaxann.core.factories import factory
 from jaxann.core.patterns import Selection, selector
 from jaxann.core.products import Optimizer
-from jaxann.core.typing import Array, Params, Scalar
+from jaxann.core.typing import Array, Params, Scalar, ScalarOrSchedule
 from jaxann.optimizers.base import (
+    check_decay_rates,
+    check_given,
     check_learning_rate,
     check_not_negative,
-    check_shares,
-    decayed,
-    mix,
-    need,
+    descent_with_decay,
+    ema_update,
+    nonzero,
     widened,
     zeros_like,
 )
@@ -27,16 +28,16 @@ __all__ = ["AdadeltaState", "adadelta"]
 
 
 class AdadeltaState(NamedTuple):
-    """Memory of `adadelta`."""
+    """State of `adadelta`."""
 
     step: Array  # int32 (), updates made so far
     squares: Params  # mean of the squared gradients
     moves: Params  # mean of the squared steps, before the learning rate
 
 
-@factory(Optimizer)
+@factory(Optimizer, traits=("decays_by_mask", "finite_updates"))
 def adadelta(
-    learning_rate: Any = 1.0,
+    learning_rate: ScalarOrSchedule = 1.0,
     *,
     rho: Scalar = 0.9,
     eps: Scalar = 1e-6,
@@ -63,7 +64,7 @@ def adadelta(
         InputError: a number is out of range.
     """
     check_learning_rate("adadelta", learning_rate)
-    check_shares("adadelta", rho=rho)
+    check_decay_rates("adadelta", rho=rho)
     check_not_negative("adadelta", eps=eps, weight_decay=weight_decay)
     selector("adadelta", "mask", mask)
 
@@ -71,18 +72,18 @@ def adadelta(
         return AdadeltaState(jnp.zeros((), jnp.int32), zeros_like(params), zeros_like(params))
 
     def update(grads, state, params):
-        need("adadelta", "params", params, "it has their dtypes")
+        check_given("adadelta", "params", params, "it has their dtypes")
         rate = value_at(learning_rate, state.step)
         grads = widened(grads)
 
         def one(g, e, d):
             small = jnp.asarray(eps, g.dtype)
-            return jnp.sqrt(d + small) / jnp.sqrt(e + small) * g
+            return jnp.sqrt(d + small) / jnp.sqrt(nonzero(e + small)) * g
 
-        squares = jax.tree.map(lambda e, g: mix(rho, e, g * g), state.squares, grads)
+        squares = jax.tree.map(lambda e, g: ema_update(rho, e, g * g), state.squares, grads)
         direction = jax.tree.map(one, grads, squares, state.moves)
-        moves = jax.tree.map(lambda d, u: mix(rho, d, u * u), state.moves, direction)
-        updates = decayed("adadelta", rate, direction, params, weight_decay, mask)
+        moves = jax.tree.map(lambda d, u: ema_update(rho, d, u * u), state.moves, direction)
+        updates = descent_with_decay("adadelta", rate, direction, params, weight_decay, mask)
         return updates, AdadeltaState(state.step + 1, squares, moves)
 
     return init, update

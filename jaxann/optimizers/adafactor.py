@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -14,27 +14,36 @@ from jaxann.core.factories import factory
 from jaxann.core.patterns import Selection
 from jaxann.core.products import Optimizer
 from jaxann.core.trees import sum_of_squares, wide_dtype
-from jaxann.core.typing import Array, Params, Scalar
-from jaxann.optimizers.base import check_learning_rate, check_not_negative, check_shares, mix, need, root, zeros_like
-from jaxann.optimizers.masking import check_meant, meant
+from jaxann.core.typing import Array, Params, Scalar, ScalarOrSchedule
+from jaxann.optimizers.base import (
+    check_decay_rates,
+    check_given,
+    check_learning_rate,
+    check_not_negative,
+    ema_update,
+    nonzero,
+    safe_sqrt,
+    zeros_like,
+)
+from jaxann.optimizers.masking import check_selection, selected
 from jaxann.schedules import value_at
 
 __all__ = ["AdafactorState", "adafactor"]
 
 
 class AdafactorState(NamedTuple):
-    """Memory of `adafactor`."""
+    """State of `adafactor`."""
 
     step: Array  # int32 (), updates made so far
     mu: Params | None  # mean of the scaled steps; None without momentum
     nu: Params  # for each leaf a tuple: means of its squares over columns and over rows, or of each square by itself
 
 
-@factory(Optimizer, static=("min_dim_size_to_factor",))
+@factory(Optimizer, static=("min_dim_size_to_factor",), traits=("decays_by_mask", "finite_updates"))
 def adafactor(
-    learning_rate: Any = None,
+    learning_rate: ScalarOrSchedule | None = None,
     *,
-    min_dim_size_to_factor: int = 128,
+    min_dim_size_to_factor: int | None = 128,
     decay_rate: Scalar = 0.8,
     decay_offset: Scalar = 0,
     multiply_by_parameter_scale: bool = True,
@@ -44,7 +53,6 @@ def adafactor(
     weight_decay: Scalar = 0.0,
     scale_decay: bool = True,
     eps: Scalar = 1e-30,
-    factored: bool = True,
     mask: Selection = None,
 ):
     """u = g / sqrt(R C / mean(R));  u = u / max(1, rms(u) / threshold);  update = -learning_rate max(rms(w), 1e-3) u.
@@ -56,7 +64,8 @@ def adafactor(
     Args:
         learning_rate: number >= 0, array, or schedule of the step; None for 1. With the parameter's scale it is the
             share of its size by which a parameter moves: 1e-2 is common.
-        min_dim_size_to_factor: the least size of both axes of a leaf that is factored.
+        min_dim_size_to_factor: the least size of both axes of a leaf that is factored; None keeps the mean of every
+            square for all leaves.
         decay_rate: in (0, 1], how the means come to forget more slowly.
         decay_offset: steps not to be counted in t, when training goes on from a state.
         multiply_by_parameter_scale: whether a step is in proportion to rms(w).
@@ -66,12 +75,12 @@ def adafactor(
         weight_decay: decay, of the leaves that `mask` means.
         scale_decay: False takes the decay off as it is, not multiplied by the learning rate.
         eps: added to every square.
-        factored: False keeps the mean of every square for all leaves.
         mask: which leaves decay: path patterns, or `(name, leaf) -> bool`; None for all of them.
 
-    Peers: as optax, which takes its weight_decay_rate off as it is, `scale_decay=False`. PyTorch factors the last two
-        axes of every leaf that has two, bounds sqrt(v) instead of adding eps, takes min(learning_rate, 1/sqrt(t)) as
-        the rate and decays by 1e-2; Keras takes that minimum too, by default.
+    Peers: as optax, which says `factored=False` for no factors and takes its weight_decay_rate off as it is,
+        `scale_decay=False`. PyTorch factors the last two axes of every leaf that has two, bounds sqrt(v) instead of
+        adding eps, takes min(learning_rate, 1/sqrt(t)) as the rate and decays by 1e-2; Keras takes that minimum too, by
+        default.
 
     Source: Shazeer and Stern 2018.
 
@@ -80,21 +89,22 @@ def adafactor(
     """
     if learning_rate is not None:
         check_learning_rate("adafactor", learning_rate)
-    check_integer("adafactor", "min_dim_size_to_factor", min_dim_size_to_factor, 1)
+    if min_dim_size_to_factor is not None:
+        check_integer("adafactor", "min_dim_size_to_factor", min_dim_size_to_factor, 1)
     check_range("adafactor", "decay_rate", decay_rate, 0, 1, open_low=True)
     check_range("adafactor", "decay_offset", decay_offset)
     if clipping_threshold is not None:
         check_range("adafactor", "clipping_threshold", clipping_threshold, 0, open_low=True)
     if momentum is not None:
-        check_shares("adafactor", momentum=momentum)
+        check_decay_rates("adafactor", momentum=momentum)
     check_not_negative("adafactor", min_scale=min_scale, weight_decay=weight_decay, eps=eps)
-    check_meant("adafactor", "mask", mask)
+    check_selection("adafactor", "mask", mask)
 
     def axes_of(p):
-        return _factored_axes(p.shape, min_dim_size_to_factor) if factored else None
+        return None if min_dim_size_to_factor is None else _factored_axes(p.shape, min_dim_size_to_factor)
 
     def init(params):
-        check_meant("adafactor", "mask", mask, params)
+        check_selection("adafactor", "mask", mask, params)
 
         def empty(p):
             axes, dtype = axes_of(p), wide_dtype(p.dtype)
@@ -105,20 +115,20 @@ def adafactor(
         return AdafactorState(jnp.zeros((), jnp.int32), mu, jax.tree.map(empty, params))
 
     def update(grads, state, params):
-        need("adafactor", "params", params, "their scale is the step's")
+        check_given("adafactor", "params", params, "their scale is the step's")
         rate = value_at(1.0 if learning_rate is None else learning_rate, state.step)
         counted = jnp.maximum(state.step + 1 - jnp.asarray(decay_offset, jnp.int32), 1)
 
         def squares(g, nu):
             g = g.astype(wide_dtype(g.dtype))
             fresh = counted.astype(g.dtype) ** -jnp.asarray(decay_rate, g.dtype)
-            least = jnp.maximum(jnp.asarray(eps, g.dtype), jnp.finfo(g.dtype).tiny)
+            floor = jnp.maximum(jnp.asarray(eps, g.dtype), jnp.finfo(g.dtype).tiny)
             square, axes = g * g, axes_of(g)
-            means = (square,) if axes is None else tuple(jnp.mean(square, axis) for axis in axes)
-            return tuple((1 - fresh) * old + fresh * (new + least) for old, new in zip(nu, means, strict=True))
+            moments = (square,) if axes is None else tuple(jnp.mean(square, axis) for axis in axes)
+            return tuple((1 - fresh) * old + fresh * (new + floor) for old, new in zip(nu, moments, strict=True))
 
         def scaled(g, nu, p):
-            u = _over_root(g.astype(wide_dtype(g.dtype)), nu, axes_of(g))
+            u = _over_rms(g.astype(wide_dtype(g.dtype)), nu, axes_of(g))
             factor = rate.astype(u.dtype)
             if clipping_threshold is not None:
                 over = _rms(u) / jnp.asarray(clipping_threshold, u.dtype)
@@ -137,31 +147,32 @@ def adafactor(
         mu = steps = jax.tree.map(scaled, grads, nu, params)
         if momentum is not None:
             share = momentum
-            mu = steps = jax.tree.map(lambda m, u: mix(share, m, u), state.mu, steps)
-        updates = jax.tree.map(taken, steps, params, meant("adafactor", "mask", mask, params))
+            mu = steps = jax.tree.map(lambda m, u: ema_update(share, m, u), state.mu, steps)
+        updates = jax.tree.map(taken, steps, params, selected("adafactor", "mask", mask, params))
         return updates, AdafactorState(state.step + 1, None if momentum is None else mu, nu)
 
     return init, update
 
 
-def _factored_axes(shape: tuple[int, ...], least: int) -> tuple[int, int] | None:
+def _factored_axes(shape: tuple[int, ...], min_size: int) -> tuple[int, int] | None:
     """The greatest axis and the second; None where the second is too small to be worth it."""
     if len(shape) < 2:
         return None
     second, first = (int(axis) for axis in np.argsort(shape, kind="stable")[-2:])
-    return (first, second) if shape[second] >= least else None
+    return (first, second) if shape[second] >= min_size else None
 
 
-def _over_root(g: Array, nu: tuple[Array, ...], axes: tuple[int, int] | None) -> Array:
+def _over_rms(g: Array, nu: tuple[Array, ...], axes: tuple[int, int] | None) -> Array:
     """g over the root of its squares' mean; of rank one where they are kept by rows and columns."""
     if axes is None:
-        return g / jnp.sqrt(nu[0])
+        return g / jnp.sqrt(nonzero(nu[0]))
     first, second = axes
     rows, columns = nu
     within = second - (second > first)  # the second axis, where the first is gone
-    rows = rows / jnp.mean(rows, within, keepdims=True)
+    rows = rows / nonzero(jnp.mean(rows, within, keepdims=True))
+    rows, columns = nonzero(rows), nonzero(columns)
     return g * lax.expand_dims(1 / jnp.sqrt(rows), (first,)) * lax.expand_dims(1 / jnp.sqrt(columns), (second,))
 
 
 def _rms(leaf: Array) -> Array:
-    return root(sum_of_squares(leaf) / max(leaf.size, 1))
+    return safe_sqrt(sum_of_squares(leaf) / max(leaf.size, 1))

@@ -2,30 +2,30 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 
 from jaxann.core.factories import factory
 from jaxann.core.products import Optimizer
-from jaxann.core.typing import Array, Params, Scalar
-from jaxann.optimizers.base import check_learning_rate, check_not_negative, descended, full_like, need, widened
+from jaxann.core.typing import Array, Params, Scalar, ScalarOrSchedule
+from jaxann.optimizers.base import check_given, check_learning_rate, check_not_negative, descent, full_like, widened
 from jaxann.schedules import value_at
 
 __all__ = ["AdagradState", "adagrad"]
 
 
 class AdagradState(NamedTuple):
-    """Memory of `adagrad`."""
+    """State of `adagrad`."""
 
     step: Array  # int32 (), updates made so far
     squares: Params  # sum of the squared gradients
 
 
-@factory(Optimizer)
+@factory(Optimizer, traits=("finite_updates",))
 def adagrad(
-    learning_rate: Any,
+    learning_rate: ScalarOrSchedule,
     *,
     initial_accumulator_value: Scalar = 0.1,
     eps: Scalar = 1e-7,
@@ -56,7 +56,7 @@ def adagrad(
         return AdagradState(jnp.zeros((), jnp.int32), full_like(params, initial_accumulator_value))
 
     def update(grads, state, params):
-        need("adagrad", "params", params, "it has their dtypes")
+        check_given("adagrad", "params", params, "it has their dtypes")
         rate = value_at(learning_rate, state.step)
         grads = widened(grads)
         squares = jax.tree.map(lambda s, g: s + g * g, state.squares, grads)
@@ -65,6 +65,6 @@ def adagrad(
             small, some = jnp.asarray(eps, s.dtype), jnp.where(s == 0, jnp.inf, s)  # g / inf: 0, and so is its slope
             return g / (jnp.sqrt(some + small) if eps_in_sqrt else jnp.sqrt(some) + small)
 
-        return descended(rate, jax.tree.map(one, grads, squares), params), AdagradState(state.step + 1, squares)
+        return descent(rate, jax.tree.map(one, grads, squares), params), AdagradState(state.step + 1, squares)
 
     return init, update

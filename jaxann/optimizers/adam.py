@@ -2,35 +2,35 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import jax
 
 from jaxann.core.checks import check_range
 from jaxann.core.factories import factory
 from jaxann.core.patterns import Selection, selector
 from jaxann.core.products import Optimizer
-from jaxann.core.typing import Params, Scalar
-from jaxann.optimizers.base import decayed, descended, need, unbiasing
-from jaxann.optimizers.means import AdamState, averaged, check_means, over_root, zero_means
+from jaxann.core.typing import Params, Scalar, ScalarOrSchedule
+from jaxann.optimizers.base import bias_correction_factor, check_given, descent, descent_with_decay
+from jaxann.optimizers.moments import AdamState, check_moments, scaled_by_rms, update_moments, zero_moments
 from jaxann.schedules import value_at
 
 __all__ = ["AdamState", "adam", "adamw"]
 
 
 def _direction(grads: Params, state: AdamState, b1: Scalar, b2: Scalar, eps: Scalar, eps_root: Scalar):
-    """The step before the learning rate, m_hat / (sqrt(v_hat + eps_root) + eps), and the new memory."""
-    after = averaged(grads, state, b1, b2)
+    """The step before the learning rate, m_hat / (sqrt(v_hat + eps_root) + eps), and the new state."""
+    after = update_moments(grads, state, b1, b2)
 
     def one(m, v):
-        m, v = unbiasing(b1, after.step, m.dtype) * m, unbiasing(b2, after.step, v.dtype) * v
-        return over_root(m, v, eps, eps_root)
+        m, v = bias_correction_factor(b1, after.step, m.dtype) * m, bias_correction_factor(b2, after.step, v.dtype) * v
+        return scaled_by_rms(m, v, eps, eps_root)
 
     return jax.tree.map(one, after.mu, after.nu), after
 
 
-@factory(Optimizer)
-def adam(learning_rate: Any, *, b1: Scalar = 0.9, b2: Scalar = 0.999, eps: Scalar = 1e-8, eps_root: Scalar = 0.0):
+@factory(Optimizer, traits=("finite_updates",))
+def adam(
+    learning_rate: ScalarOrSchedule, *, b1: Scalar = 0.9, b2: Scalar = 0.999, eps: Scalar = 1e-8, eps_root: Scalar = 0.0
+):
     """m = b1 m + (1-b1) g;  v = b2 v + (1-b2) g^2;  update = -learning_rate m_hat / (sqrt(v_hat + eps_root) + eps).
 
     m_hat = m / (1 - b1^t) and v_hat = v / (1 - b2^t) remove the pull of the zero start; t = 1 for the first step.
@@ -50,20 +50,20 @@ def adam(learning_rate: Any, *, b1: Scalar = 0.9, b2: Scalar = 0.999, eps: Scala
     Raises:
         InputError: a number is out of range.
     """
-    check_means("adam", learning_rate, b1, b2, eps=eps, eps_root=eps_root)
+    check_moments("adam", learning_rate, b1, b2, eps=eps, eps_root=eps_root)
 
     def update(grads, state, params):
-        need("adam", "params", params, "it has their dtypes")
+        check_given("adam", "params", params, "it has their dtypes")
         rate = value_at(learning_rate, state.step)
         direction, after = _direction(grads, state, b1, b2, eps, eps_root)
-        return descended(rate, direction, params), after
+        return descent(rate, direction, params), after
 
-    return zero_means, update
+    return zero_moments, update
 
 
-@factory(Optimizer)
+@factory(Optimizer, traits=("decays_by_mask", "finite_updates"))
 def adamw(
-    learning_rate: Any,
+    learning_rate: ScalarOrSchedule,
     *,
     b1: Scalar = 0.9,
     b2: Scalar = 0.999,
@@ -88,14 +88,14 @@ def adamw(
     Raises:
         InputError: a number is out of range, or `params` is missing in the update.
     """
-    check_means("adamw", learning_rate, b1, b2, eps=eps, eps_root=eps_root)
+    check_moments("adamw", learning_rate, b1, b2, eps=eps, eps_root=eps_root)
     check_range("adamw", "weight_decay", weight_decay, 0)
     selector("adamw", "mask", mask)
 
     def update(grads, state, params):
-        need("adamw", "params", params, "they decay")
+        check_given("adamw", "params", params, "they decay")
         rate = value_at(learning_rate, state.step)
         direction, after = _direction(grads, state, b1, b2, eps, eps_root)
-        return decayed("adamw", rate, direction, params, weight_decay, mask), after
+        return descent_with_decay("adamw", rate, direction, params, weight_decay, mask), after
 
-    return zero_means, update
+    return zero_moments, update

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -11,16 +11,24 @@ from jaxann.core.checks import check_range
 from jaxann.core.factories import factory
 from jaxann.core.patterns import Selection, selector
 from jaxann.core.products import Optimizer
-from jaxann.core.typing import Array, Params, Scalar
-from jaxann.optimizers.base import decayed, descended, mix, need, unbiasing, widened
-from jaxann.optimizers.means import check_means, zero_means
+from jaxann.core.typing import Array, Params, Scalar, ScalarOrSchedule
+from jaxann.optimizers.base import (
+    bias_correction_factor,
+    check_given,
+    descent,
+    descent_with_decay,
+    ema_update,
+    nonzero,
+    widened,
+)
+from jaxann.optimizers.moments import check_moments, zero_moments
 from jaxann.schedules import value_at
 
 __all__ = ["AdaMaxState", "adamax", "adamaxw"]
 
 
 class AdaMaxState(NamedTuple):
-    """Memory of `adamax` and `adamaxw`."""
+    """State of `adamax` and `adamaxw`."""
 
     step: Array  # int32 (), updates made so far
     mu: Params  # mean of the gradients
@@ -28,7 +36,7 @@ class AdaMaxState(NamedTuple):
 
 
 def _init(params: Params) -> AdaMaxState:
-    return AdaMaxState(*zero_means(params))
+    return AdaMaxState(*zero_moments(params))
 
 
 def _direction(grads: Params, state: AdaMaxState, b1: Scalar, b2: Scalar, eps: Scalar):
@@ -37,14 +45,14 @@ def _direction(grads: Params, state: AdaMaxState, b1: Scalar, b2: Scalar, eps: S
     def largest(u, g):
         return jnp.maximum(jnp.asarray(b2, u.dtype) * u, jnp.abs(g) + jnp.asarray(eps, u.dtype))
 
-    mu = jax.tree.map(lambda m, g: mix(b1, m, g), state.mu, grads)
+    mu = jax.tree.map(lambda m, g: ema_update(b1, m, g), state.mu, grads)
     size = jax.tree.map(largest, state.size, grads)
-    direction = jax.tree.map(lambda m, u: unbiasing(b1, step, m.dtype) * m / u, mu, size)
+    direction = jax.tree.map(lambda m, u: bias_correction_factor(b1, step, m.dtype) * m / nonzero(u), mu, size)
     return direction, AdaMaxState(step, mu, size)
 
 
-@factory(Optimizer)
-def adamax(learning_rate: Any, *, b1: Scalar = 0.9, b2: Scalar = 0.999, eps: Scalar = 1e-8):
+@factory(Optimizer, traits=("finite_updates",))
+def adamax(learning_rate: ScalarOrSchedule, *, b1: Scalar = 0.9, b2: Scalar = 0.999, eps: Scalar = 1e-8):
     """m = b1 m + (1-b1) g;  u = max(b2 u, |g| + eps);  update = -learning_rate m_hat / u,  m_hat = m / (1 - b1^t).
 
     Args:
@@ -59,20 +67,20 @@ def adamax(learning_rate: Any, *, b1: Scalar = 0.9, b2: Scalar = 0.999, eps: Sca
     Raises:
         InputError: a number is out of range.
     """
-    check_means("adamax", learning_rate, b1, b2, eps=eps)
+    check_moments("adamax", learning_rate, b1, b2, eps=eps)
 
     def update(grads, state, params):
-        need("adamax", "params", params, "it has their dtypes")
+        check_given("adamax", "params", params, "it has their dtypes")
         rate = value_at(learning_rate, state.step)
         direction, after = _direction(grads, state, b1, b2, eps)
-        return descended(rate, direction, params), after
+        return descent(rate, direction, params), after
 
     return _init, update
 
 
-@factory(Optimizer)
+@factory(Optimizer, traits=("decays_by_mask", "finite_updates"))
 def adamaxw(
-    learning_rate: Any,
+    learning_rate: ScalarOrSchedule,
     *,
     b1: Scalar = 0.9,
     b2: Scalar = 0.999,
@@ -93,14 +101,14 @@ def adamaxw(
     Raises:
         InputError: a number is out of range, or `params` is missing in the update.
     """
-    check_means("adamaxw", learning_rate, b1, b2, eps=eps)
+    check_moments("adamaxw", learning_rate, b1, b2, eps=eps)
     check_range("adamaxw", "weight_decay", weight_decay, 0)
     selector("adamaxw", "mask", mask)
 
     def update(grads, state, params):
-        need("adamaxw", "params", params, "they decay")
+        check_given("adamaxw", "params", params, "they decay")
         rate = value_at(learning_rate, state.step)
         direction, after = _direction(grads, state, b1, b2, eps)
-        return decayed("adamaxw", rate, direction, params, weight_decay, mask), after
+        return descent_with_decay("adamaxw", rate, direction, params, weight_decay, mask), after
 
     return _init, update

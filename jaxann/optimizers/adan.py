@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -10,16 +10,24 @@ import jax.numpy as jnp
 from jaxann.core.factories import factory
 from jaxann.core.patterns import Selection, selector
 from jaxann.core.products import Optimizer
-from jaxann.core.typing import Array, Params, Scalar
-from jaxann.optimizers.base import check_shares, decayed, mix, need, unbiasing, widened, zeros_like
-from jaxann.optimizers.means import check_means, over_root
+from jaxann.core.typing import Array, Params, Scalar, ScalarOrSchedule
+from jaxann.optimizers.base import (
+    bias_correction_factor,
+    check_decay_rates,
+    check_given,
+    descent_with_decay,
+    ema_update,
+    widened,
+    zeros_like,
+)
+from jaxann.optimizers.moments import check_moments, scaled_by_rms
 from jaxann.schedules import value_at
 
 __all__ = ["AdanState", "adan"]
 
 
 class AdanState(NamedTuple):
-    """Memory of `adan`."""
+    """State of `adan`."""
 
     step: Array  # int32 (), updates made so far
     mu: Params  # mean of the gradients
@@ -28,9 +36,9 @@ class AdanState(NamedTuple):
     last: Params  # the last gradients
 
 
-@factory(Optimizer)
+@factory(Optimizer, traits=("decays_by_mask", "finite_updates"))
 def adan(
-    learning_rate: Any,
+    learning_rate: ScalarOrSchedule,
     *,
     b1: Scalar = 0.98,
     b2: Scalar = 0.92,
@@ -59,15 +67,15 @@ def adan(
     Raises:
         InputError: a number is out of range.
     """
-    check_means("adan", learning_rate, b1, b2, eps=eps, eps_root=eps_root, weight_decay=weight_decay)
-    check_shares("adan", b3=b3)
+    check_moments("adan", learning_rate, b1, b2, eps=eps, eps_root=eps_root, weight_decay=weight_decay)
+    check_decay_rates("adan", b3=b3)
     selector("adan", "mask", mask)
 
     def init(params):
         return AdanState(jnp.zeros((), jnp.int32), *(zeros_like(params) for _ in range(4)))
 
     def update(grads, state, params):
-        need("adan", "params", params, "they decay")
+        check_given("adan", "params", params, "they decay")
         rate = value_at(learning_rate, state.step)
         grads, step = widened(grads), state.step + 1
 
@@ -75,15 +83,15 @@ def adan(
             return g + (1 - jnp.asarray(b2, g.dtype)) * d
 
         def one(m, c, n):
-            m, c, n = (unbiasing(b, step, a.dtype) * a for b, a in ((b1, m), (b2, c), (b3, n)))
-            return over_root(foretold(m, c), n, eps, eps_root)
+            m, c, n = (bias_correction_factor(b, step, a.dtype) * a for b, a in ((b1, m), (b2, c), (b3, n)))
+            return scaled_by_rms(foretold(m, c), n, eps, eps_root)
 
         diff = jax.tree.map(lambda g, last: jnp.where(state.step == 0, 0, g - last), grads, state.last)
-        mu = jax.tree.map(lambda m, g: mix(b1, m, g), state.mu, grads)
-        change = jax.tree.map(lambda c, d: mix(b2, c, d), state.change, diff)
-        nu = jax.tree.map(lambda n, g, d: mix(b3, n, foretold(g, d) * foretold(g, d)), state.nu, grads, diff)
+        mu = jax.tree.map(lambda m, g: ema_update(b1, m, g), state.mu, grads)
+        change = jax.tree.map(lambda c, d: ema_update(b2, c, d), state.change, diff)
+        nu = jax.tree.map(lambda n, g, d: ema_update(b3, n, foretold(g, d) * foretold(g, d)), state.nu, grads, diff)
         direction = jax.tree.map(one, mu, change, nu)
-        updates = decayed("adan", rate, direction, params, weight_decay, mask)
+        updates = descent_with_decay("adan", rate, direction, params, weight_decay, mask)
         return updates, AdanState(step, mu, change, nu, grads)
 
     return init, update

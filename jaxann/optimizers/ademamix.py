@@ -2,23 +2,32 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 
 from jaxann.core.factories import factory
 from jaxann.core.patterns import Selection, selector
 from jaxann.core.products import Optimizer
-from jaxann.core.typing import Array, Params, Scalar
-from jaxann.optimizers.base import check_not_negative, check_shares, decayed, mix, need, unbiasing, widened, zeros_like
-from jaxann.optimizers.means import averaged, check_means, over_root, zero_means
+from jaxann.core.typing import Array, Params, Scalar, ScalarOrSchedule
+from jaxann.optimizers.base import (
+    bias_correction_factor,
+    check_decay_rates,
+    check_given,
+    check_not_negative,
+    descent_with_decay,
+    ema_update,
+    widened,
+    zeros_like,
+)
+from jaxann.optimizers.moments import check_moments, scaled_by_rms, update_moments, zero_moments
 from jaxann.schedules import value_at
 
 __all__ = ["AdEMAMixState", "ademamix"]
 
 
 class AdEMAMixState(NamedTuple):
-    """Memory of `ademamix`."""
+    """State of `ademamix`."""
 
     step: Array  # int32 (), updates made so far
     mu: Params  # fast mean of the gradients
@@ -26,14 +35,14 @@ class AdEMAMixState(NamedTuple):
     slow: Params  # slow mean of the gradients
 
 
-@factory(Optimizer)
+@factory(Optimizer, traits=("decays_by_mask", "finite_updates"))
 def ademamix(
-    learning_rate: Any,
+    learning_rate: ScalarOrSchedule,
     *,
     b1: Scalar = 0.9,
     b2: Scalar = 0.999,
-    b3: Any = 0.9999,
-    alpha: Any = 5.0,
+    b3: ScalarOrSchedule = 0.9999,
+    alpha: ScalarOrSchedule = 5.0,
     eps: Scalar = 1e-8,
     eps_root: Scalar = 0.0,
     weight_decay: Scalar = 0.0,
@@ -56,28 +65,28 @@ def ademamix(
     Raises:
         InputError: a number is out of range.
     """
-    check_means("ademamix", learning_rate, b1, b2, eps=eps, eps_root=eps_root, weight_decay=weight_decay)
+    check_moments("ademamix", learning_rate, b1, b2, eps=eps, eps_root=eps_root, weight_decay=weight_decay)
     if not callable(b3):
-        check_shares("ademamix", b3=b3)
+        check_decay_rates("ademamix", b3=b3)
     if not callable(alpha):
         check_not_negative("ademamix", alpha=alpha)
     selector("ademamix", "mask", mask)
 
     def init(params):
-        return AdEMAMixState(*zero_means(params), zeros_like(params))
+        return AdEMAMixState(*zero_moments(params), zeros_like(params))
 
     def update(grads, state, params):
-        need("ademamix", "params", params, "they decay")
+        check_given("ademamix", "params", params, "they decay")
         rate, weight, share = (value_at(number, state.step) for number in (learning_rate, alpha, b3))
-        step, mu, nu = averaged(grads, state, b1, b2)
-        slow = jax.tree.map(lambda s, g: mix(share, s, g), state.slow, widened(grads))
+        step, mu, nu = update_moments(grads, state, b1, b2)
+        slow = jax.tree.map(lambda s, g: ema_update(share, s, g), state.slow, widened(grads))
 
         def one(m, v, s):
-            m, v = unbiasing(b1, step, m.dtype) * m, unbiasing(b2, step, v.dtype) * v
-            return over_root(m + weight.astype(s.dtype) * s, v, eps, eps_root)
+            m, v = bias_correction_factor(b1, step, m.dtype) * m, bias_correction_factor(b2, step, v.dtype) * v
+            return scaled_by_rms(m + weight.astype(s.dtype) * s, v, eps, eps_root)
 
         direction = jax.tree.map(one, mu, nu, slow)
-        updates = decayed("ademamix", rate, direction, params, weight_decay, mask)
+        updates = descent_with_decay("ademamix", rate, direction, params, weight_decay, mask)
         return updates, AdEMAMixState(step, mu, nu, slow)
 
     return init, update

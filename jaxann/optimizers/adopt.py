@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import jax
 import jax.numpy as jnp
 
 from jaxann.core.factories import factory
 from jaxann.core.products import Optimizer
-from jaxann.core.typing import Scalar
-from jaxann.optimizers.base import descended, mix, need, widened
-from jaxann.optimizers.means import AdamState, check_means, zero_means
+from jaxann.core.typing import Scalar, ScalarOrSchedule
+from jaxann.optimizers.base import check_given, descent, ema_update, nonzero, widened
+from jaxann.optimizers.moments import AdamState, check_moments, zero_moments
 from jaxann.schedules import value_at
 
 __all__ = ["adopt"]
 
 
-@factory(Optimizer)
-def adopt(learning_rate: Any, *, b1: Scalar = 0.9, b2: Scalar = 0.9999, eps: Scalar = 1e-6, clipping: bool = True):
+@factory(Optimizer, traits=("finite_updates",))
+def adopt(
+    learning_rate: ScalarOrSchedule, *, b1: Scalar = 0.9, b2: Scalar = 0.9999, eps: Scalar = 1e-6, clipping: bool = True
+):
     """m = b1 m + (1-b1) clip(g / max(sqrt(v), eps), +-c);  update = -learning_rate m;  then v = b2 v + (1-b2) g^2.
 
     c = (t-1)^(1/4). v holds no part of the gradient it divides. The first gradient only sets v = g^2: no step is made.
@@ -36,23 +36,23 @@ def adopt(learning_rate: Any, *, b1: Scalar = 0.9, b2: Scalar = 0.9999, eps: Sca
     Raises:
         InputError: a number is out of range.
     """
-    check_means("adopt", learning_rate, b1, b2, eps=eps)
+    check_moments("adopt", learning_rate, b1, b2, eps=eps)
 
     def update(grads, state, params):
-        need("adopt", "params", params, "it has their dtypes")
+        check_given("adopt", "params", params, "it has their dtypes")
         rate = value_at(learning_rate, state.step)
         grads, first = widened(grads), state.step == 0
 
         def normalized(g, v):
             v = jnp.where(first, 1, v)
-            ratio = g / jnp.maximum(jnp.sqrt(v), jnp.asarray(eps, v.dtype))
+            ratio = g / nonzero(jnp.maximum(jnp.sqrt(v), jnp.asarray(eps, v.dtype)))
             if clipping:
                 limit = jnp.sqrt(jnp.sqrt(state.step.astype(g.dtype)))
                 ratio = jnp.clip(ratio, -limit, limit)
             return jnp.where(first, 0, ratio)
 
-        mu = jax.tree.map(lambda m, g, v: mix(b1, m, normalized(g, v)), state.mu, grads, state.nu)
-        nu = jax.tree.map(lambda v, g: jnp.where(first, g * g, mix(b2, v, g * g)), state.nu, grads)
-        return descended(rate, mu, params), AdamState(state.step + 1, mu, nu)
+        mu = jax.tree.map(lambda m, g, v: ema_update(b1, m, normalized(g, v)), state.mu, grads, state.nu)
+        nu = jax.tree.map(lambda v, g: jnp.where(first, g * g, ema_update(b2, v, g * g)), state.nu, grads)
+        return descent(rate, mu, params), AdamState(state.step + 1, mu, nu)
 
-    return zero_means, update
+    return zero_moments, update

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 
 from jaxann.core.factories import factory
 from jaxann.core.products import Optimizer
-from jaxann.core.typing import Array, Params, Scalar
-from jaxann.optimizers.base import descended, need, unbiasing, zeros_like
-from jaxann.optimizers.means import averaged, check_means, over_root, zero_means
+from jaxann.core.typing import Array, Params, Scalar, ScalarOrSchedule
+from jaxann.optimizers.base import bias_correction_factor, check_given, descent, zeros_like
+from jaxann.optimizers.moments import check_moments, scaled_by_rms, update_moments, zero_moments
 from jaxann.schedules import value_at
 
 __all__ = ["AMSGradState", "amsgrad"]
 
 
 class AMSGradState(NamedTuple):
-    """Memory of `amsgrad`."""
+    """State of `amsgrad`."""
 
     step: Array  # int32 (), updates made so far
     mu: Params  # mean of the gradients
@@ -26,9 +26,9 @@ class AMSGradState(NamedTuple):
     nu_max: Params  # the largest it has been, corrected or not as `bias_correct_max` says
 
 
-@factory(Optimizer)
+@factory(Optimizer, traits=("finite_updates",))
 def amsgrad(
-    learning_rate: Any,
+    learning_rate: ScalarOrSchedule,
     *,
     b1: Scalar = 0.9,
     b2: Scalar = 0.999,
@@ -52,27 +52,27 @@ def amsgrad(
     Raises:
         InputError: a number is out of range.
     """
-    check_means("amsgrad", learning_rate, b1, b2, eps=eps, eps_root=eps_root)
+    check_moments("amsgrad", learning_rate, b1, b2, eps=eps, eps_root=eps_root)
 
     def init(params):
-        return AMSGradState(*zero_means(params), zeros_like(params))
+        return AMSGradState(*zero_moments(params), zeros_like(params))
 
     def update(grads, state, params):
-        need("amsgrad", "params", params, "it has their dtypes")
+        check_given("amsgrad", "params", params, "it has their dtypes")
         rate = value_at(learning_rate, state.step)
-        step, mu, nu = averaged(grads, state, b1, b2)
+        step, mu, nu = update_moments(grads, state, b1, b2)
 
         def corrected(v):
-            return unbiasing(b2, step, v.dtype) * v
+            return bias_correction_factor(b2, step, v.dtype) * v
 
         def larger(most, v):
             return jnp.maximum(most, corrected(v) if bias_correct_max else v)
 
         def one(m, most):
             most = most if bias_correct_max else corrected(most)
-            return over_root(unbiasing(b1, step, m.dtype) * m, most, eps, eps_root)
+            return scaled_by_rms(bias_correction_factor(b1, step, m.dtype) * m, most, eps, eps_root)
 
         nu_max = jax.tree.map(larger, state.nu_max, nu)
-        return descended(rate, jax.tree.map(one, mu, nu_max), params), AMSGradState(step, mu, nu, nu_max)
+        return descent(rate, jax.tree.map(one, mu, nu_max), params), AMSGradState(step, mu, nu, nu_max)
 
     return init, update

@@ -15,35 +15,35 @@ import jax.numpy as jnp
 
 from jaxann.core.checks import check_count, check_range
 from jaxann.core.factories import factory
-from jaxann.core.products import Optimizer
+from jaxann.core.products import Optimizer, OptimizerFunctions
 from jaxann.core.trees import wide_dtype
 from jaxann.core.typing import Array, Params, Scalar
-from jaxann.optimizers.base import apply_updates, as_optimizer, need
+from jaxann.optimizers.base import apply_updates, as_optimizer, check_given
 
 __all__ = ["AverageState", "copied", "ema", "polyak", "swa"]
 
 
 class AverageState(NamedTuple):
-    """Memory of `ema`, `polyak` and `swa`."""
+    """State of `ema`, `polyak` and `swa`."""
 
     step: Array  # int32 (), updates made so far
     average: Params  # in float32 or better
-    inner: Any  # memory of the rule that steps
+    inner: Any  # state of the rule that steps
 
 
 def copied(params: Params) -> Params:
-    """Every leaf in float32 or better, in memory of its own."""
+    """Every leaf in float32 or better, in a buffer of its own."""
     return jax.tree.map(lambda p: jnp.array(p, wide_dtype(p.dtype), copy=True), params)
 
 
-def _averaging(function: str, optimizer: Optimizer, share_at: Callable[[Array, Any], Array]) -> tuple:
+def _averaging(function: str, optimizer: Optimizer, share_at: Callable[[Array, Any], Array]) -> OptimizerFunctions:
     """The three functions of an average; `share_at(t, dtype)` is the newest weights' share after update t = 1, ..."""
 
     def init(params):
         return AverageState(jnp.zeros((), jnp.int32), copied(params), optimizer.init(params))
 
     def update(grads, state, params, **more):
-        need(function, "params", params, "they are averaged")
+        check_given(function, "params", params, "they are averaged")
         updates, inner = optimizer.update(grads, state.inner, params, **more)
         point = optimizer.evaluation_params(inner, apply_updates(params, updates))
         step = state.step + 1
@@ -57,11 +57,15 @@ def _averaging(function: str, optimizer: Optimizer, share_at: Callable[[Array, A
     def evaluate(state, params):
         return jax.tree.map(lambda a, p: a.astype(p.dtype), state.average, params)
 
-    return init, update, evaluate
+    return OptimizerFunctions(init, update, evaluate)
 
 
-@factory(Optimizer, convert={"optimizer": lambda rule: as_optimizer(rule, "ema", "optimizer")})
-def ema(optimizer: Any, decay: Scalar = 0.999, *, debias: bool = True):
+@factory(
+    Optimizer,
+    convert={"optimizer": lambda rule: as_optimizer(rule, "ema", "optimizer")},
+    traits=("finite_updates", "wrapper"),
+)
+def ema(optimizer: Optimizer, decay: Scalar = 0.999, *, debias: bool = True):
     """a = decay a + (1 - decay) w over the weights w after each update; evaluated at a / (1 - decay^t), a_0 = 0.
 
     Without `debias` the average starts at the initial weights and is evaluated as it is. The window is about
@@ -101,8 +105,12 @@ def _share_of_cycle(t: Array, dtype: Any, start: Scalar, every: Scalar) -> Array
     return jnp.where(n < 1, jnp.ones((), dtype), share)
 
 
-@factory(Optimizer, convert={"optimizer": lambda rule: as_optimizer(rule, "polyak", "optimizer")})
-def polyak(optimizer: Any, *, start: Scalar = 0):
+@factory(
+    Optimizer,
+    convert={"optimizer": lambda rule: as_optimizer(rule, "polyak", "optimizer")},
+    traits=("finite_updates", "wrapper"),
+)
+def polyak(optimizer: Optimizer, *, start: Scalar = 0):
     """a = (w_(start+1) + ... + w_t) / (t - start), the equal average of the weights after each update.
 
     Up to update `start` the weights are evaluated as they are.
@@ -122,8 +130,12 @@ def polyak(optimizer: Any, *, start: Scalar = 0):
     return _averaging("polyak", optimizer, lambda t, dtype: _share_of_cycle(t, dtype, start, 1))
 
 
-@factory(Optimizer, convert={"optimizer": lambda rule: as_optimizer(rule, "swa", "optimizer")})
-def swa(optimizer: Any, *, start: Scalar, every: Scalar):
+@factory(
+    Optimizer,
+    convert={"optimizer": lambda rule: as_optimizer(rule, "swa", "optimizer")},
+    traits=("finite_updates", "wrapper"),
+)
+def swa(optimizer: Optimizer, *, start: Scalar, every: Scalar):
     """a = (w_(start+every) + w_(start+2 every) + ...) / n, the equal average of the weights at the ends of cycles.
 
     Cycles of `every` updates begin after update `start`; until the first has ended the weights are evaluated as they

@@ -18,7 +18,7 @@ class CentralizeState(NamedTuple):
     """Centralizing remembers nothing."""
 
 
-@factory(Optimizer)
+@factory(Optimizer, traits=("finite_updates",))
 def centralize():
     """g - mean(g), the mean over all axes but the last, so for each output unit; vectors stay as they are.
 

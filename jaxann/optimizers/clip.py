@@ -13,8 +13,8 @@ from jaxann.core.patterns import Selection
 from jaxann.core.products import Optimizer
 from jaxann.core.trees import squared_norm, sum_of_squares, wide_dtype
 from jaxann.core.typing import Array, Scalar
-from jaxann.optimizers.base import need, root
-from jaxann.optimizers.masking import check_meant, meant
+from jaxann.optimizers.base import check_given, safe_sqrt
+from jaxann.optimizers.masking import check_selection, selected
 
 __all__ = [
     "ClipState",
@@ -40,7 +40,7 @@ def _cut(size: Array, limit: Array) -> Array:
     return jnp.where(jnp.isfinite(size), jnp.where(over, limit / jnp.where(over, size, 1), 1), jnp.nan)
 
 
-@factory(Optimizer)
+@factory(Optimizer, traits=("finite_updates",))
 def clip_by_value(max_value: Scalar):
     """min(max(g, -max_value), max_value), each number by itself: the direction changes.
 
@@ -63,7 +63,7 @@ def clip_by_value(max_value: Scalar):
     return _init, update
 
 
-@factory(Optimizer)
+@factory(Optimizer, traits=("finite_updates",))
 def clip_by_norm(max_norm: Scalar):
     """g min(1, max_norm / |g|), |g| over each leaf by itself: the length of every leaf is cut.
 
@@ -78,7 +78,7 @@ def clip_by_norm(max_norm: Scalar):
 
     def update(grads, state, params):
         def one(g):
-            norm = root(sum_of_squares(g))
+            norm = safe_sqrt(sum_of_squares(g))
             return g * _cut(norm, jnp.asarray(max_norm, norm.dtype)).astype(g.dtype)
 
         return jax.tree.map(one, grads), state
@@ -86,7 +86,7 @@ def clip_by_norm(max_norm: Scalar):
     return _init, update
 
 
-@factory(Optimizer)
+@factory(Optimizer, traits=("finite_updates",))
 def clip_by_global_norm(max_norm: Scalar):
     """g min(1, max_norm / |g|), |g| over all leaves together: the length is cut, the direction stays.
 
@@ -103,14 +103,14 @@ def clip_by_global_norm(max_norm: Scalar):
     check_range("clip_by_global_norm", "max_norm", max_norm, 0, open_low=True)
 
     def update(grads, state, params):
-        norm = root(squared_norm(grads))
+        norm = safe_sqrt(squared_norm(grads))
         factor = _cut(norm, jnp.asarray(max_norm, norm.dtype))
         return jax.tree.map(lambda g: g * factor.astype(g.dtype), grads), state
 
     return _init, update
 
 
-@factory(Optimizer)
+@factory(Optimizer, traits=("finite_updates",))
 def clip_by_block_rms(threshold: Scalar):
     """g / max(1, rms(g) / threshold), rms(g) = sqrt(mean of g^2) over each leaf by itself.
 
@@ -128,7 +128,7 @@ def clip_by_block_rms(threshold: Scalar):
     def update(grads, state, params):
         def one(g):
             square = sum_of_squares(g) / max(g.size, 1)
-            return g * _cut(root(square), jnp.asarray(threshold, square.dtype)).astype(g.dtype)
+            return g * _cut(safe_sqrt(square), jnp.asarray(threshold, square.dtype)).astype(g.dtype)
 
         return jax.tree.map(one, grads), state
 
@@ -139,10 +139,10 @@ def _unit_norms(leaf: Array) -> Array:
     """Length of what leads to each output unit: over all axes but the last, over everything for a vector."""
     leaf = leaf.astype(wide_dtype(leaf.dtype))
     axes = tuple(range(leaf.ndim - 1)) if leaf.ndim > 1 else None
-    return root(jnp.sum(leaf * leaf, axes, keepdims=True))
+    return safe_sqrt(jnp.sum(leaf * leaf, axes, keepdims=True))
 
 
-@factory(Optimizer)
+@factory(Optimizer, traits=("finite_updates",))
 def adaptive_grad_clip(clipping: Scalar = 0.01, *, eps: Scalar = 1e-3, mask: Selection = None):
     """g min(1, clipping max(|w|, eps) / |g|), both norms over the weights of one output unit.
 
@@ -165,14 +165,14 @@ def adaptive_grad_clip(clipping: Scalar = 0.01, *, eps: Scalar = 1e-3, mask: Sel
     """
     check_range("adaptive_grad_clip", "clipping", clipping, 0, open_low=True)
     check_range("adaptive_grad_clip", "eps", eps, 0, open_low=True)
-    check_meant("adaptive_grad_clip", "mask", mask)
+    check_selection("adaptive_grad_clip", "mask", mask)
 
     def init(params):
-        check_meant("adaptive_grad_clip", "mask", mask, params)
+        check_selection("adaptive_grad_clip", "mask", mask, params)
         return ClipState()
 
     def update(grads, state, params):
-        need("adaptive_grad_clip", "params", params, "their norms are the measure")
+        check_given("adaptive_grad_clip", "params", params, "their norms are the measure")
 
         def one(g, p, clips):
             if not clips:
@@ -182,6 +182,6 @@ def adaptive_grad_clip(clipping: Scalar = 0.01, *, eps: Scalar = 1e-3, mask: Sel
             limit = jnp.asarray(clipping, norm.dtype) * size.astype(norm.dtype)
             return g * _cut(norm, limit).astype(g.dtype)
 
-        return jax.tree.map(one, grads, params, meant("adaptive_grad_clip", "mask", mask, grads)), state
+        return jax.tree.map(one, grads, params, selected("adaptive_grad_clip", "mask", mask, grads)), state
 
     return init, update

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -12,28 +12,28 @@ from jaxann.core.factories import factory
 from jaxann.core.patterns import Selection
 from jaxann.core.products import Optimizer
 from jaxann.core.trees import wide_dtype
-from jaxann.core.typing import Array
-from jaxann.optimizers.base import need
-from jaxann.optimizers.masking import check_meant, meant
+from jaxann.core.typing import Array, ScalarOrSchedule
+from jaxann.optimizers.base import check_given
+from jaxann.optimizers.masking import check_selection, selected
 from jaxann.schedules import value_at
 
 __all__ = ["DecayState", "ScaleState", "add_decayed_weights", "scale"]
 
 
 class DecayState(NamedTuple):
-    """Memory of `add_decayed_weights`."""
+    """State of `add_decayed_weights`."""
 
     step: Array  # int32 (), updates made so far
 
 
 class ScaleState(NamedTuple):
-    """Memory of `scale`."""
+    """State of `scale`."""
 
     step: Array  # int32 (), updates made so far
 
 
-@factory(Optimizer)
-def add_decayed_weights(weight_decay: Any, *, mask: Selection = None):
+@factory(Optimizer, traits=("decays_by_mask", "finite_updates"))
+def add_decayed_weights(weight_decay: ScalarOrSchedule, *, mask: Selection = None):
     """g + weight_decay w.
 
     Before an optimizer this is the gradient of weight_decay |w|^2 / 2, which the optimizer then works on (coupled
@@ -50,30 +50,30 @@ def add_decayed_weights(weight_decay: Any, *, mask: Selection = None):
     """
     if not callable(weight_decay):
         check_range("add_decayed_weights", "weight_decay", weight_decay, 0)
-    check_meant("add_decayed_weights", "mask", mask)
+    check_selection("add_decayed_weights", "mask", mask)
 
     def init(params):
-        check_meant("add_decayed_weights", "mask", mask, params)
+        check_selection("add_decayed_weights", "mask", mask, params)
         return DecayState(jnp.zeros((), jnp.int32))
 
     def update(grads, state, params):
-        need("add_decayed_weights", "params", params, "they decay")
-        strength = value_at(weight_decay, state.step)
+        check_given("add_decayed_weights", "params", params, "they decay")
+        number = value_at(weight_decay, state.step)
 
         def one(g, p, decays):
             if not decays:
                 return g
             dtype = wide_dtype(g.dtype)
-            return (g.astype(dtype) + strength.astype(dtype) * p.astype(dtype)).astype(g.dtype)
+            return (g.astype(dtype) + number.astype(dtype) * p.astype(dtype)).astype(g.dtype)
 
-        decayed = meant("add_decayed_weights", "mask", mask, grads)
-        return jax.tree.map(one, grads, params, decayed), DecayState(state.step + 1)
+        decays = selected("add_decayed_weights", "mask", mask, grads)
+        return jax.tree.map(one, grads, params, decays), DecayState(state.step + 1)
 
     return init, update
 
 
-@factory(Optimizer)
-def scale(factor: Any):
+@factory(Optimizer, traits=("finite_updates",))
+def scale(factor: ScalarOrSchedule):
     """factor g: a negative factor at the end of a chain makes a descent of it.
 
     Args:

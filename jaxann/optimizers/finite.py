@@ -12,8 +12,8 @@ from jaxann.core.checks import check_count
 from jaxann.core.factories import factory
 from jaxann.core.products import Optimizer
 from jaxann.core.typing import Array, Scalar
-from jaxann.optimizers.base import as_optimizer, evaluated_by
-from jaxann.optimizers.masking import unmoved
+from jaxann.optimizers.base import as_optimizer, wrapping
+from jaxann.optimizers.masking import zero_updates
 
 __all__ = ["FiniteState", "ZeroNansState", "apply_if_finite", "zero_nans"]
 
@@ -24,7 +24,7 @@ class ZeroNansState(NamedTuple):
     found: Any  # bool () for each leaf: whether the last gradient had a NaN there
 
 
-@factory(Optimizer)
+@factory(Optimizer, traits=("finite_updates",))
 def zero_nans():
     """0 where g is NaN, else g; infinities stay. The state tells which leaves had a NaN in the last gradient.
 
@@ -44,16 +44,20 @@ def zero_nans():
 
 
 class FiniteState(NamedTuple):
-    """Memory of `apply_if_finite`."""
+    """State of `apply_if_finite`."""
 
     bad_in_row: Array  # int32 (), gradients that were not finite since the last finite one
     skipped: Array  # int32 (), gradients that were not finite, in all
-    inner: Any  # memory of the rule that steps
+    inner: Any  # state of the rule that steps
 
 
-@factory(Optimizer, convert={"optimizer": lambda rule: as_optimizer(rule, "apply_if_finite", "optimizer")})
-def apply_if_finite(optimizer: Any, max_consecutive: Scalar):
-    """The optimizer's update where every gradient is finite, else exactly 0 and its memory as it was.
+@factory(
+    Optimizer,
+    convert={"optimizer": lambda rule: as_optimizer(rule, "apply_if_finite", "optimizer")},
+    traits=("finite_updates", "wrapper"),
+)
+def apply_if_finite(optimizer: Optimizer, max_consecutive: Scalar):
+    """The optimizer's update where every gradient is finite, else exactly 0 and its state as it was.
 
     After max_consecutive bad gradients in a row the next bad one is let through, so that a run that is lost is seen to
     be lost. In `fit` the finite guard does this by itself, with `on_nonfinite="skip"`.
@@ -83,7 +87,7 @@ def apply_if_finite(optimizer: Any, max_consecutive: Scalar):
             return jax.tree.map(lambda u, g: u.astype(g.dtype), updates, grads), inner
 
         let_through = finite | (in_row > jnp.asarray(max_consecutive, jnp.int32))
-        updates, inner = lax.cond(let_through, move, lambda inner: (unmoved(grads), inner), state.inner)
+        updates, inner = lax.cond(let_through, move, lambda inner: (zero_updates(grads), inner), state.inner)
         return updates, FiniteState(in_row, state.skipped + (~finite).astype(jnp.int32), inner)
 
-    return evaluated_by(optimizer, init, update, lambda state: state.inner)
+    return wrapping(optimizer, init, update, lambda state: state.inner)

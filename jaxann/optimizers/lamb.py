@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import jax
 import jax.numpy as jnp
 
@@ -11,19 +9,19 @@ from jaxann.core.checks import check_range
 from jaxann.core.factories import factory
 from jaxann.core.patterns import Selection
 from jaxann.core.products import Optimizer
-from jaxann.core.typing import Scalar
-from jaxann.optimizers.base import need, unbiasing
+from jaxann.core.typing import Scalar, ScalarOrSchedule
+from jaxann.optimizers.base import bias_correction_factor, check_given
 from jaxann.optimizers.lars import trust_ratio
-from jaxann.optimizers.masking import check_meant, meant
-from jaxann.optimizers.means import averaged, check_means, over_root, zero_means
+from jaxann.optimizers.masking import check_selection, selected
+from jaxann.optimizers.moments import check_moments, scaled_by_rms, update_moments, zero_moments
 from jaxann.schedules import value_at
 
 __all__ = ["lamb"]
 
 
-@factory(Optimizer)
+@factory(Optimizer, traits=("decays_by_mask", "finite_updates"))
 def lamb(
-    learning_rate: Any,
+    learning_rate: ScalarOrSchedule,
     *,
     b1: Scalar = 0.9,
     b2: Scalar = 0.999,
@@ -49,26 +47,29 @@ def lamb(
     Raises:
         InputError: a number is out of range, a pattern means no leaf, or `params` is missing in the update.
     """
-    check_means("lamb", learning_rate, b1, b2, eps=eps, eps_root=eps_root)
+    check_moments("lamb", learning_rate, b1, b2, eps=eps, eps_root=eps_root)
     check_range("lamb", "weight_decay", weight_decay, 0)
-    check_meant("lamb", "mask", mask)
+    check_selection("lamb", "mask", mask)
 
     def init(params):
-        check_meant("lamb", "mask", mask, params)
-        return zero_means(params)
+        check_selection("lamb", "mask", mask, params)
+        return zero_moments(params)
 
     def update(grads, state, params):
-        need("lamb", "params", params, "their norms scale the step")
+        check_given("lamb", "params", params, "their norms scale the step")
         rate = value_at(learning_rate, state.step)
-        after = averaged(grads, state, b1, b2)
+        after = update_moments(grads, state, b1, b2)
 
         def one(m, v, p, decays):
-            m, v = unbiasing(b1, after.step, m.dtype) * m, unbiasing(b2, after.step, v.dtype) * v
-            u, w = over_root(m, v, eps, eps_root), p.astype(m.dtype)
+            m, v = (
+                bias_correction_factor(b1, after.step, m.dtype) * m,
+                bias_correction_factor(b2, after.step, v.dtype) * v,
+            )
+            u, w = scaled_by_rms(m, v, eps, eps_root), p.astype(m.dtype)
             if decays:
                 u = u + jnp.asarray(weight_decay, u.dtype) * w
             return (-rate.astype(u.dtype) * trust_ratio(w, u) * u).astype(p.dtype)
 
-        return jax.tree.map(one, after.mu, after.nu, params, meant("lamb", "mask", mask, params)), after
+        return jax.tree.map(one, after.mu, after.nu, params, selected("lamb", "mask", mask, params)), after
 
     return init, update

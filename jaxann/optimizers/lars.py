@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -12,24 +12,24 @@ from jaxann.core.factories import factory
 from jaxann.core.patterns import Selection, matrices
 from jaxann.core.products import Optimizer
 from jaxann.core.trees import sum_of_squares
-from jaxann.core.typing import Array, Params, Scalar
+from jaxann.core.typing import Array, Params, Scalar, ScalarOrSchedule
 from jaxann.optimizers.base import (
+    check_decay_rates,
+    check_given,
     check_learning_rate,
     check_not_negative,
-    check_shares,
-    need,
-    root,
+    safe_sqrt,
     widened,
     zeros_like,
 )
-from jaxann.optimizers.masking import check_meant, meant
+from jaxann.optimizers.masking import check_selection, selected
 from jaxann.schedules import value_at
 
 __all__ = ["LARSState", "lars", "trust_ratio"]
 
 
 class LARSState(NamedTuple):
-    """Memory of `lars`."""
+    """State of `lars`."""
 
     step: Array  # int32 (), updates made so far
     velocity: Params  # the learning rate is inside
@@ -37,15 +37,15 @@ class LARSState(NamedTuple):
 
 def trust_ratio(weights: Array, direction: Array, coefficient: Scalar = 1.0, eps: Scalar = 0.0) -> Array:
     """coefficient |w| / (|u| + eps) over one leaf, and 1 where either length is 0."""
-    length, size = root(sum_of_squares(weights)), root(sum_of_squares(direction))
+    length, size = safe_sqrt(sum_of_squares(weights)), safe_sqrt(sum_of_squares(direction))
     nothing = (length == 0) | (size == 0)
     ratio = jnp.asarray(coefficient, size.dtype) * length / (jnp.where(nothing, 1, size) + jnp.asarray(eps, size.dtype))
     return jnp.where(nothing, 1, ratio)
 
 
-@factory(Optimizer)
+@factory(Optimizer, traits=("decays_by_mask", "finite_updates"))
 def lars(
-    learning_rate: Any,
+    learning_rate: ScalarOrSchedule,
     *,
     trust_coefficient: Scalar = 1e-3,
     momentum: Scalar = 0.9,
@@ -80,16 +80,16 @@ def lars(
     """
     check_learning_rate("lars", learning_rate)
     check_range("lars", "trust_coefficient", trust_coefficient, 0, open_low=True)
-    check_shares("lars", momentum=momentum)
+    check_decay_rates("lars", momentum=momentum)
     check_not_negative("lars", weight_decay=weight_decay, eps=eps)
-    check_meant("lars", "mask", mask)
+    check_selection("lars", "mask", mask)
 
     def init(params):
-        check_meant("lars", "mask", mask, params)
+        check_selection("lars", "mask", mask, params)
         return LARSState(jnp.zeros((), jnp.int32), zeros_like(params))
 
     def update(grads, state, params):
-        need("lars", "params", params, "their norms scale the step")
+        check_given("lars", "params", params, "their norms scale the step")
         rate = value_at(learning_rate, state.step)
 
         def entering(g, p, scaled):
@@ -103,7 +103,7 @@ def lars(
         def kept(v):
             return jnp.asarray(momentum, v.dtype) * v
 
-        new = jax.tree.map(entering, widened(grads), params, meant("lars", "mask", mask, params))
+        new = jax.tree.map(entering, widened(grads), params, selected("lars", "mask", mask, params))
         velocity = jax.tree.map(lambda v, n: kept(v) + n, state.velocity, new)
         ahead = jax.tree.map(lambda v, n: kept(v) + n, velocity, new) if nesterov else velocity
         return jax.tree.map(lambda v, p: -v.astype(p.dtype), ahead, params), LARSState(state.step + 1, velocity)

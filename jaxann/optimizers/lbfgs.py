@@ -13,8 +13,8 @@ from jaxann.core.checks import check_choice, check_integer, check_range, fail, i
 from jaxann.core.factories import factory
 from jaxann.core.products import Optimizer
 from jaxann.core.trees import wide_dtype
-from jaxann.core.typing import Array, Params, Scalar
-from jaxann.optimizers.base import check_learning_rate, need, root, widened, widest, zeros_like
+from jaxann.core.typing import Array, Params, Scalar, ScalarOrSchedule
+from jaxann.optimizers.base import check_given, check_learning_rate, safe_sqrt, widened, widest, zeros_like
 from jaxann.optimizers.line_search import Point, wolfe_step
 from jaxann.schedules import value_at
 
@@ -22,9 +22,9 @@ __all__ = ["LBFGSState", "lbfgs"]
 
 
 class LBFGSState(NamedTuple):
-    """Memory of `lbfgs`.
+    """State of `lbfgs`.
 
-    There is a row more than pairs are kept, r = memory + 1: the next pair is written there before it is judged.
+    There is a row more than pairs are kept, r = memory_size + 1: the next pair is written there before it is judged.
     """
 
     step: Array  # int32 (), updates made so far
@@ -40,17 +40,17 @@ class LBFGSState(NamedTuple):
     failures: Array  # int32 (), searches in a row that found no step down
 
 
-@factory(Optimizer, static=("memory", "max_evaluations"))
+@factory(Optimizer, static=("memory_size", "max_evaluations"), traits=("whole_batch",))
 def lbfgs(
-    learning_rate: Any = 1.0,
+    learning_rate: ScalarOrSchedule = 1.0,
     *,
-    memory: int = 10,
+    memory_size: int = 10,
     line_search: str | None = "zoom",
     c1: Scalar = 1e-4,
     c2: Scalar = 0.9,
     max_evaluations: int = 25,
 ):
-    """update = -a H g, H from the last `memory` changes s of w and y of g, a by a search along the line.
+    """update = -a H g, H from the last `memory_size` changes s of w and y of g, a by a search along the line.
 
     H is the two-loop recursion, begun with (s'y / y'y) 1, and min(1, 1 / |g|) 1 before there is a pair; a pair with
     s'y <= 1e-10 |s| |y| is left out. The search ends at a with f(a) <= f(0) + c1 a f'(0) and |f'(a)| <= c2 |f'(0)|
@@ -59,7 +59,7 @@ def lbfgs(
 
     Args:
         learning_rate: number > 0, array, or schedule of the step: the first a that is tried, 1 as a rule.
-        memory: pairs that are kept, each of twice the size of the parameters.
+        memory_size: pairs that are kept, each of twice the size of the parameters.
         line_search: "zoom", or None to take a = learning_rate as it is.
         c1, c2: 0 < c1 < c2 < 1.
         max_evaluations: gradients in one search; one is enough as a rule.
@@ -74,7 +74,7 @@ def lbfgs(
         InputError: a number is out of range, or `params`, `value` or `value_fn` is missing in the update.
     """
     check_learning_rate("lbfgs", learning_rate)
-    check_integer("lbfgs", "memory", memory, 1)
+    check_integer("lbfgs", "memory_size", memory_size, 1)
     if line_search is not None:
         check_choice("lbfgs", "line_search", line_search, ("zoom",))
     check_range("lbfgs", "c1", c1, 0, 1, open_low=True, open_high=True)
@@ -84,7 +84,7 @@ def lbfgs(
     check_integer("lbfgs", "max_evaluations", max_evaluations, 1)
 
     def init(params):
-        rows, dtype = memory + 1, widest(params)
+        rows, dtype = memory_size + 1, widest(params)
 
         def zeros(*shape, dtype=dtype):
             return jnp.zeros(shape, dtype)
@@ -97,13 +97,13 @@ def lbfgs(
         return LBFGSState(zeros(dtype=jnp.int32), *last, vectors(), vectors(), *products, zeros(rows), zeros(), *counts)
 
     def update(grads, state, params, *, value: Any = None, value_fn: Any = None):
-        need("lbfgs", "params", params, "their changes are kept")
+        check_given("lbfgs", "params", params, "their changes are kept")
         if line_search is not None:
-            need("lbfgs", "value", value, "the search begins there")
-            need("lbfgs", "value_fn", value_fn, "the search looks along the line")
+            check_given("lbfgs", "value", value, "the search begins there")
+            check_given("lbfgs", "value_fn", value_fn, "the search looks along the line")
         x, g = widened(params), widened(grads)
         still = _equal(x, state.params) & _equal(g, state.grads)
-        state = _remembered(state, x, g)
+        state = _with_newest_pair(state, x, g)
         direction = _two_loop(state, g)
         slope = -_dot(g, direction)
         uphill = ~(slope < 0)
@@ -145,8 +145,8 @@ def lbfgs(
 def _summed(function: Callable, *trees: Params) -> Any:
     """The sum over leaves of what a function makes of each, in the widest dtype."""
     dtype = widest(trees[-1])
-    parts = jax.tree.leaves(jax.tree.map(lambda *leaves: function(*leaves).astype(dtype), *trees))
-    return sum(parts[1:], parts[0]) if parts else jnp.zeros((), dtype)
+    terms = jax.tree.leaves(jax.tree.map(lambda *leaves: function(*leaves).astype(dtype), *trees))
+    return sum(terms[1:], terms[0]) if terms else jnp.zeros((), dtype)
 
 
 def _dot(a: Params, b: Params) -> Array:
@@ -164,21 +164,21 @@ def _equal(a: Params, b: Params) -> Array:
 
 def _first_scale(g: Params) -> Array:
     """A first step no longer than 1."""
-    return 1 / jnp.maximum(root(_dot(g, g)), 1)
+    return 1 / jnp.maximum(safe_sqrt(_dot(g, g)), 1)
 
 
-def _remembered(state: LBFGSState, x: Params, g: Params) -> LBFGSState:
-    """The memory with the newest pair, if it shows that the objective bends upward."""
+def _with_newest_pair(state: LBFGSState, x: Params, g: Params) -> LBFGSState:
+    """The state with the newest pair, if it shows that the objective bends upward."""
     move, turn = jax.tree.map(jnp.subtract, x, state.params), jax.tree.map(jnp.subtract, g, state.grads)
     bend, square = _dot(move, turn), _dot(turn, turn)
-    least = jnp.asarray(1e-10, bend.dtype) * jnp.sqrt(_dot(move, move)) * jnp.sqrt(square)
-    taken = (state.step > 0) & (bend > least)
+    threshold = jnp.asarray(1e-10, bend.dtype) * jnp.sqrt(_dot(move, move)) * jnp.sqrt(square)
+    taken = (state.step > 0) & (bend > threshold)
     rows = state.rho.shape[0]
     row, pairs = state.pairs % rows, state.pairs + taken.astype(jnp.int32)
     move, turn = jax.tree.map(lambda v: jnp.where(taken, v, 0), (move, turn))
     bend = jnp.where(taken, bend, 1)
 
-    def written(m, v):  # in place where the memory is given up
+    def written(m, v):  # in place where the buffer is donated
         return lax.dynamic_update_index_in_dim(m, v.reshape(-1), row, 0)
 
     moves, turns = jax.tree.map(written, state.moves, move), jax.tree.map(written, state.turns, turn)

@@ -117,8 +117,8 @@ def _cubic(a: Point, b: Point) -> Array:
     width = b.step - a.step
     bend = a.slope + b.slope - 3 * (b.value - a.value) / width
     square = bend * bend - a.slope * b.slope
-    root = jnp.sign(width) * jnp.sqrt(jnp.where(square >= 0, square, jnp.nan))
-    return b.step - width * (b.slope + root - bend) / (b.slope - a.slope + 2 * root)
+    square_root = jnp.sign(width) * jnp.sqrt(jnp.where(square >= 0, square, jnp.nan))
+    return b.step - width * (b.slope + square_root - bend) / (b.slope - a.slope + 2 * square_root)
 
 
 def _between(low: Point, high: Point, halved: Array, slack: Array) -> Array:

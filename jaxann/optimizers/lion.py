@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -11,24 +11,24 @@ from jaxann.core.checks import check_range
 from jaxann.core.factories import factory
 from jaxann.core.patterns import Selection, selector
 from jaxann.core.products import Optimizer
-from jaxann.core.typing import Array, Params, Scalar
-from jaxann.optimizers.base import decayed, mix, need, widened, zeros_like
-from jaxann.optimizers.means import check_means
+from jaxann.core.typing import Array, Params, Scalar, ScalarOrSchedule
+from jaxann.optimizers.base import check_given, descent_with_decay, ema_update, widened, zeros_like
+from jaxann.optimizers.moments import check_moments
 from jaxann.schedules import value_at
 
 __all__ = ["LionState", "lion"]
 
 
 class LionState(NamedTuple):
-    """Memory of `lion`."""
+    """State of `lion`."""
 
     step: Array  # int32 (), updates made so far
     mu: Params  # mean of the gradients
 
 
-@factory(Optimizer)
+@factory(Optimizer, traits=("decays_by_mask", "finite_updates"))
 def lion(
-    learning_rate: Any,
+    learning_rate: ScalarOrSchedule,
     *,
     b1: Scalar = 0.9,
     b2: Scalar = 0.99,
@@ -53,7 +53,7 @@ def lion(
     Raises:
         InputError: a number is out of range.
     """
-    check_means("lion", learning_rate, b1, b2)
+    check_moments("lion", learning_rate, b1, b2)
     check_range("lion", "weight_decay", weight_decay, 0)
     selector("lion", "mask", mask)
 
@@ -61,11 +61,11 @@ def lion(
         return LionState(jnp.zeros((), jnp.int32), zeros_like(params))
 
     def update(grads, state, params):
-        need("lion", "params", params, "they decay")
+        check_given("lion", "params", params, "they decay")
         rate = value_at(learning_rate, state.step)
         grads = widened(grads)
-        direction = jax.tree.map(lambda m, g: jnp.sign(mix(b1, m, g)), state.mu, grads)
-        mu = jax.tree.map(lambda m, g: mix(b2, m, g), state.mu, grads)
-        return decayed("lion", rate, direction, params, weight_decay, mask), LionState(state.step + 1, mu)
+        direction = jax.tree.map(lambda m, g: jnp.sign(ema_update(b1, m, g)), state.mu, grads)
+        mu = jax.tree.map(lambda m, g: ema_update(b2, m, g), state.mu, grads)
+        return descent_with_decay("lion", rate, direction, params, weight_decay, mask), LionState(state.step + 1, mu)
 
     return init, update

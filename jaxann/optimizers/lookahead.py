@@ -9,27 +9,31 @@ import jax.numpy as jnp
 
 from jaxann.core.checks import check_count, check_range, fail
 from jaxann.core.factories import factory
-from jaxann.core.products import Optimizer
+from jaxann.core.products import Optimizer, OptimizerFunctions
 from jaxann.core.typing import Array, Params, Scalar
 from jaxann.optimizers.average import copied
-from jaxann.optimizers.base import apply_updates, as_optimizer, need
+from jaxann.optimizers.base import apply_updates, as_optimizer, check_given
 
 __all__ = ["LookaheadState", "lookahead"]
 
 
 class LookaheadState(NamedTuple):
-    """Memory of `lookahead`."""
+    """State of `lookahead`."""
 
     step: Array  # int32 (), updates made so far
     slow: Params  # the slow weights, in float32 or better
-    inner: Any  # memory of the rule that steps
+    inner: Any  # state of the rule that steps
 
 
-@factory(Optimizer, convert={"optimizer": lambda rule: as_optimizer(rule, "lookahead", "optimizer")})
-def lookahead(optimizer: Any, *, sync_period: Scalar = 5, slow_step_size: Scalar = 0.5):
+@factory(
+    Optimizer,
+    convert={"optimizer": lambda rule: as_optimizer(rule, "lookahead", "optimizer")},
+    traits=("finite_updates", "wrapper"),
+)
+def lookahead(optimizer: Optimizer, *, sync_period: Scalar = 5, slow_step_size: Scalar = 0.5):
     """Every sync_period updates: slow = slow + slow_step_size (fast - slow), fast = slow; evaluated at slow.
 
-    Between them the fast weights, which are the parameters, go the optimizer's way. Its memory goes on.
+    Between them the fast weights, which are the parameters, go the optimizer's way. Its state goes on.
 
     Args:
         optimizer: the rule of the fast weights.
@@ -54,7 +58,7 @@ def lookahead(optimizer: Any, *, sync_period: Scalar = 5, slow_step_size: Scalar
         return LookaheadState(jnp.zeros((), jnp.int32), copied(params), optimizer.init(params))
 
     def update(grads, state, params, **more):
-        need("lookahead", "params", params, "they are the fast weights")
+        check_given("lookahead", "params", params, "they are the fast weights")
         updates, inner = optimizer.update(grads, state.inner, params, **more)
         step = state.step + 1
         meet = step % jnp.asarray(sync_period, jnp.int32) == 0
@@ -72,4 +76,4 @@ def lookahead(optimizer: Any, *, sync_period: Scalar = 5, slow_step_size: Scalar
         slow = jax.tree.map(lambda s, p: s.astype(p.dtype), state.slow, params)
         return optimizer.evaluation_params(state.inner, slow)
 
-    return init, update, evaluate
+    return OptimizerFunctions(init, update, evaluate)

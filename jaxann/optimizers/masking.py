@@ -1,6 +1,6 @@
 """One rule on a part of the tree: the leaves it does not see are None, which JAX takes for an empty branch.
 
-So the other leaves keep their names and the rule keeps no memory of what it does not see.
+So the other leaves keep their names and the rule keeps no state of what it does not see.
 """
 
 from __future__ import annotations
@@ -19,28 +19,28 @@ from jaxann.core.typing import Array, Params, Updates
 
 __all__ = [
     "check_groups",
-    "check_meant",
+    "check_selection",
     "check_table",
+    "combine",
     "first_match",
-    "meant",
-    "merged",
-    "pruned",
-    "unmoved",
+    "keep_leaves",
+    "selected",
     "update_part",
+    "zero_updates",
 ]
 
 
-def pruned(tree: Any, keep: Any) -> Any:
+def keep_leaves(tree: Any, keep: Any) -> Any:
     """The tree with None at the leaves that are not kept; None for no tree at all."""
     return None if tree is None else jax.tree.map(lambda leaf, kept: leaf if kept else None, tree, keep)
 
 
-def merged(kept: Any, rest: Any) -> Any:
+def combine(kept: Any, rest: Any) -> Any:
     """The first tree with its empty places filled from the second."""
     return jax.tree.map(lambda a, b: b if a is None else a, kept, rest, is_leaf=lambda node: node is None)
 
 
-def unmoved(tree: Any) -> Updates:
+def zero_updates(tree: Any) -> Updates:
     """Updates of exactly 0."""
     return jax.tree.map(jnp.zeros_like, tree)
 
@@ -62,23 +62,23 @@ def update_part(
     leaf is not asked.
     """
     if not any(jax.tree.leaves(keep)):
-        return pruned(grads, keep), state
+        return keep_leaves(grads, keep), state
 
     def of_part(part):
         assert value_fn is not None
-        return value_fn(merged(part, params))
+        return value_fn(combine(part, params))
 
     return optimizer.update(
-        pruned(grads, keep),
+        keep_leaves(grads, keep),
         state,
-        pruned(params, keep),
+        keep_leaves(params, keep),
         value=value,
         value_fn=None if value_fn is None else of_part,
         key=key,
     )
 
 
-def check_meant(function: str, argument: str, selection: Selection, tree: Any = None) -> None:
+def check_selection(function: str, argument: str, selection: Selection, tree: Any = None) -> None:
     """A selection is one, and each of its patterns means a leaf of the tree where there is one.
 
     Raises:
@@ -89,7 +89,7 @@ def check_meant(function: str, argument: str, selection: Selection, tree: Any = 
         check_patterns(function, argument, (selection,) if isinstance(selection, str) else selection, tree)
 
 
-def meant(function: str, argument: str, selection: Selection, tree: Any) -> Any:
+def selected(function: str, argument: str, selection: Selection, tree: Any) -> Any:
     """The tree with True at the leaves that are meant, False at the others."""
     return map_named(selector(function, argument, selection), tree)
 

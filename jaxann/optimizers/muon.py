@@ -2,30 +2,31 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 
-from jaxann.core.checks import check_choice, check_integer, check_range, fail
+from jaxann.core.checks import check_choice, check_range, fail
 from jaxann.core.factories import factory, named_functions
 from jaxann.core.patterns import Selection, matrices
-from jaxann.core.products import Optimizer
+from jaxann.core.products import Optimizer, OptimizerFunctions
 from jaxann.core.trees import sum_of_squares, wide_dtype
-from jaxann.core.typing import Array, Params, Scalar
+from jaxann.core.typing import Array, Params, Scalar, ScalarOrSchedule
 from jaxann.optimizers.base import (
+    bias_correction_factor,
+    check_decay_rates,
+    check_given,
     check_learning_rate,
     check_not_negative,
-    check_shares,
-    mix,
-    need,
-    root,
-    unbiasing,
+    ema_update,
+    safe_sqrt,
     widened,
     zeros_like,
 )
-from jaxann.optimizers.masking import check_meant, meant
-from jaxann.optimizers.means import over_root
+from jaxann.optimizers.masking import check_selection, selected
+from jaxann.optimizers.moments import scaled_by_rms
 from jaxann.schedules import value_at
 
 __all__ = ["MuonState", "hidden_matrices", "muon", "orthogonalized"]
@@ -34,7 +35,7 @@ _ENDS = ("embed", "head", "logits", "output", "token")
 
 
 class MuonState(NamedTuple):
-    """Memory of `muon`."""
+    """State of `muon`."""
 
     step: Array  # int32 (), updates made so far
     mu: Params  # mean of the gradients
@@ -49,28 +50,26 @@ def hidden_matrices(name: str, leaf: Array) -> bool:
     return leaf.ndim == 2 and matrices(name, leaf) and not any(end in name.lower() for end in _ENDS)
 
 
-@factory(Optimizer, static=("ns_steps",))
+@factory(Optimizer)
 def muon(
-    learning_rate: Any,
+    learning_rate: ScalarOrSchedule,
     *,
-    adam_learning_rate: Any = None,
+    adam_learning_rate: ScalarOrSchedule | None = None,
     mask: Selection = hidden_matrices,
     beta: Scalar = 0.95,
     nesterov: bool = True,
-    ns_steps: int = 5,
-    ns_coeffs: tuple[Scalar, Scalar, Scalar] = (3.4445, -4.775, 2.0315),
+    ns_coeffs: Sequence[tuple[Scalar, Scalar, Scalar]] = ((3.4445, -4.775, 2.0315),) * 5,
     scaling: str = "original",
     weight_decay: Scalar = 0.0,
     eps: Scalar = 1e-8,
-    adam_b1: Scalar = 0.9,
-    adam_b2: Scalar = 0.999,
+    adam_betas: tuple[Scalar, Scalar] = (0.9, 0.999),
     adam_eps: Scalar = 1e-8,
     adam_weight_decay: Scalar = 0.0,
 ):
     """M = beta M + (1-beta) G;  X = M's nearest orthogonal matrix;  update = -learning_rate (s X + decay W).
 
     With Nesterov X is made of N = beta M / (1-beta^(t+1)) + (1-beta) G / (1-beta^t), t = 1 for the first step, else of
-    M / (1-beta^t). X begins as N / (|N| + eps) and goes through X = a X + (b X X' + c (X X')^2) X `ns_steps` times,
+    M / (1-beta^t). X begins as N / (|N| + eps) and goes through X = a X + (b X X' + c (X X')^2) X five times,
     which takes singular values from 0.01 to 1 into 0.68 to 1.14. s = sqrt(max(1, outputs / inputs)) for a weight
     `(inputs, outputs)`; a kernel counts as the matrix `(height width inputs, outputs)`. All other leaves take AdamW.
 
@@ -83,13 +82,13 @@ def muon(
             `models.mlp`, a pattern for the layers between should stand here.
         beta: in [0, 1), how slowly the mean of the matrices forgets.
         nesterov: look-ahead form.
-        ns_steps: times of the iteration.
-        ns_coeffs: a, b, c.
+        ns_coeffs: (a, b, c) of each time of the iteration, so their number is that of the times.
         scaling: "original", or "match_rms_adamw" for s = 0.2 sqrt(max(inputs, outputs)), steps of the size of AdamW's,
             so that one rate does for both.
         weight_decay: decay of the matrices.
         eps: least norm.
-        adam_b1, adam_b2, adam_eps, adam_weight_decay: as in `adamw`.
+        adam_betas: b1 and b2 of `adamw`.
+        adam_eps, adam_weight_decay: its eps and weight_decay.
 
     Peers: as optax, which makes every leaf of two axes orthogonal and has Nesterov's form of AdamW for the rest.
         PyTorch takes matrices alone, of shape (outputs, inputs), iterates in bfloat16, does not correct M, and has
@@ -104,68 +103,87 @@ def muon(
     check_learning_rate("muon", learning_rate)
     if adam_learning_rate is not None and not callable(adam_learning_rate):
         check_range("muon", "adam_learning_rate", adam_learning_rate, 0)
-    check_shares("muon", beta=beta, adam_b1=adam_b1, adam_b2=adam_b2)
-    check_integer("muon", "ns_steps", ns_steps, 1)
-    if not isinstance(ns_coeffs, tuple | list) or len(ns_coeffs) != 3:
-        fail("muon", "ns_coeffs", "three numbers", ns_coeffs)
-    for coefficient in ns_coeffs:
-        check_range("muon", "each of ns_coeffs", coefficient)
+    check_decay_rates("muon", beta=beta)
+    if not isinstance(adam_betas, tuple | list) or len(adam_betas) != 2:
+        fail("muon", "adam_betas", "two numbers, b1 and b2", adam_betas)
+    for decay_rate in adam_betas:
+        check_range("muon", "each of adam_betas", decay_rate, 0, 1, open_high=True)
+    if not isinstance(ns_coeffs, tuple | list) or not ns_coeffs:
+        fail("muon", "ns_coeffs", "three numbers for each time of the iteration", ns_coeffs)
+    for coefficients in ns_coeffs:
+        if not isinstance(coefficients, tuple | list) or len(coefficients) != 3:
+            fail("muon", "each of ns_coeffs", "three numbers", coefficients)
+        for coefficient in coefficients:
+            check_range("muon", "each number in ns_coeffs", coefficient)
+    b1, b2 = adam_betas
     check_choice("muon", "scaling", scaling, ("original", "match_rms_adamw"))
     check_not_negative(
         "muon", weight_decay=weight_decay, eps=eps, adam_eps=adam_eps, adam_weight_decay=adam_weight_decay
     )
-    check_meant("muon", "mask", mask)
+    check_selection("muon", "mask", mask)
 
     def init(params):
-        check_meant("muon", "mask", mask, params)
+        check_selection("muon", "mask", mask, params)
 
         def square(p, matrix):
             if matrix and p.ndim < 2:
                 fail("muon", "mask", "of leaves with two axes or more", f" one of shape {p.shape}")
             return None if matrix else jnp.zeros(p.shape, wide_dtype(p.dtype))
 
-        nu = jax.tree.map(square, params, meant("muon", "mask", mask, params))
+        nu = jax.tree.map(square, params, selected("muon", "mask", mask, params))
         return MuonState(jnp.zeros((), jnp.int32), zeros_like(params), nu)
 
     def update(grads, state, params):
-        need("muon", "params", params, "they decay")
+        check_given("muon", "params", params, "they decay")
         rate = value_at(learning_rate, state.step)
         others = rate if adam_learning_rate is None else value_at(adam_learning_rate, state.step)
-        step, grads, matrix = state.step + 1, widened(grads), meant("muon", "mask", mask, params)
-        mu = jax.tree.map(lambda m, g, is_one: mix(beta if is_one else adam_b1, m, g), state.mu, grads, matrix)
-        nu = jax.tree.map(lambda g, v: v if v is None else mix(adam_b2, v, g * g), grads, state.nu)
+        step, grads, matrix = state.step + 1, widened(grads), selected("muon", "mask", mask, params)
+        mu = jax.tree.map(lambda m, g, is_one: ema_update(beta if is_one else b1, m, g), state.mu, grads, matrix)
+        nu = jax.tree.map(lambda g, v: v if v is None else ema_update(b2, v, g * g), grads, state.nu)
 
         def direction(m, g):
             if not nesterov:
-                return unbiasing(beta, step, m.dtype) * m
+                return bias_correction_factor(beta, step, m.dtype) * m
             share = jnp.asarray(beta, m.dtype)
-            return share * unbiasing(beta, step + 1, m.dtype) * m + (1 - share) * unbiasing(beta, step, m.dtype) * g
+            return (
+                share * bias_correction_factor(beta, step + 1, m.dtype) * m
+                + (1 - share) * bias_correction_factor(beta, step, m.dtype) * g
+            )
 
         def one(g, m, v, p):
             if v is not None:
-                m, v = unbiasing(adam_b1, step, m.dtype) * m, unbiasing(adam_b2, step, v.dtype) * v
-                u, decay, own = over_root(m, v, adam_eps), adam_weight_decay, others
+                m, v = (
+                    bias_correction_factor(b1, step, m.dtype) * m,
+                    bias_correction_factor(b2, step, v.dtype) * v,
+                )
+                u, decay, own = scaled_by_rms(m, v, adam_eps), adam_weight_decay, others
             else:
                 x = direction(m, g).reshape(-1, m.shape[-1])
-                u = orthogonalized(x, ns_coeffs, ns_steps, eps) * _scale(x.shape, scaling)
+                u = orthogonalized(x, ns_coeffs, eps) * _scale(x.shape, scaling)
                 u, decay, own = u.reshape(m.shape), weight_decay, rate
             u = u + jnp.asarray(decay, u.dtype) * p.astype(u.dtype)
             return (-own.astype(u.dtype) * u).astype(p.dtype)
 
         return jax.tree.map(one, grads, mu, nu, params), MuonState(step, mu, nu)
 
-    return init, update
+    def leaf_rates(step, params):
+        other = learning_rate if adam_learning_rate is None else adam_learning_rate
+        rate, other = value_at(learning_rate, step), value_at(other, step)
+        return jax.tree.map(lambda matrix: rate if matrix else other, selected("muon", "mask", mask, params))
+
+    return OptimizerFunctions(init, update, leaf_learning_rates=leaf_rates)
 
 
-def orthogonalized(matrix: Array, coefficients: Any, steps: int, eps: Scalar) -> Array:
+def orthogonalized(matrix: Array, coefficients: Sequence[Sequence[Scalar]], eps: Scalar) -> Array:
     """The matrix with all its singular values taken near 1 by Newton and Schulz's iteration of fifth order.
 
-    X = a X + (b A + c A^2) X with A = X X', or from the right with A = X' X where that is the smaller one.
+    X = a X + (b A + c A^2) X for each (a, b, c), with A = X X', or from the right with A = X' X where that is the
+    smaller one.
     """
-    a, b, c = (jnp.asarray(coefficient, matrix.dtype) for coefficient in coefficients)
-    x = matrix / (root(sum_of_squares(matrix)) + jnp.asarray(eps, matrix.dtype))
+    x = matrix / (safe_sqrt(sum_of_squares(matrix)) + jnp.asarray(eps, matrix.dtype))
     tall = x.shape[0] > x.shape[1]
-    for _ in range(steps):
+    for triple in coefficients:
+        a, b, c = (jnp.asarray(coefficient, matrix.dtype) for coefficient in triple)
         square = x.T @ x if tall else x @ x.T
         polynomial = b * square + c * (square @ square)
         x = a * x + (x @ polynomial if tall else polynomial @ x)
@@ -173,10 +191,10 @@ def orthogonalized(matrix: Array, coefficients: Any, steps: int, eps: Scalar) ->
 
 
 def _scale(shape: tuple[int, ...], scaling: str) -> float:
-    inputs, outputs = shape
+    rows, columns = shape
     if scaling == "match_rms_adamw":
-        return 0.2 * max(inputs, outputs) ** 0.5
-    return max(1.0, outputs / max(inputs, 1)) ** 0.5
+        return 0.2 * max(rows, columns) ** 0.5
+    return max(1.0, columns / max(rows, 1)) ** 0.5
 
 
 named_functions(hidden_matrices)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import jax
 import jax.numpy as jnp
 
@@ -11,28 +9,30 @@ from jaxann.core.checks import check_range
 from jaxann.core.factories import factory
 from jaxann.core.patterns import Selection, selector
 from jaxann.core.products import Optimizer
-from jaxann.core.typing import Params, Scalar
-from jaxann.optimizers.base import decayed, descended, need, unbiasing, widened
-from jaxann.optimizers.means import AdamState, averaged, check_means, over_root, zero_means
+from jaxann.core.typing import Params, Scalar, ScalarOrSchedule
+from jaxann.optimizers.base import bias_correction_factor, check_given, descent, descent_with_decay, widened
+from jaxann.optimizers.moments import AdamState, check_moments, scaled_by_rms, update_moments, zero_moments
 from jaxann.schedules import value_at
 
 __all__ = ["nadam", "nadamw"]
 
 
 def _direction(grads: Params, state: AdamState, b1: Scalar, b2: Scalar, eps: Scalar, eps_root: Scalar):
-    after = averaged(grads, state, b1, b2)
+    after = update_moments(grads, state, b1, b2)
 
     def one(m, v, g):
         share = jnp.asarray(b1, m.dtype)
-        ahead = share * unbiasing(b1, after.step + 1, m.dtype)
-        now = (1 - share) * unbiasing(b1, after.step, m.dtype)
-        return over_root(ahead * m + now * g, unbiasing(b2, after.step, v.dtype) * v, eps, eps_root)
+        ahead = share * bias_correction_factor(b1, after.step + 1, m.dtype)
+        now = (1 - share) * bias_correction_factor(b1, after.step, m.dtype)
+        return scaled_by_rms(ahead * m + now * g, bias_correction_factor(b2, after.step, v.dtype) * v, eps, eps_root)
 
     return jax.tree.map(one, after.mu, after.nu, widened(grads)), after
 
 
-@factory(Optimizer)
-def nadam(learning_rate: Any, *, b1: Scalar = 0.9, b2: Scalar = 0.999, eps: Scalar = 1e-8, eps_root: Scalar = 0.0):
+@factory(Optimizer, traits=("finite_updates",))
+def nadam(
+    learning_rate: ScalarOrSchedule, *, b1: Scalar = 0.9, b2: Scalar = 0.999, eps: Scalar = 1e-8, eps_root: Scalar = 0.0
+):
     """n = b1 m / (1-b1^(t+1)) + (1-b1) g / (1-b1^t);  update = -learning_rate n / (sqrt(v_hat + eps_root) + eps).
 
     m and v are Adam's means, after this step's gradient: the step is taken with the mean as it would be one step on,
@@ -49,20 +49,20 @@ def nadam(learning_rate: Any, *, b1: Scalar = 0.9, b2: Scalar = 0.999, eps: Scal
     Raises:
         InputError: a number is out of range.
     """
-    check_means("nadam", learning_rate, b1, b2, eps=eps, eps_root=eps_root)
+    check_moments("nadam", learning_rate, b1, b2, eps=eps, eps_root=eps_root)
 
     def update(grads, state, params):
-        need("nadam", "params", params, "it has their dtypes")
+        check_given("nadam", "params", params, "it has their dtypes")
         rate = value_at(learning_rate, state.step)
         direction, after = _direction(grads, state, b1, b2, eps, eps_root)
-        return descended(rate, direction, params), after
+        return descent(rate, direction, params), after
 
-    return zero_means, update
+    return zero_moments, update
 
 
-@factory(Optimizer)
+@factory(Optimizer, traits=("decays_by_mask", "finite_updates"))
 def nadamw(
-    learning_rate: Any,
+    learning_rate: ScalarOrSchedule,
     *,
     b1: Scalar = 0.9,
     b2: Scalar = 0.999,
@@ -84,14 +84,14 @@ def nadamw(
     Raises:
         InputError: a number is out of range, or `params` is missing in the update.
     """
-    check_means("nadamw", learning_rate, b1, b2, eps=eps, eps_root=eps_root)
+    check_moments("nadamw", learning_rate, b1, b2, eps=eps, eps_root=eps_root)
     check_range("nadamw", "weight_decay", weight_decay, 0)
     selector("nadamw", "mask", mask)
 
     def update(grads, state, params):
-        need("nadamw", "params", params, "they decay")
+        check_given("nadamw", "params", params, "they decay")
         rate = value_at(learning_rate, state.step)
         direction, after = _direction(grads, state, b1, b2, eps, eps_root)
-        return decayed("nadamw", rate, direction, params, weight_decay, mask), after
+        return descent_with_decay("nadamw", rate, direction, params, weight_decay, mask), after
 
-    return zero_means, update
+    return zero_moments, update

@@ -13,18 +13,18 @@ from jaxann.core.keys import fold_name
 from jaxann.core.products import Optimizer
 from jaxann.core.trees import map_named, wide_dtype
 from jaxann.core.typing import Array, Scalar
-from jaxann.optimizers.base import need
+from jaxann.optimizers.base import check_given
 
 __all__ = ["NoiseState", "add_noise"]
 
 
 class NoiseState(NamedTuple):
-    """Memory of `add_noise`."""
+    """State of `add_noise`."""
 
     step: Array  # int32 (), updates made so far
 
 
-@factory(Optimizer)
+@factory(Optimizer, traits=("finite_updates",))
 def add_noise(eta: Scalar, *, gamma: Scalar = 0.55):
     """g + sqrt(eta / t^gamma) z,  z ~ N(0, 1) for every number;  t = 1 for the first step.
 
@@ -50,7 +50,7 @@ def add_noise(eta: Scalar, *, gamma: Scalar = 0.55):
         return NoiseState(jnp.zeros((), jnp.int32))
 
     def update(grads, state, params, *, key=None):
-        need("add_noise", "key", key, "the noise is drawn from it")
+        check_given("add_noise", "key", key, "the noise is drawn from it")
         assert key is not None
         own = jax.random.fold_in(fold_name(key, "add_noise"), state.step)
 

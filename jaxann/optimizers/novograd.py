@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -11,25 +11,25 @@ from jaxann.core.factories import factory
 from jaxann.core.patterns import Selection, chosen, selector
 from jaxann.core.products import Optimizer
 from jaxann.core.trees import sum_of_squares, wide_dtype
-from jaxann.core.typing import Array, Params, Scalar
-from jaxann.optimizers.base import descended, mix, need, widened, zeros_like
-from jaxann.optimizers.means import check_means
+from jaxann.core.typing import Array, Params, Scalar, ScalarOrSchedule
+from jaxann.optimizers.base import check_given, descent, ema_update, nonzero, widened, zeros_like
+from jaxann.optimizers.moments import check_moments
 from jaxann.schedules import value_at
 
 __all__ = ["NovoGradState", "novograd"]
 
 
 class NovoGradState(NamedTuple):
-    """Memory of `novograd`."""
+    """State of `novograd`."""
 
     step: Array  # int32 (), updates made so far
     mu: Params  # sum of the normalized gradients, older ones fading
     nu: Params  # mean of each leaf's squared norm, ()
 
 
-@factory(Optimizer)
+@factory(Optimizer, traits=("decays_by_mask", "finite_updates"))
 def novograd(
-    learning_rate: Any,
+    learning_rate: ScalarOrSchedule,
     *,
     b1: Scalar = 0.9,
     b2: Scalar = 0.25,
@@ -57,7 +57,7 @@ def novograd(
     Raises:
         InputError: a number is out of range.
     """
-    check_means("novograd", learning_rate, b1, b2, eps=eps, eps_root=eps_root, weight_decay=weight_decay)
+    check_moments("novograd", learning_rate, b1, b2, eps=eps, eps_root=eps_root, weight_decay=weight_decay)
     selector("novograd", "mask", mask)
 
     def init(params):
@@ -65,22 +65,22 @@ def novograd(
         return NovoGradState(jnp.zeros((), jnp.int32), zeros_like(params), nu)
 
     def update(grads, state, params):
-        need("novograd", "params", params, "they decay")
+        check_given("novograd", "params", params, "they decay")
         rate = value_at(learning_rate, state.step)
-        meant = chosen("novograd", "mask", mask, params)
+        selected = chosen("novograd", "mask", mask, params)
         grads = widened(grads)
 
         def square(v, g):
             now = sum_of_squares(g)
-            return jnp.where(state.step == 0, now, mix(b2, v, now))
+            return jnp.where(state.step == 0, now, ema_update(b2, v, now))
 
         def one(m, v, g, p, decays):
-            factor = 1 / (jnp.sqrt(v + jnp.asarray(eps_root, v.dtype)) + jnp.asarray(eps, v.dtype))
+            factor = 1 / nonzero(jnp.sqrt(v + jnp.asarray(eps_root, v.dtype)) + jnp.asarray(eps, v.dtype))
             moved = jnp.asarray(b1, m.dtype) * m + factor * g
             return moved + jnp.asarray(weight_decay, m.dtype) * p.astype(m.dtype) if decays else moved
 
         nu = jax.tree.map(square, state.nu, grads)
-        mu = jax.tree.map(one, state.mu, nu, grads, params, meant)
-        return descended(rate, mu, params), NovoGradState(state.step + 1, mu, nu)
+        mu = jax.tree.map(one, state.mu, nu, grads, params, selected)
+        return descent(rate, mu, params), NovoGradState(state.step + 1, mu, nu)
 
     return init, update

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import jax
@@ -12,19 +13,19 @@ from jax import lax
 from jaxann.core.checks import check_count, fail
 from jaxann.core.factories import factory
 from jaxann.core.patterns import Selection
-from jaxann.core.products import Optimizer
+from jaxann.core.products import Optimizer, OptimizerFunctions
 from jaxann.core.typing import Array, Scalar
-from jaxann.optimizers.base import as_optimizer
+from jaxann.optimizers.base import as_optimizer, leaf_learning_rates
 from jaxann.optimizers.masking import (
     check_groups,
-    check_meant,
+    check_selection,
     check_table,
+    combine,
     first_match,
-    meant,
-    merged,
-    pruned,
-    unmoved,
+    keep_leaves,
+    selected,
     update_part,
+    zero_updates,
 )
 
 __all__ = ["PartitionState", "UnfreezingState", "check_layers", "freeze", "gradual_unfreezing", "masked", "partition"]
@@ -34,15 +35,17 @@ def _others(flags: Any) -> Any:
     return jax.tree.map(lambda flag: not flag, flags)
 
 
-@factory(Optimizer, convert={"optimizer": lambda rule: as_optimizer(rule, "masked", "optimizer")})
-def masked(optimizer: Any, mask: Selection):
+@factory(
+    Optimizer, convert={"optimizer": lambda rule: as_optimizer(rule, "masked", "optimizer")}, traits=("finite_updates",)
+)
+def masked(optimizer: Optimizer, mask: Selection):
     """The optimizer's update on the leaves the mask means; the others pass through unchanged.
 
     This is for transformations within a chain: `chain(masked(clip_by_norm(1.0), "rnn"), adam(1e-3))`. What passes
     through is the gradient itself, so a leaf that is to stay where it is needs `freeze` or `partition`.
 
     Args:
-        optimizer: sees only the leaves that are meant, and keeps memory for them alone.
+        optimizer: sees only the leaves that are meant, and keeps state for them alone.
         mask: path patterns, or a rule `(name, leaf) -> bool`.
 
     Peers: as optax, whose mask is a tree of flags. PyTorch has groups of parameters, Keras none.
@@ -50,25 +53,29 @@ def masked(optimizer: Any, mask: Selection):
     Raises:
         InputError: the mask is no selection, or a pattern means no leaf.
     """
-    check_meant("masked", "mask", mask)
+    check_selection("masked", "mask", mask)
 
     def init(params):
-        check_meant("masked", "mask", mask, params)
-        return optimizer.init(pruned(params, meant("masked", "mask", mask, params)))
+        check_selection("masked", "mask", mask, params)
+        return optimizer.init(keep_leaves(params, selected("masked", "mask", mask, params)))
 
     def update(grads, state, params, **more):
-        keep = meant("masked", "mask", mask, grads)
+        keep = selected("masked", "mask", mask, grads)
         updates, state = update_part(optimizer, keep, grads, state, params, **more)
-        return merged(updates, grads), state
+        return combine(updates, grads), state
 
-    return _evaluated_in_part(optimizer, init, update, lambda params: meant("masked", "mask", mask, params))
+    return _evaluated_in_part(optimizer, init, update, lambda params: selected("masked", "mask", mask, params))
 
 
-@factory(Optimizer, convert={"optimizer": lambda rule: as_optimizer(rule, "freeze", "optimizer")})
-def freeze(optimizer: Any, mask: Selection):
+@factory(
+    Optimizer,
+    convert={"optimizer": lambda rule: as_optimizer(rule, "freeze", "optimizer")},
+    traits=("finite_updates", "wrapper"),
+)
+def freeze(optimizer: Optimizer, mask: Selection):
     """Exactly 0 for the leaves the mask means, the optimizer's update for the others.
 
-    The optimizer does not see frozen leaves: they have no memory, do not decay and do not count in a norm that it
+    The optimizer does not see frozen leaves: they have no state, do not decay and do not count in a norm that it
     clips by. An objective that it asks for is taken with them where they are.
 
     Args:
@@ -76,40 +83,43 @@ def freeze(optimizer: Any, mask: Selection):
         mask: which leaves are frozen: path patterns such as `"encoder"`, or a rule `(name, leaf) -> bool`.
 
     Peers: as PyTorch's requires_grad=False and Keras' trainable=False; optax's freeze sets the updates to 0 and its
-    neighbours in the chain keep memory for frozen leaves.
+    neighbours in the chain keep state for frozen leaves.
 
     Raises:
         InputError: the mask is no selection, or a pattern means no leaf.
     """
-    check_meant("freeze", "mask", mask)
+    check_selection("freeze", "mask", mask)
 
     def moving(tree):
-        return _others(meant("freeze", "mask", mask, tree))
+        return _others(selected("freeze", "mask", mask, tree))
 
     def init(params):
-        check_meant("freeze", "mask", mask, params)
-        return optimizer.init(pruned(params, moving(params)))
+        check_selection("freeze", "mask", mask, params)
+        return optimizer.init(keep_leaves(params, moving(params)))
 
     def update(grads, state, params, **more):
         updates, state = update_part(optimizer, moving(grads), grads, state, params, **more)
-        return merged(updates, unmoved(grads)), state
+        return combine(updates, zero_updates(grads)), state
 
-    return _evaluated_in_part(optimizer, init, update, moving)
+    def leaf_rates(step, params):
+        return combine(leaf_learning_rates(optimizer, step, keep_leaves(params, moving(params))), _no_rates(params))
+
+    return _evaluated_in_part(optimizer, init, update, moving)._replace(leaf_learning_rates=leaf_rates)
 
 
-def _evaluated_in_part(optimizer: Optimizer, init: Any, update: Any, keep: Any) -> tuple:
+def _evaluated_in_part(optimizer: Optimizer, init: Any, update: Any, keep: Any) -> OptimizerFunctions:
     """The functions with the inner rule's evaluation point on the leaves it sees, where it has one."""
 
     def evaluate(state, params):
-        return merged(optimizer.evaluation_params(state, pruned(params, keep(params))), params)
+        return combine(optimizer.evaluation_params(state, keep_leaves(params, keep(params))), params)
 
-    return (init, update, evaluate) if optimizer.averages else (init, update)
+    return OptimizerFunctions(init, update, evaluate if optimizer.averages else None)
 
 
 class PartitionState(NamedTuple):
-    """Memory of `partition`."""
+    """State of `partition`."""
 
-    inner: tuple  # one memory for each group, () for a frozen one
+    inner: tuple  # one state for each group, () for a frozen one
 
 
 def _groups(table: Any) -> OrderedDict[str, Optimizer | None]:
@@ -122,11 +132,11 @@ def _groups(table: Any) -> OrderedDict[str, Optimizer | None]:
     )
 
 
-@factory(Optimizer, convert={"groups": _groups})
-def partition(groups: Any):
+@factory(Optimizer, convert={"groups": _groups}, traits=("finite_updates", "wrapper"))
+def partition(groups: Mapping[str, Optimizer | None]):
     """Each leaf moves by the optimizer of the first pattern that means it; exactly 0 where that is None.
 
-    `partition({"*.bias": sgd(1e-2), "encoder": None, "*": adam(1e-3)})`. A frozen group has no memory. Each optimizer
+    `partition({"*.bias": sgd(1e-2), "encoder": None, "*": adam(1e-3)})`. A frozen group has no state. Each optimizer
     sees its own leaves alone, in norms too; an objective is given with the others where they are.
 
     Args:
@@ -146,15 +156,15 @@ def partition(groups: Any):
 
     def init(params):
         check_groups("partition", "groups", patterns, params, complete=True)
-        parts = zip(rules, flags(params), strict=True)
-        return PartitionState(tuple(() if r is None else r.init(pruned(params, keep)) for r, keep in parts))
+        groups = zip(rules, flags(params), strict=True)
+        return PartitionState(tuple(() if r is None else r.init(keep_leaves(params, keep)) for r, keep in groups))
 
     def update(grads, state, params, **more):
-        updates, after = unmoved(grads), []
+        updates, after = zero_updates(grads), []
         for rule, keep, own in zip(rules, flags(grads), state.inner, strict=True):
             if rule is not None:
-                part, own = update_part(rule, keep, grads, own, params, **more)
-                updates = merged(part, updates)
+                moved, own = update_part(rule, keep, grads, own, params, **more)
+                updates = combine(moved, updates)
             after.append(own)
         return updates, PartitionState(tuple(after))
 
@@ -162,30 +172,33 @@ def partition(groups: Any):
         point = params
         for rule, keep, own in zip(rules, flags(params), state.inner, strict=True):
             if rule is not None:
-                point = merged(rule.evaluation_params(own, pruned(params, keep)), point)
+                point = combine(rule.evaluation_params(own, keep_leaves(params, keep)), point)
         return point
 
+    def leaf_rates(step, params):
+        return _group_rates(patterns, [(rule, step) for rule in rules], params)
+
     averages = any(rule is not None and rule.averages for rule in rules)
-    return (init, update, evaluate) if averages else (init, update)
+    return OptimizerFunctions(init, update, evaluate if averages else None, leaf_learning_rates=leaf_rates)
 
 
 class UnfreezingState(NamedTuple):
-    """Memory of `gradual_unfreezing`."""
+    """State of `gradual_unfreezing`."""
 
     step: Array  # int32 (), updates made so far
-    inner: tuple  # one memory for each layer, in the order of `layers`
+    inner: tuple  # one state for each layer, in the order of `layers`
 
 
 def _unfreezing(rule: Any) -> Optimizer:
     return as_optimizer(rule, "gradual_unfreezing", "optimizer")
 
 
-@factory(Optimizer, convert={"optimizer": _unfreezing})
-def gradual_unfreezing(optimizer: Any, layers: tuple[str, ...], *, every: Scalar):
+@factory(Optimizer, convert={"optimizer": _unfreezing}, traits=("finite_updates", "wrapper"))
+def gradual_unfreezing(optimizer: Optimizer, layers: tuple[str, ...], *, every: Scalar):
     """Layer l of L moves from update (L - l) every on, exactly 0 before: from the top down, one more every `every`.
 
-    The top layer moves at once. A layer's memory, its count of steps for a schedule too, begins when it begins to move.
-    Each layer has its own memory, and norms are taken over a layer.
+    The top layer moves at once. A layer's state, its count of steps for a schedule too, begins when it begins to move.
+    Each layer has its own state, and norms are taken over a layer.
 
     Args:
         optimizer: the rule of every layer.
@@ -209,30 +222,50 @@ def gradual_unfreezing(optimizer: Any, layers: tuple[str, ...], *, every: Scalar
 
     def init(params):
         check_groups("gradual_unfreezing", "layers", layers, params, complete=True)
-        parts = tuple(optimizer.init(pruned(params, keep)) for keep in flags(params))
-        return UnfreezingState(jnp.zeros((), jnp.int32), parts)
+        inner = tuple(optimizer.init(keep_leaves(params, keep)) for keep in flags(params))
+        return UnfreezingState(jnp.zeros((), jnp.int32), inner)
 
     def update(grads, state, params, **more):
-        updates, after = unmoved(grads), []
+        updates, after = zero_updates(grads), []
         for layer, (keep, own) in enumerate(zip(flags(grads), state.inner, strict=True)):
-            part = pruned(grads, keep)
+            part = keep_leaves(grads, keep)
 
             def move(own, part=part, keep=keep):
                 moved, own = update_part(optimizer, keep, grads, own, params, **more)
                 return jax.tree.map(lambda u, g: u.astype(g.dtype), moved, part), own
 
             begun = state.step >= (last - layer) * jnp.asarray(every, jnp.int32)
-            moved, own = lax.cond(begun, move, lambda own, part=part: (unmoved(part), own), own)
-            updates = merged(moved, updates)
+            moved, own = lax.cond(begun, move, lambda own, part=part: (zero_updates(part), own), own)
+            updates = combine(moved, updates)
             after.append(own)
         return updates, UnfreezingState(state.step + 1, tuple(after))
 
     def evaluate(state, params):
         for keep, own in zip(flags(params), state.inner, strict=True):
-            params = merged(optimizer.evaluation_params(own, pruned(params, keep)), params)
+            params = combine(optimizer.evaluation_params(own, keep_leaves(params, keep)), params)
         return params
 
-    return (init, update, evaluate) if optimizer.averages else (init, update)
+    def leaf_rates(step, params):
+        begins = [(last - layer) * jnp.asarray(every, step.dtype) for layer in range(len(layers))]
+        rates = _group_rates(layers, [(optimizer, jnp.maximum(step - begin, 0)) for begin in begins], params)
+        begun = jax.tree.map(lambda layer: jnp.asarray(step >= begins[layer]), first_match(layers, params))
+        return jax.tree.map(lambda rate, moves: jnp.where(moves, rate, 0), rates, begun)
+
+    return OptimizerFunctions(init, update, evaluate if optimizer.averages else None, leaf_learning_rates=leaf_rates)
+
+
+def _no_rates(params: Any) -> Any:
+    return jax.tree.map(lambda p: jnp.zeros((), jnp.result_type(float)), params)
+
+
+def _group_rates(patterns: tuple[str, ...], rules: list[tuple[Optimizer | None, Array]], params: Any) -> Any:
+    """The rate of each leaf by the rule of its group, at that group's step; 0 where there is no rule."""
+    place, rates = first_match(patterns, params), _no_rates(params)
+    for group, (rule, step) in enumerate(rules):
+        if rule is not None:
+            own = keep_leaves(params, jax.tree.map(lambda p, group=group: p == group, place))
+            rates = combine(leaf_learning_rates(rule, step, own), rates)
+    return rates
 
 
 def check_layers(function: str, layers: Any) -> None:

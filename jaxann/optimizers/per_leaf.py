@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -10,22 +11,16 @@ import jax
 import jax.numpy as jnp
 
 from jaxann.core.checks import check_range, fail
-from jaxann.core.factories import factory
+from jaxann.core.factories import factory, some_declares
 from jaxann.core.patterns import Selection, selector
-from jaxann.core.products import Optimizer
+from jaxann.core.products import Optimizer, OptimizerFunctions
 from jaxann.core.trees import wide_dtype
 from jaxann.core.typing import Params, Scalar
-from jaxann.optimizers.base import as_optimizer, evaluated_by
-from jaxann.optimizers.masking import check_groups, check_meant, check_table, first_match
+from jaxann.optimizers.base import as_optimizer, inner_optimizers, leaf_learning_rates, wrapping
+from jaxann.optimizers.masking import check_groups, check_selection, check_table, first_match
 from jaxann.optimizers.partition import check_layers, freeze
 
-__all__ = ["composed", "layerwise_learning_rate", "per_leaf", "scales_of"]
-
-
-def _nested(value: Any) -> list[Optimizer]:
-    """The optimizers that stand directly in an argument."""
-    found = jax.tree.leaves(value, is_leaf=lambda node: isinstance(node, Optimizer))
-    return [node for node in found if isinstance(node, Optimizer)]
+__all__ = ["layerwise_learning_rate", "per_leaf"]
 
 
 def _rewritten(optimizer: Optimizer, change: Callable[[Optimizer], Any]) -> Optimizer:
@@ -37,29 +32,19 @@ def _rewritten(optimizer: Optimizer, change: Callable[[Optimizer], Any]) -> Opti
             is_leaf=lambda node: isinstance(node, Optimizer),
         )
         for name, value in optimizer.arguments.items()
-        if _nested(value)
+        if inner_optimizers(value)
     }
     return optimizer.replace(**changes) if changes else optimizer
-
-
-def _decays_by_mask(optimizer: Optimizer) -> bool:
-    """Whether `mask` says which leaves the rule itself decays; Muon's says which are matrices."""
-    return {"weight_decay", "mask"} <= optimizer.arguments.keys() and optimizer._factory.name != "optimizers.muon"
-
-
-def _decays(optimizer: Optimizer) -> bool:
-    """Whether this rule or one inside it decays leaves that can be chosen."""
-    return _decays_by_mask(optimizer) or any(map(_decays, _nested(list(optimizer.arguments.values()))))
 
 
 def _decaying(optimizer: Optimizer, rule: Callable) -> Optimizer:
     """The optimizer with this mask in every rule inside that decays."""
     optimizer = _rewritten(optimizer, lambda inner: _decaying(inner, rule))
-    return optimizer.replace(mask=rule) if _decays_by_mask(optimizer) else optimizer
+    return optimizer.replace(mask=rule) if "decays_by_mask" in optimizer.traits else optimizer
 
 
-@factory(Optimizer)
-def _scaled_leaves(optimizer: Any, learning_rate_scale: Any):
+@factory(Optimizer, traits=("finite_updates", "wrapper"))
+def _scaled_leaves(optimizer: Optimizer, learning_rate_scale: Mapping[str, Scalar]):
     """The optimizer's updates, each leaf's times the factor of the first pattern that means it."""
     patterns, factors = tuple(learning_rate_scale), tuple(learning_rate_scale.values())
 
@@ -74,26 +59,41 @@ def _scaled_leaves(optimizer: Any, learning_rate_scale: Any):
 
         return jax.tree.map(one, updates, first_match(patterns, updates)), state
 
-    return evaluated_by(optimizer, optimizer.init, update, lambda state: state)
+    def leaf_rates(step, params):
+        return jax.tree.map(
+            lambda rate, place: rate if place < 0 else rate * jnp.asarray(factors[place], rate.dtype),
+            leaf_learning_rates(optimizer, step, params),
+            first_match(patterns, params),
+        )
+
+    functions = wrapping(optimizer, optimizer.init, update, lambda state: state)
+    return functions._replace(leaf_learning_rates=leaf_rates)
 
 
 def _scaled_inside(optimizer: Optimizer, table: Mapping[str, Scalar]) -> Optimizer:
-    """The factors where the step is made: rules around it, such as averages, see the weights that result."""
+    """The factors where the step is made: rules around it, such as averages, see the weights that result.
+
+    Raises:
+        InputError: a rule that averages its own steps: scaled afterwards, the average would not be of the weights.
+    """
 
     def scale(inner):
         return _scaled_inside(inner, table)
 
-    arguments, kind = optimizer.arguments, optimizer._factory.name
-    if kind == "optimizers.chain":
-        *first, last = arguments["transforms"]
-        return optimizer.replace(transforms=(*first, scale(last)))
-    around = isinstance(arguments.get("optimizer"), Optimizer) or kind == "optimizers.partition"
-    if around and kind != "optimizers.masked":  # which passes gradients through that are to be scaled too
+    if "wrapper" in optimizer.traits:
         return _rewritten(optimizer, scale)
+    if "chain" in optimizer.traits:
+        after = itertools.count(1 - len(inner_optimizers(list(optimizer.arguments.values()))))
+        return _rewritten(optimizer, lambda inner: scale(inner) if next(after) == 0 else inner)  # the last one
+    if optimizer.averages:
+        fail("per_leaf", "optimizer", 'one that is evaluated where it steps, or that declares the trait "wrapper"',
+             optimizer)  # fmt: skip
     return _scaled_leaves(optimizer, table)
 
 
-def composed(optimizer: Optimizer, frozen: Any, table: Mapping[str, Scalar] | None, decay: Any) -> Optimizer:
+def _composed(
+    optimizer: Optimizer, frozen: Selection, table: Mapping[str, Scalar] | None, decay: Selection
+) -> Optimizer:
     """What `per_leaf` stands for, made of the rules that do one thing each."""
     if decay is not None:
         optimizer = _decaying(optimizer, selector("per_leaf", "decay", decay))
@@ -102,13 +102,13 @@ def composed(optimizer: Optimizer, frozen: Any, table: Mapping[str, Scalar] | No
     return optimizer if frozen is None else freeze(optimizer, frozen)
 
 
-def scales_of(layers: tuple[str, ...], decay: Scalar) -> OrderedDict[str, Scalar]:
+def _scales_of(layers: tuple[str, ...], decay: Scalar) -> OrderedDict[str, Scalar]:
     """The factor of every layer: 1 for the last, decay times the next one's for the others."""
     last = len(layers) - 1
     return OrderedDict((pattern, decay ** (last - place)) for place, pattern in enumerate(layers))
 
 
-def _functions(inner: Optimizer, check: Callable[[Params], None]) -> tuple:
+def _functions(inner: Optimizer, check: Callable[[Params], None]) -> OptimizerFunctions:
     """The inner rule's functions, its `init` after a check of the whole tree."""
 
     def init(params):
@@ -118,15 +118,29 @@ def _functions(inner: Optimizer, check: Callable[[Params], None]) -> tuple:
     def update(grads, state, params, **more):
         return inner.update(grads, state, params, **more)
 
-    return evaluated_by(inner, init, update, lambda state: state)
+    def leaf_rates(step, params):
+        return leaf_learning_rates(inner, step, params)
+
+    functions = wrapping(inner, init, update, lambda state: state)
+    return functions._replace(leaf_learning_rates=leaf_rates)
 
 
-@factory(Optimizer, convert={"optimizer": lambda rule: as_optimizer(rule, "per_leaf", "optimizer")})
-def per_leaf(optimizer: Any, *, freeze: Selection = None, learning_rate_scale: Any = None, decay: Selection = None):
+@factory(
+    Optimizer,
+    convert={"optimizer": lambda rule: as_optimizer(rule, "per_leaf", "optimizer")},
+    traits=("finite_updates", "wrapper"),
+)
+def per_leaf(
+    optimizer: Optimizer,
+    *,
+    freeze: Selection = None,
+    learning_rate_scale: Mapping[str, Scalar] | None = None,
+    decay: Selection = None,
+):
     """learning_rate_scale times the optimizer's update for each leaf, exactly 0 where frozen; what decays by `decay`.
 
     `per_leaf(adamw(1e-3), freeze="encoder.stem", learning_rate_scale={"encoder": 0.1}, decay="*.weight")`. A pattern
-    means a leaf's dotted name or a branch above it. Put it around everything else: frozen leaves have no memory in any
+    means a leaf's dotted name or a branch above it. Put it around everything else: frozen leaves have no state in any
     rule inside, an average or a projection inside sees the weights as they are after scaling, and `decay` reaches every
     rule inside that decays.
 
@@ -145,28 +159,28 @@ def per_leaf(optimizer: Any, *, freeze: Selection = None, learning_rate_scale: A
             are seen, a pattern means no leaf; the message lists the names there are.
     """
     for argument, selection in (("freeze", freeze), ("decay", decay)):
-        check_meant("per_leaf", argument, selection)
+        check_selection("per_leaf", argument, selection)
     if learning_rate_scale is not None:
         check_table("per_leaf", "learning_rate_scale", learning_rate_scale, '{"encoder": 0.1}')
         for factor in learning_rate_scale.values():
             check_range("per_leaf", "learning_rate_scale", factor, 0)
-    if decay is not None and not _decays(optimizer):
+    if decay is not None and not some_declares(optimizer, "decays_by_mask"):
         fail("per_leaf", "decay", "given with a rule whose mask says what decays, such as adamw", optimizer)
 
     def check(params):
         for argument, selection in (("freeze", freeze), ("decay", decay)):
-            check_meant("per_leaf", argument, selection, params)
+            check_selection("per_leaf", argument, selection, params)
         check_groups("per_leaf", "learning_rate_scale", learning_rate_scale or (), params, complete=False)
 
-    return _functions(composed(optimizer, freeze, learning_rate_scale, decay), check)
+    return _functions(_composed(optimizer, freeze, learning_rate_scale, decay), check)
 
 
 def _layerwise(rule: Any) -> Optimizer:
     return as_optimizer(rule, "layerwise_learning_rate", "optimizer")
 
 
-@factory(Optimizer, convert={"optimizer": _layerwise})
-def layerwise_learning_rate(optimizer: Any, layers: tuple[str, ...], *, decay: Scalar):
+@factory(Optimizer, convert={"optimizer": _layerwise}, traits=("finite_updates", "wrapper"))
+def layerwise_learning_rate(optimizer: Optimizer, layers: tuple[str, ...], *, decay: Scalar):
     """The optimizer's update times decay^(L - l) in layer l = 1 ... L: the last layer's rate falls towards the input.
 
     Args:
@@ -188,4 +202,4 @@ def layerwise_learning_rate(optimizer: Any, layers: tuple[str, ...], *, decay: S
     def check(params):
         check_groups("layerwise_learning_rate", "layers", layers, params, complete=True)
 
-    return _functions(composed(optimizer, None, scales_of(layers, decay), None), check)
+    return _functions(_composed(optimizer, None, _scales_of(layers, decay), None), check)

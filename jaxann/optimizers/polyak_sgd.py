@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -11,24 +11,24 @@ from jaxann.core.checks import check_choice, check_range
 from jaxann.core.factories import factory
 from jaxann.core.products import Optimizer
 from jaxann.core.trees import squared_norm
-from jaxann.core.typing import Array, Scalar
-from jaxann.optimizers.base import check_not_negative, need, widened
+from jaxann.core.typing import Array, Scalar, ScalarOrSchedule
+from jaxann.optimizers.base import check_given, check_not_negative, widened
 from jaxann.schedules import value_at
 
 __all__ = ["PolyakSGDState", "polyak_sgd"]
 
 
 class PolyakSGDState(NamedTuple):
-    """Memory of `polyak_sgd`."""
+    """State of `polyak_sgd`."""
 
     step: Array  # int32 (), updates made so far
 
 
-@factory(Optimizer)
+@factory(Optimizer, traits=("finite_updates",))
 def polyak_sgd(
     max_learning_rate: Scalar = 1.0,
     *,
-    scaling: Any = 1.0,
+    scaling: ScalarOrSchedule = 1.0,
     f_min: Scalar = 0.0,
     eps: Scalar = 0.0,
     variant: str = "sps",
@@ -65,8 +65,8 @@ def polyak_sgd(
         return PolyakSGDState(jnp.zeros((), jnp.int32))
 
     def update(grads, state, params, *, value=None):
-        need("polyak_sgd", "params", params, "it has their dtypes")
-        need("polyak_sgd", "value", value, "the step size depends on the objective")
+        check_given("polyak_sgd", "params", params, "it has their dtypes")
+        check_given("polyak_sgd", "value", value, "the step size depends on the objective")
         grads = widened(grads)
         square = squared_norm(grads)
         square = square + jnp.asarray(eps, square.dtype)

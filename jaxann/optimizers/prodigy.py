@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -11,18 +11,28 @@ from jaxann.core.checks import check_range
 from jaxann.core.factories import factory
 from jaxann.core.patterns import Selection
 from jaxann.core.products import Optimizer
-from jaxann.core.typing import Array, Params, Scalar
+from jaxann.core.typing import Array, Params, Scalar, ScalarOrSchedule
 from jaxann.optimizers.average import copied
-from jaxann.optimizers.base import check_shares, decayed, mix, need, root, unbiasing, widened, widest, zeros_like
-from jaxann.optimizers.masking import check_meant
-from jaxann.optimizers.means import check_means
+from jaxann.optimizers.base import (
+    bias_correction_factor,
+    check_decay_rates,
+    check_given,
+    descent_with_decay,
+    ema_update,
+    safe_sqrt,
+    widened,
+    widest,
+    zeros_like,
+)
+from jaxann.optimizers.masking import check_selection
+from jaxann.optimizers.moments import check_moments
 from jaxann.schedules import value_at
 
 __all__ = ["ProdigyState", "prodigy"]
 
 
 class ProdigyState(NamedTuple):
-    """Memory of `prodigy`."""
+    """State of `prodigy`."""
 
     step: Array  # int32 (), updates made so far
     distance: Array  # float (), the estimate d
@@ -33,9 +43,9 @@ class ProdigyState(NamedTuple):
     start: Params  # the first parameters
 
 
-@factory(Optimizer)
+@factory(Optimizer, traits=("decays_by_mask",))
 def prodigy(
-    learning_rate: Any = 1.0,
+    learning_rate: ScalarOrSchedule = 1.0,
     *,
     b1: Scalar = 0.9,
     b2: Scalar = 0.999,
@@ -70,35 +80,37 @@ def prodigy(
     Raises:
         InputError: a number is out of range, a pattern means no leaf, or `params` is missing in the update.
     """
-    check_means("prodigy", learning_rate, b1, b2, eps=eps, weight_decay=weight_decay)
+    check_moments("prodigy", learning_rate, b1, b2, eps=eps, weight_decay=weight_decay)
     if b3 is not None:
-        check_shares("prodigy", b3=b3)
+        check_decay_rates("prodigy", b3=b3)
     check_range("prodigy", "estim_lr0", estim_lr0, 0, open_low=True)
     check_range("prodigy", "estim_lr_coef", estim_lr_coef, 0, open_low=True)
-    check_meant("prodigy", "mask", mask)
+    check_selection("prodigy", "mask", mask)
 
     def init(params):
-        check_meant("prodigy", "mask", mask, params)
+        check_selection("prodigy", "mask", mask, params)
         dtype = widest(params)
         first, zero = jnp.asarray(estim_lr0, dtype), jnp.zeros((), dtype)
         zeros = zeros_like(params), zeros_like(params), zeros_like(params)
         return ProdigyState(jnp.zeros((), jnp.int32), first, zero, *zeros, copied(params))
 
     def update(grads, state, params):
-        need("prodigy", "params", params, "their way from the start is measured")
+        check_given("prodigy", "params", params, "their way from the start is measured")
         d, step, grads = state.distance, state.step + 1, widened(grads)
         first = jnp.asarray(estim_lr0, d.dtype)
         forget = jnp.sqrt(jnp.asarray(b2, d.dtype)) if b3 is None else jnp.asarray(b3, d.dtype)
         rate = value_at(learning_rate, state.step).astype(d.dtype)
-        rate = d * rate * unbiasing(b1, step, d.dtype) / root(unbiasing(b2, step, d.dtype))
+        rate = (
+            d * rate * bias_correction_factor(b1, step, d.dtype) / safe_sqrt(bias_correction_factor(b2, step, d.dtype))
+        )
         into_total = (d if safeguard_warmup else rate) * d / first
 
         def sum_of(function, *trees):
-            parts = jax.tree.leaves(jax.tree.map(lambda *leaves: jnp.sum(function(*leaves)).astype(d.dtype), *trees))
-            return sum(parts, jnp.zeros((), d.dtype))
+            sums = jax.tree.leaves(jax.tree.map(lambda *leaves: jnp.sum(function(*leaves)).astype(d.dtype), *trees))
+            return sum(sums, jnp.zeros((), d.dtype))
 
-        mu = jax.tree.map(lambda m, g: mix(b1, m, d.astype(g.dtype) * g), state.mu, grads)
-        nu = jax.tree.map(lambda v, g: mix(b2, v, (d.astype(g.dtype) * g) ** 2), state.nu, grads)
+        mu = jax.tree.map(lambda m, g: ema_update(b1, m, d.astype(g.dtype) * g), state.mu, grads)
+        nu = jax.tree.map(lambda v, g: ema_update(b2, v, (d.astype(g.dtype) * g) ** 2), state.nu, grads)
         total = jax.tree.map(
             lambda s, g: forget.astype(g.dtype) * s + into_total.astype(g.dtype) * g, state.total, grads
         )
@@ -111,7 +123,7 @@ def prodigy(
         def one(m, v):
             return m / (jnp.sqrt(v) + (after * jnp.asarray(eps, d.dtype)).astype(v.dtype))
 
-        updates = decayed("prodigy", rate, jax.tree.map(one, mu, nu), params, weight_decay, mask)
+        updates = descent_with_decay("prodigy", rate, jax.tree.map(one, mu, nu), params, weight_decay, mask)
         return updates, ProdigyState(step, after, progress, mu, nu, total, state.start)
 
     return init, update

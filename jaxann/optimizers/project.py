@@ -13,22 +13,32 @@ from jaxann.core.patterns import Selection, matrices
 from jaxann.core.products import Optimizer
 from jaxann.core.trees import wide_dtype
 from jaxann.core.typing import Array, Scalar
-from jaxann.optimizers.base import apply_updates, as_optimizer, evaluated_by, need, rate_of
-from jaxann.optimizers.masking import check_meant, meant
-from jaxann.optimizers.rates import leaf_rates
+from jaxann.optimizers.base import (
+    apply_updates,
+    as_optimizer,
+    check_given,
+    leaf_learning_rates,
+    learning_rate_of,
+    wrapping,
+)
+from jaxann.optimizers.masking import check_selection, selected
 
 __all__ = ["ProximalState", "max_norm", "proximal_l1"]
 
 
 class ProximalState(NamedTuple):
-    """Memory of `proximal_l1`."""
+    """State of `proximal_l1`."""
 
     step: Array  # int32 (), updates made so far
-    inner: Any  # memory of the rule that steps
+    inner: Any  # state of the rule that steps
 
 
-@factory(Optimizer, convert={"optimizer": lambda rule: as_optimizer(rule, "proximal_l1", "optimizer")})
-def proximal_l1(optimizer: Any, strength: Scalar, *, mask: Selection = matrices):
+@factory(
+    Optimizer,
+    convert={"optimizer": lambda rule: as_optimizer(rule, "proximal_l1", "optimizer")},
+    traits=("finite_updates", "wrapper"),
+)
+def proximal_l1(optimizer: Optimizer, strength: Scalar, *, mask: Selection = matrices):
     """w = sgn(u) max(|u| - rate strength, 0) with u = w + the optimizer's update: the L1 penalty with exact zeros.
 
     The rate is the one in force at each leaf, 0 for a frozen one. The penalty must not be in the objective as well.
@@ -49,18 +59,18 @@ def proximal_l1(optimizer: Any, strength: Scalar, *, mask: Selection = matrices)
             missing in the update.
     """
     check_range("proximal_l1", "strength", strength, 0)
-    check_meant("proximal_l1", "mask", mask)
-    if rate_of(optimizer) is None:
+    check_selection("proximal_l1", "mask", mask)
+    if learning_rate_of(optimizer) is None:
         fail("proximal_l1", "optimizer", "one with a learning rate", optimizer)
 
     def init(params):
-        check_meant("proximal_l1", "mask", mask, params)
+        check_selection("proximal_l1", "mask", mask, params)
         return ProximalState(jnp.zeros((), jnp.int32), optimizer.init(params))
 
     def update(grads, state, params, **more):
-        need("proximal_l1", "params", params, "they are shrunk")
+        check_given("proximal_l1", "params", params, "they are shrunk")
         updates, inner = optimizer.update(grads, state.inner, params, **more)
-        rates = leaf_rates(optimizer, state.step, params)
+        rates = leaf_learning_rates(optimizer, state.step, params)
 
         def one(u, p, rate, shrinks):
             if not shrinks:
@@ -70,15 +80,20 @@ def proximal_l1(optimizer: Any, strength: Scalar, *, mask: Selection = matrices)
             shrunk = jnp.where(jnp.abs(w) <= threshold, 0, w - jnp.sign(w) * threshold)
             return shrunk.astype(p.dtype) - p
 
-        chosen = meant("proximal_l1", "mask", mask, params)
+        chosen = selected("proximal_l1", "mask", mask, params)
         return jax.tree.map(one, updates, params, rates, chosen), ProximalState(state.step + 1, inner)
 
-    return evaluated_by(optimizer, init, update, lambda state: state.inner)
+    return wrapping(optimizer, init, update, lambda state: state.inner)
 
 
-@factory(Optimizer, static=("axis",), convert={"optimizer": lambda rule: as_optimizer(rule, "max_norm", "optimizer")})
+@factory(
+    Optimizer,
+    static=("axis",),
+    convert={"optimizer": lambda rule: as_optimizer(rule, "max_norm", "optimizer")},
+    traits=("finite_updates", "wrapper"),
+)
 def max_norm(
-    optimizer: Any, limit: Scalar = 3.0, *, axis: int | tuple[int, ...] | None = None, mask: Selection = matrices
+    optimizer: Optimizer, limit: Scalar = 3.0, *, axis: int | tuple[int, ...] | None = None, mask: Selection = matrices
 ):
     """w = u min(1, limit / |u|) with u = w + the optimizer's update, |u| over the weights into one output unit.
 
@@ -100,20 +115,20 @@ def max_norm(
             the update.
     """
     check_range("max_norm", "limit", limit, 0, open_low=True)
-    check_meant("max_norm", "mask", mask)
+    check_selection("max_norm", "mask", mask)
     axes = axis if isinstance(axis, tuple) or axis is None else (axis,)
     if axes is not None and not all(isinstance(a, int) and not isinstance(a, bool) for a in axes):
         fail("max_norm", "axis", "an axis, several, or None", axis)
 
     def init(params):
-        check_meant("max_norm", "mask", mask, params)
-        for leaf, held in zip(*map(jax.tree.leaves, (params, meant("max_norm", "mask", mask, params))), strict=True):
+        check_selection("max_norm", "mask", mask, params)
+        for leaf, held in zip(*map(jax.tree.leaves, (params, selected("max_norm", "mask", mask, params))), strict=True):
             if held and axes is not None and not all(-leaf.ndim <= a < leaf.ndim for a in axes):
                 fail("max_norm", "axis", f"axes of every leaf that is held, one has {leaf.ndim}", axis)
         return optimizer.init(params)
 
     def update(grads, state, params, **more):
-        need("max_norm", "params", params, "they are held in the ball")
+        check_given("max_norm", "params", params, "they are held in the ball")
         updates, state = optimizer.update(grads, state, params, **more)
 
         def one(u, p, held):
@@ -127,6 +142,6 @@ def max_norm(
             factor = jnp.where(outside, bound / jnp.sqrt(jnp.where(outside, square, 1)), 1)
             return jnp.where(outside, (w * factor).astype(p.dtype) - p, u.astype(p.dtype))
 
-        return jax.tree.map(one, updates, params, meant("max_norm", "mask", mask, params)), state
+        return jax.tree.map(one, updates, params, selected("max_norm", "mask", mask, params)), state
 
-    return evaluated_by(optimizer, init, update, lambda state: state)
+    return wrapping(optimizer, init, update, lambda state: state)

@@ -10,17 +10,17 @@ import jax.numpy as jnp
 from jaxann.core.checks import check_range
 from jaxann.core.factories import factory
 from jaxann.core.products import Optimizer
-from jaxann.core.typing import Array, Scalar
-from jaxann.optimizers.base import descended, need, unbiasing
-from jaxann.optimizers.means import averaged, check_means, over_root, zero_means
+from jaxann.core.typing import Array, Scalar, ScalarOrSchedule
+from jaxann.optimizers.base import bias_correction_factor, check_given, descent
+from jaxann.optimizers.moments import check_moments, scaled_by_rms, update_moments, zero_moments
 from jaxann.schedules import value_at
 
 __all__ = ["radam"]
 
 
-@factory(Optimizer)
+@factory(Optimizer, traits=("finite_updates",))
 def radam(
-    learning_rate: Any,
+    learning_rate: ScalarOrSchedule,
     *,
     b1: Scalar = 0.9,
     b2: Scalar = 0.999,
@@ -45,25 +45,25 @@ def radam(
     Raises:
         InputError: a number is out of range.
     """
-    check_means("radam", learning_rate, b1, b2, eps=eps, eps_root=eps_root)
+    check_moments("radam", learning_rate, b1, b2, eps=eps, eps_root=eps_root)
     check_range("radam", "threshold", threshold, 4)
 
     def update(grads, state, params):
-        need("radam", "params", params, "it has their dtypes")
+        check_given("radam", "params", params, "it has their dtypes")
         rate = value_at(learning_rate, state.step)
-        after = averaged(grads, state, b1, b2)
+        after = update_moments(grads, state, b1, b2)
 
         def one(m, v):
             rho, most = _counted(b2, after.step, v.dtype)
             enough = rho >= jnp.asarray(threshold, rho.dtype)
             r = _rectified(jnp.where(enough, rho, 5), jnp.where(enough, most, 5))
-            v = jnp.where(enough, unbiasing(b2, after.step, v.dtype) * v, 1)
-            m = unbiasing(b1, after.step, m.dtype) * m
-            return jnp.where(enough, over_root(r * m, v, eps, eps_root), m)
+            v = jnp.where(enough, bias_correction_factor(b2, after.step, v.dtype) * v, 1)
+            m = bias_correction_factor(b1, after.step, m.dtype) * m
+            return jnp.where(enough, scaled_by_rms(r * m, v, eps, eps_root), m)
 
-        return descended(rate, jax.tree.map(one, after.mu, after.nu), params), after
+        return descent(rate, jax.tree.map(one, after.mu, after.nu), params), after
 
-    return zero_means, update
+    return zero_moments, update
 
 
 def _rectified(rho: Array, most: Array) -> Array:

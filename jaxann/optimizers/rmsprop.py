@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -10,15 +10,16 @@ import jax.numpy as jnp
 from jaxann.core.checks import fail
 from jaxann.core.factories import factory
 from jaxann.core.products import Optimizer
-from jaxann.core.typing import Array, Params, Scalar
+from jaxann.core.typing import Array, Params, Scalar, ScalarOrSchedule
 from jaxann.optimizers.base import (
+    bias_correction_factor,
+    check_decay_rates,
+    check_given,
     check_learning_rate,
     check_not_negative,
-    check_shares,
+    ema_update,
     full_like,
-    mix,
-    need,
-    unbiasing,
+    nonzero,
     widened,
     zeros_like,
 )
@@ -28,7 +29,7 @@ __all__ = ["RMSPropState", "rmsprop"]
 
 
 class RMSPropState(NamedTuple):
-    """Memory of `rmsprop`."""
+    """State of `rmsprop`."""
 
     step: Array  # int32 (), updates made so far
     nu: Params  # mean of the squared gradients
@@ -36,9 +37,9 @@ class RMSPropState(NamedTuple):
     velocity: Params | None  # None without momentum
 
 
-@factory(Optimizer)
+@factory(Optimizer, traits=("finite_updates",))
 def rmsprop(
-    learning_rate: Any,
+    learning_rate: ScalarOrSchedule,
     *,
     decay: Scalar = 0.9,
     eps: Scalar = 1e-8,
@@ -75,7 +76,7 @@ def rmsprop(
         InputError: a number is out of range, or nesterov without momentum.
     """
     check_learning_rate("rmsprop", learning_rate)
-    check_shares("rmsprop", decay=decay, **({} if momentum is None else {"momentum": momentum}))
+    check_decay_rates("rmsprop", decay=decay, **({} if momentum is None else {"momentum": momentum}))
     check_not_negative("rmsprop", eps=eps, initial_scale=initial_scale)
     if nesterov and momentum is None:
         fail("rmsprop", "momentum", "given when nesterov=True", None)
@@ -86,24 +87,24 @@ def rmsprop(
         return RMSPropState(jnp.zeros((), jnp.int32), full_like(params, initial_scale), mu, velocity)
 
     def update(grads, state, params):
-        need("rmsprop", "params", params, "it has their dtypes")
+        check_given("rmsprop", "params", params, "it has their dtypes")
         rate = value_at(learning_rate, state.step)
         grads, step, mu, velocity = widened(grads), state.step + 1, None, None
 
-        def root(v, *m):
+        def divisor(v, *m):
             small = jnp.asarray(eps, v.dtype)
-            fix = unbiasing(decay, step, v.dtype) if bias_correction else jnp.ones((), v.dtype)
+            fix = bias_correction_factor(decay, step, v.dtype) if bias_correction else jnp.ones((), v.dtype)
             v = fix * v
             if m:
                 v = jnp.maximum(v - (fix * m[0]) * (fix * m[0]), 0)
-            return jnp.sqrt(v + small) if eps_in_sqrt else jnp.sqrt(v) + small
+            return jnp.sqrt(nonzero(v + small)) if eps_in_sqrt else nonzero(jnp.sqrt(v) + small)
 
-        nu = jax.tree.map(lambda v, g: mix(decay, v, g * g), state.nu, grads)
-        roots = jax.tree.map(root, nu)
+        nu = jax.tree.map(lambda v, g: ema_update(decay, v, g * g), state.nu, grads)
+        divisors = jax.tree.map(divisor, nu)
         if centered:
-            mu = jax.tree.map(lambda m, g: mix(decay, m, g), state.mu, grads)
-            roots = jax.tree.map(root, nu, mu)
-        move = jax.tree.map(lambda g, r: rate.astype(g.dtype) * g / r, grads, roots)
+            mu = jax.tree.map(lambda m, g: ema_update(decay, m, g), state.mu, grads)
+            divisors = jax.tree.map(divisor, nu, mu)
+        move = jax.tree.map(lambda g, r: rate.astype(g.dtype) * g / r, grads, divisors)
         if momentum is not None:
             velocity = jax.tree.map(lambda b, u: jnp.asarray(momentum, u.dtype) * b + u, state.velocity, move)
             ahead = jax.tree.map(lambda b, u: u + jnp.asarray(momentum, u.dtype) * b, velocity, move)

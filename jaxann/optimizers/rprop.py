@@ -11,20 +11,20 @@ from jaxann.core.checks import check_range
 from jaxann.core.factories import factory
 from jaxann.core.products import Optimizer
 from jaxann.core.typing import Array, Params, Scalar
-from jaxann.optimizers.base import full_like, need, widened, zeros_like
+from jaxann.optimizers.base import check_given, full_like, widened, zeros_like
 
 __all__ = ["RpropState", "rprop"]
 
 
 class RpropState(NamedTuple):
-    """Memory of `rprop`."""
+    """State of `rprop`."""
 
     step: Array  # int32 (), updates made so far
     sizes: Params  # step sizes
     signs: Params  # of the last gradients; 0 where they had just turned
 
 
-@factory(Optimizer)
+@factory(Optimizer, traits=("finite_updates",))
 def rprop(
     initial_step_size: Scalar = 0.01,
     *,
@@ -62,7 +62,7 @@ def rprop(
         return RpropState(jnp.zeros((), jnp.int32), full_like(params, initial_step_size), zeros_like(params))
 
     def update(grads, state, params):
-        need("rprop", "params", params, "it has their dtypes")
+        check_given("rprop", "params", params, "it has their dtypes")
         now = jax.tree.map(jnp.sign, widened(grads))
         turns = jax.tree.map(lambda s, last: s * last, now, state.signs)  # 1, 0, or -1 where the gradient turned
 

@@ -11,13 +11,13 @@ from jaxann.core.checks import check_range
 from jaxann.core.factories import factory
 from jaxann.core.products import Optimizer
 from jaxann.core.typing import Scalar
-from jaxann.optimizers.base import apply_updates, as_optimizer, evaluated_by, need, root, widened, widest
+from jaxann.optimizers.base import apply_updates, as_optimizer, check_given, safe_sqrt, widened, widest, wrapping
 
 __all__ = ["sam"]
 
 
-@factory(Optimizer, convert={"optimizer": lambda rule: as_optimizer(rule, "sam", "optimizer")})
-def sam(optimizer: Any, *, rho: Scalar = 0.05, adaptive: bool = False):
+@factory(Optimizer, convert={"optimizer": lambda rule: as_optimizer(rule, "sam", "optimizer")}, traits=("wrapper",))
+def sam(optimizer: Optimizer, *, rho: Scalar = 0.05, adaptive: bool = False):
     """e = rho g / (|g| + 1e-12);  the optimizer's update for the gradient at w + e, made at w.
 
     Adaptive: e = rho w^2 g / (|w g| + 1e-12), which does not change when a layer's weights are scaled. The norm is over
@@ -39,15 +39,15 @@ def sam(optimizer: Any, *, rho: Scalar = 0.05, adaptive: bool = False):
     check_range("sam", "rho", rho, 0)
 
     def update(grads, state, params, *, value_fn: Any = None, **more):
-        need("sam", "params", params, "the second gradient is taken beside them")
-        need("sam", "value_fn", value_fn, "a second gradient is taken")
+        check_given("sam", "params", params, "the second gradient is taken beside them")
+        check_given("sam", "value_fn", value_fn, "a second gradient is taken")
         wide, weights, dtype = widened(grads), widened(params), widest(params)
         scaled = jax.tree.map(jnp.multiply, weights, wide) if adaptive else wide
         squares = [jnp.vdot(s, s).astype(dtype) for s in jax.tree.leaves(scaled)]
-        factor = jnp.asarray(rho, dtype) / (root(sum(squares, jnp.zeros((), dtype))) + jnp.asarray(1e-12, dtype))
+        factor = jnp.asarray(rho, dtype) / (safe_sqrt(sum(squares, jnp.zeros((), dtype))) + jnp.asarray(1e-12, dtype))
         upward = jax.tree.map(jnp.multiply, weights, scaled) if adaptive else wide
         offset = jax.tree.map(lambda u: factor.astype(u.dtype) * u, upward)
         worst = jax.grad(value_fn)(apply_updates(params, offset))
         return optimizer.update(worst, state, params, value_fn=value_fn, **more)
 
-    return evaluated_by(optimizer, optimizer.init, update, lambda state: state)
+    return wrapping(optimizer, optimizer.init, update, lambda state: state)

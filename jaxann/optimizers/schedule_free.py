@@ -9,27 +9,37 @@ import jax.numpy as jnp
 
 from jaxann.core.checks import check_range, fail
 from jaxann.core.factories import factory
-from jaxann.core.products import Optimizer
-from jaxann.core.typing import Array, Params, Scalar
+from jaxann.core.products import Optimizer, OptimizerFunctions
+from jaxann.core.typing import Array, Params, Scalar, ScalarOrSchedule
 from jaxann.optimizers.average import copied
-from jaxann.optimizers.base import as_optimizer, check_learning_rate, need, rate_of
+from jaxann.optimizers.base import as_optimizer, check_given, check_learning_rate, learning_rate_of
 from jaxann.schedules import value_at
 
 __all__ = ["ScheduleFreeState", "schedule_free"]
 
 
 class ScheduleFreeState(NamedTuple):
-    """Memory of `schedule_free`."""
+    """State of `schedule_free`."""
 
     step: Array  # int32 (), updates made so far
     max_rate: Array  # float (), the greatest learning rate so far
     weight_sum: Array  # float (), of all steps' weights
     z: Params  # where the inner rule steps, in float32 or better
-    inner: Any  # memory of the inner rule
+    inner: Any  # state of the inner rule
 
 
-@factory(Optimizer, convert={"optimizer": lambda rule: as_optimizer(rule, "schedule_free", "optimizer")})
-def schedule_free(optimizer: Any, learning_rate: Any = None, *, b1: Scalar = 0.9, weight_lr_power: Scalar = 2.0):
+@factory(
+    Optimizer,
+    convert={"optimizer": lambda rule: as_optimizer(rule, "schedule_free", "optimizer")},
+    traits=("finite_updates", "wrapper"),
+)
+def schedule_free(
+    optimizer: Optimizer,
+    learning_rate: ScalarOrSchedule | None = None,
+    *,
+    b1: Scalar = 0.9,
+    weight_lr_power: Scalar = 2.0,
+):
     """z = z + optimizer(g at y);  x = (1-c) x + c z;  y = b1 x + (1-b1) z;  evaluated at x.
 
     c = k / (sum of k so far) with k = (greatest learning rate so far)^weight_lr_power, so x is a mean of the z. The
@@ -51,7 +61,7 @@ def schedule_free(optimizer: Any, learning_rate: Any = None, *, b1: Scalar = 0.9
         InputError: a number is out of range, the optimizer has no learning rate and none is given, or it evaluates
             elsewhere than it steps itself.
     """
-    rate_given = rate_of(optimizer) if learning_rate is None else learning_rate
+    rate_given = learning_rate_of(optimizer) if learning_rate is None else learning_rate
     if rate_given is None:
         fail("schedule_free", "learning_rate", "given: the optimizer has none", None)
     check_learning_rate("schedule_free", rate_given)
@@ -66,7 +76,7 @@ def schedule_free(optimizer: Any, learning_rate: Any = None, *, b1: Scalar = 0.9
         return ScheduleFreeState(*zeros, copied(params), optimizer.init(params))
 
     def update(grads, state, params, **more):
-        need("schedule_free", "params", params, "they lie between the mean and the inner rule's")
+        check_given("schedule_free", "params", params, "they lie between the mean and the inner rule's")
         moved, inner = optimizer.update(grads, state.inner, params, **more)
         rate = jnp.maximum(state.max_rate, value_at(rate_given, state.step).astype(state.max_rate.dtype))
         weight = rate ** jnp.asarray(weight_lr_power, rate.dtype)
@@ -88,4 +98,4 @@ def schedule_free(optimizer: Any, learning_rate: Any = None, *, b1: Scalar = 0.9
 
         return jax.tree.map(one, state.z, params)
 
-    return init, update, evaluate
+    return OptimizerFunctions(init, update, evaluate)

@@ -5,7 +5,7 @@ Batch, mini-batch and stochastic descent are this one rule with another batch si
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -13,23 +13,23 @@ import jax.numpy as jnp
 from jaxann.core.checks import fail
 from jaxann.core.factories import factory
 from jaxann.core.products import Optimizer
-from jaxann.core.typing import Array, Params, Scalar
-from jaxann.optimizers.base import check_learning_rate, check_shares, descended, need, widened, zeros_like
+from jaxann.core.typing import Array, Params, Scalar, ScalarOrSchedule
+from jaxann.optimizers.base import check_decay_rates, check_given, check_learning_rate, descent, widened, zeros_like
 from jaxann.schedules import value_at
 
 __all__ = ["SGDState", "sgd"]
 
 
 class SGDState(NamedTuple):
-    """Memory of `sgd`."""
+    """State of `sgd`."""
 
     step: Array  # int32 (), updates made so far
     velocity: Params | None  # like the parameters; None without momentum
 
 
-@factory(Optimizer)
+@factory(Optimizer, traits=("finite_updates",))
 def sgd(
-    learning_rate: Any,
+    learning_rate: ScalarOrSchedule,
     *,
     momentum: Scalar | None = None,
     nesterov: bool = False,
@@ -61,7 +61,7 @@ def sgd(
     """
     check_learning_rate("sgd", learning_rate)
     given = {"momentum": momentum, "dampening": dampening}
-    check_shares("sgd", **{name: share for name, share in given.items() if share is not None})
+    check_decay_rates("sgd", **{name: share for name, share in given.items() if share is not None})
     switches = {"nesterov": nesterov, "ema": ema, "rate_in_velocity": rate_in_velocity}
     for name, on in switches.items():
         if on and momentum is None:
@@ -73,11 +73,11 @@ def sgd(
         return SGDState(jnp.zeros((), jnp.int32), None if momentum is None else zeros_like(params))
 
     def update(grads, state, params):
-        need("sgd", "params", params, "it has their dtypes")
+        check_given("sgd", "params", params, "it has their dtypes")
         rate = value_at(learning_rate, state.step)
         grads, after = widened(grads), state.step + 1
         if momentum is None:
-            return descended(rate, grads, params), SGDState(after, None)
+            return descent(rate, grads, params), SGDState(after, None)
 
         def kept(a):  # the part of the velocity that stays
             return jnp.asarray(momentum, a.dtype) * a
@@ -92,6 +92,6 @@ def sgd(
         velocity = jax.tree.map(lambda v, g: kept(v) + entering(g), state.velocity, grads)
         direction = jax.tree.map(lambda v, g: entering(g) + kept(v), velocity, grads) if nesterov else velocity
         outside = jnp.ones_like(rate) if rate_in_velocity else rate
-        return descended(outside, direction, params), SGDState(after, velocity)
+        return descent(outside, direction, params), SGDState(after, velocity)
 
     return init, update

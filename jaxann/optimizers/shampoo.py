@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -14,10 +14,18 @@ from jaxann.core.factories import factory
 from jaxann.core.patterns import Selection
 from jaxann.core.products import Optimizer
 from jaxann.core.trees import sum_of_squares, wide_dtype
-from jaxann.core.typing import Array, Params, Scalar
-from jaxann.optimizers.base import decayed, mix, need, root, unbiasing, widened, zeros_like
-from jaxann.optimizers.masking import check_meant
-from jaxann.optimizers.means import check_means, over_root
+from jaxann.core.typing import Array, Params, Scalar, ScalarOrSchedule
+from jaxann.optimizers.base import (
+    bias_correction_factor,
+    check_given,
+    descent_with_decay,
+    ema_update,
+    safe_sqrt,
+    widened,
+    zeros_like,
+)
+from jaxann.optimizers.masking import check_selection
+from jaxann.optimizers.moments import check_moments, scaled_by_rms
 from jaxann.schedules import value_at
 
 __all__ = ["ShampooState", "along", "covariance", "shampoo"]
@@ -26,7 +34,7 @@ Covariances = tuple[Array, ...]  # one matrix an axis
 
 
 class ShampooState(NamedTuple):
-    """Memory of `shampoo`."""
+    """State of `shampoo`."""
 
     step: Array  # int32 (), updates made so far
     mu: Params  # mean of the gradients
@@ -47,9 +55,9 @@ def along(g: Array, matrix: Array, axis: int) -> Array:
     return jnp.moveaxis(turned, -1, axis)
 
 
-@factory(Optimizer, static=("block_size",))
+@factory(Optimizer, static=("block_size",), traits=("decays_by_mask",))
 def shampoo(
-    learning_rate: Any,
+    learning_rate: ScalarOrSchedule,
     *,
     b1: Scalar = 0.9,
     b2: Scalar = 0.999,
@@ -86,16 +94,16 @@ def shampoo(
     Raises:
         InputError: a number is out of range, a pattern means no leaf, or `params` is missing in the update.
     """
-    check_means("shampoo", learning_rate, b1, b2, graft_eps=graft_eps, weight_decay=weight_decay)
+    check_moments("shampoo", learning_rate, b1, b2, graft_eps=graft_eps, weight_decay=weight_decay)
     check_range("shampoo", "eps", eps, 0)
     check_count("shampoo", "update_interval", update_interval, 1)
     check_integer("shampoo", "block_size", block_size, 1)
     if graft is not None:
         check_choice("shampoo", "graft", graft, ("adam", "sgd"))
-    check_meant("shampoo", "mask", mask)
+    check_selection("shampoo", "mask", mask)
 
     def init(params):
-        check_meant("shampoo", "mask", mask, params)
+        check_selection("shampoo", "mask", mask, params)
 
         def squares(p):
             blocks, dtype = _blocks(p.shape, block_size), wide_dtype(p.dtype)
@@ -106,40 +114,42 @@ def shampoo(
         return ShampooState(jnp.zeros((), jnp.int32), zeros_like(params), nu, covariances, roots)
 
     def update(grads, state, params):
-        need("shampoo", "params", params, "they decay")
+        check_given("shampoo", "params", params, "they decay")
         rate = value_at(learning_rate, state.step)
         grads, step = widened(grads), state.step + 1
-        mu = jax.tree.map(lambda m, g: mix(b1, m, g), state.mu, grads)
-        nu = None if state.nu is None else jax.tree.map(lambda v, g: mix(b2, v, g * g), state.nu, grads)
+        mu = jax.tree.map(lambda m, g: ema_update(b1, m, g), state.mu, grads)
+        nu = None if state.nu is None else jax.tree.map(lambda v, g: ema_update(b2, v, g * g), state.nu, grads)
 
         def gathered(g, old):
             blocks = zip(_cut(g, block_size), old, strict=True)
-            return tuple(tuple(mix(b2, c, covariance(part, i)) for i, c in enumerate(own)) for part, own in blocks)
+            return tuple(
+                tuple(ema_update(b2, c, covariance(part, i)) for i, c in enumerate(own)) for part, own in blocks
+            )
 
         def rooted(g, own):
             power = -0.5 / max(g.ndim, 1)
-            return jax.tree.map(lambda c: _power(unbiasing(b2, step, c.dtype) * c, power, eps), own)
+            return jax.tree.map(lambda c: _power(bias_correction_factor(b2, step, c.dtype) * c, power, eps), own)
 
         def direction(m, roots, v):
-            m = unbiasing(b1, step, m.dtype) * m
-            parts = []
+            m = bias_correction_factor(b1, step, m.dtype) * m
+            blocks = []
             for part, own in zip(_cut(m, block_size), roots, strict=True):
                 for axis, matrix in enumerate(own):
                     part = along(part, matrix, axis)
-                parts.append(part)
-            u = _joined(parts, m.shape, block_size)
+                blocks.append(part)
+            u = _joined(blocks, m.shape, block_size)
             if graft is None:
                 return u
-            model = m if v is None else over_root(m, unbiasing(b2, step, v.dtype) * v, graft_eps)
-            size = root(sum_of_squares(u))
-            return u * (root(sum_of_squares(model)) / jnp.where(size == 0, 1, size))
+            model = m if v is None else scaled_by_rms(m, bias_correction_factor(b2, step, v.dtype) * v, graft_eps)
+            size = safe_sqrt(sum_of_squares(u))
+            return u * (safe_sqrt(sum_of_squares(model)) / jnp.where(size == 0, 1, size))
 
         covariances = jax.tree.map(gathered, grads, state.covariances)
         due = state.step % jnp.asarray(update_interval, jnp.int32) == 0
         roots = lax.cond(due, lambda: jax.tree.map(rooted, grads, covariances), lambda: state.roots)
         squares = jax.tree.map(lambda m: None, mu) if nu is None else nu
         steps = jax.tree.map(direction, mu, roots, squares)
-        updates = decayed("shampoo", rate, steps, params, weight_decay, mask)
+        updates = descent_with_decay("shampoo", rate, steps, params, weight_decay, mask)
         return updates, ShampooState(step, mu, nu, covariances, roots)
 
     return init, update
@@ -157,11 +167,11 @@ def _cut(leaf: Array, size: int) -> list[Array]:
     return [leaf] if len(blocks) == 1 else [leaf[block] for block in blocks]
 
 
-def _joined(parts: list[Array], shape: tuple[int, ...], size: int) -> Array:
-    if len(parts) == 1:
-        return parts[0].reshape(shape)
-    whole = jnp.zeros(shape, parts[0].dtype) if parts else jnp.zeros(shape)
-    for part, block in zip(parts, _blocks(shape, size), strict=True):
+def _joined(blocks: list[Array], shape: tuple[int, ...], size: int) -> Array:
+    if len(blocks) == 1:
+        return blocks[0].reshape(shape)
+    whole = jnp.zeros(shape, blocks[0].dtype) if blocks else jnp.zeros(shape)
+    for part, block in zip(blocks, _blocks(shape, size), strict=True):
         whole = whole.at[block].set(part)
     return whole
 
@@ -171,6 +181,6 @@ def _power(covariance: Array, power: float, eps: Scalar) -> Array:
     values, vectors = jnp.linalg.eigh(covariance, symmetrize_input=False)
     greatest = values[-1]
     rounding = jnp.asarray(jnp.finfo(values.dtype).eps, values.dtype)
-    least = jnp.maximum(jnp.asarray(eps, values.dtype), rounding) * greatest
-    raised = jnp.where(greatest > 0, jnp.maximum(values, 0) + least, 1) ** jnp.asarray(power, values.dtype)
+    floor = jnp.maximum(jnp.asarray(eps, values.dtype), rounding) * greatest
+    raised = jnp.where(greatest > 0, jnp.maximum(values, 0) + floor, 1) ** jnp.asarray(power, values.dtype)
     return jnp.matmul(vectors * raised[None, :], vectors.T, precision=lax.Precision.HIGHEST)

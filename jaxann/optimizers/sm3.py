@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -12,14 +12,14 @@ from jax import lax
 from jaxann.core.factories import factory
 from jaxann.core.products import Optimizer
 from jaxann.core.trees import wide_dtype
-from jaxann.core.typing import Array, Params, Scalar
+from jaxann.core.typing import Array, Params, Scalar, ScalarOrSchedule
 from jaxann.optimizers.base import (
+    check_decay_rates,
+    check_given,
     check_learning_rate,
     check_not_negative,
-    check_shares,
-    descended,
-    mix,
-    need,
+    descent,
+    ema_update,
     widened,
     zeros_like,
 )
@@ -29,15 +29,15 @@ __all__ = ["SM3State", "sm3"]
 
 
 class SM3State(NamedTuple):
-    """Memory of `sm3`."""
+    """State of `sm3`."""
 
     step: Array  # int32 (), updates made so far
     mu: Params  # mean of the scaled gradients
     covers: Params  # for each leaf a tuple: one vector for each of its axes, or one array for a leaf of none or one
 
 
-@factory(Optimizer)
-def sm3(learning_rate: Any, *, momentum: Scalar = 0.9, eps: Scalar = 1e-8):
+@factory(Optimizer, traits=("finite_updates",))
+def sm3(learning_rate: ScalarOrSchedule, *, momentum: Scalar = 0.9, eps: Scalar = 1e-8):
     """a = min over axes of s + g^2;  m = momentum m + (1-momentum) g / sqrt(a + eps);  update = -learning_rate m.
 
     Each axis of a leaf has a vector s, which becomes the maximum of a over the other axes: a matrix of r by c costs
@@ -56,7 +56,7 @@ def sm3(learning_rate: Any, *, momentum: Scalar = 0.9, eps: Scalar = 1e-8):
         InputError: a number is out of range.
     """
     check_learning_rate("sm3", learning_rate)
-    check_shares("sm3", momentum=momentum)
+    check_decay_rates("sm3", momentum=momentum)
     check_not_negative("sm3", eps=eps)
 
     def init(params):
@@ -67,7 +67,7 @@ def sm3(learning_rate: Any, *, momentum: Scalar = 0.9, eps: Scalar = 1e-8):
         return SM3State(jnp.zeros((), jnp.int32), zeros_like(params), jax.tree.map(empty, params))
 
     def update(grads, state, params):
-        need("sm3", "params", params, "it has their dtypes")
+        check_given("sm3", "params", params, "it has their dtypes")
         rate = value_at(learning_rate, state.step)
         grads = widened(grads)
 
@@ -75,20 +75,20 @@ def sm3(learning_rate: Any, *, momentum: Scalar = 0.9, eps: Scalar = 1e-8):
             some = jnp.where(a == 0, jnp.inf, a)  # g / inf: 0, and so is its slope
             return g / jnp.sqrt(some + jnp.asarray(eps, a.dtype))
 
-        squares = jax.tree.map(lambda g, cover: _least(cover, g.ndim) + g * g, grads, state.covers)
-        mu = jax.tree.map(lambda m, g, a: mix(momentum, m, scaled(g, a)), state.mu, grads, squares)
-        return descended(rate, mu, params), SM3State(state.step + 1, mu, jax.tree.map(_covers, squares))
+        squares = jax.tree.map(lambda g, cover: _smallest_cover(cover, g.ndim) + g * g, grads, state.covers)
+        mu = jax.tree.map(lambda m, g, a: ema_update(momentum, m, scaled(g, a)), state.mu, grads, squares)
+        return descent(rate, mu, params), SM3State(state.step + 1, mu, jax.tree.map(_covers, squares))
 
     return init, update
 
 
-def _least(cover: tuple[Array, ...], axes: int) -> Array:
+def _smallest_cover(cover: tuple[Array, ...], axes: int) -> Array:
     """The least of the vectors that meet in an element; lone axes are left for g's shape to fill."""
     if axes < 2:
         return cover[0]
     shape = tuple(vector.shape[0] for vector in cover)
-    spread = (lax.broadcast_in_dim(vector, shape, (axis,)) for axis, vector in enumerate(cover))
-    return functools.reduce(jnp.minimum, spread)
+    broadcasts = (lax.broadcast_in_dim(vector, shape, (axis,)) for axis, vector in enumerate(cover))
+    return functools.reduce(jnp.minimum, broadcasts)
 
 
 def _covers(squares: Array) -> tuple[Array, ...]:

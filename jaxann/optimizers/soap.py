@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -13,10 +13,17 @@ from jaxann.core.factories import factory
 from jaxann.core.patterns import Selection
 from jaxann.core.products import Optimizer
 from jaxann.core.trees import wide_dtype
-from jaxann.core.typing import Array, Params, Scalar
-from jaxann.optimizers.base import decayed, mix, need, unbiasing, widened, zeros_like
-from jaxann.optimizers.masking import check_meant
-from jaxann.optimizers.means import check_means, over_root
+from jaxann.core.typing import Array, Params, Scalar, ScalarOrSchedule
+from jaxann.optimizers.base import (
+    bias_correction_factor,
+    check_given,
+    descent_with_decay,
+    ema_update,
+    widened,
+    zeros_like,
+)
+from jaxann.optimizers.masking import check_selection
+from jaxann.optimizers.moments import check_moments, scaled_by_rms
 from jaxann.optimizers.shampoo import along, covariance
 from jaxann.schedules import value_at
 
@@ -24,7 +31,7 @@ __all__ = ["SOAPState", "soap"]
 
 
 class SOAPState(NamedTuple):
-    """Memory of `soap`."""
+    """State of `soap`."""
 
     step: Array  # int32 (), calls made so far
     mu: Params  # mean of the gradients, as they come
@@ -33,9 +40,9 @@ class SOAPState(NamedTuple):
     bases: Params  # their eigenvectors, alike
 
 
-@factory(Optimizer, static=("max_precond_dim",))
+@factory(Optimizer, static=("max_precond_dim",), traits=("decays_by_mask",))
 def soap(
-    learning_rate: Any = 3e-3,
+    learning_rate: ScalarOrSchedule = 3e-3,
     *,
     b1: Scalar = 0.95,
     b2: Scalar = 0.95,
@@ -67,13 +74,13 @@ def soap(
     Raises:
         InputError: a number is out of range, a pattern means no leaf, or `params` is missing in the update.
     """
-    check_means("soap", learning_rate, b1, b2, eps=eps, weight_decay=weight_decay)
+    check_moments("soap", learning_rate, b1, b2, eps=eps, weight_decay=weight_decay)
     check_count("soap", "precondition_frequency", precondition_frequency, 1)
     check_integer("soap", "max_precond_dim", max_precond_dim, 1)
-    check_meant("soap", "mask", mask)
+    check_selection("soap", "mask", mask)
 
     def init(params):
-        check_meant("soap", "mask", mask, params)
+        check_selection("soap", "mask", mask, params)
 
         def squares(p):
             sizes = p.shape if p.ndim > 1 else ()
@@ -83,29 +90,29 @@ def soap(
         return SOAPState(jnp.zeros((), jnp.int32), zeros_like(params), zeros_like(params), *matrices)
 
     def update(grads, state, params):
-        need("soap", "params", params, "they decay")
+        check_given("soap", "params", params, "they decay")
         rate = value_at(learning_rate, state.step)
         grads, first = widened(grads), state.step == 0
 
-        def averaged(g, m, v, bases):
+        def update_moments(g, m, v, bases):
             turned = _turned(g, bases)
-            new_m, new_v = mix(b1, m, g), mix(b2, v, turned * turned)
+            new_m, new_v = ema_update(b1, m, g), ema_update(b2, v, turned * turned)
             return (jnp.where(first, m, new_m), jnp.where(first, v, new_v)) if g.ndim > 1 else (new_m, new_v)
 
         def direction(m, v, bases):
             step = state.step if m.ndim > 1 else state.step + 1
             step = jnp.maximum(step, 1)
-            m, v = unbiasing(b1, step, m.dtype) * m, unbiasing(b2, step, v.dtype) * v
-            return _back(over_root(_turned(m, bases), v, eps), bases)
+            m, v = bias_correction_factor(b1, step, m.dtype) * m, bias_correction_factor(b2, step, v.dtype) * v
+            return _turned_back(scaled_by_rms(_turned(m, bases), v, eps), bases)
 
         def gathered(g, old):
-            return tuple(c if c is None else mix(b2, c, covariance(g, axis)) for axis, c in enumerate(old))
+            return tuple(c if c is None else ema_update(b2, c, covariance(g, axis)) for axis, c in enumerate(old))
 
-        both = jax.tree.map(averaged, grads, state.mu, state.nu, state.bases)
+        both = jax.tree.map(update_moments, grads, state.mu, state.nu, state.bases)
         mu = jax.tree.map(lambda g, pair: pair[0], grads, both)
         nu = jax.tree.map(lambda g, pair: pair[1], grads, both)
         steps = jax.tree.map(direction, mu, nu, state.bases)
-        moved = decayed("soap", rate, steps, params, weight_decay, mask)
+        moved = descent_with_decay("soap", rate, steps, params, weight_decay, mask)
         updates = jax.tree.map(lambda u: jnp.where(first, 0, u) if u.ndim > 1 else u, moved)
 
         covariances = jax.tree.map(gathered, grads, state.covariances)
@@ -133,7 +140,7 @@ def _turned(leaf: Array, bases: tuple[Array | None, ...]) -> Array:
     return leaf
 
 
-def _back(leaf: Array, bases: tuple[Array | None, ...]) -> Array:
+def _turned_back(leaf: Array, bases: tuple[Array | None, ...]) -> Array:
     """Q_L G Q_R'."""
     for axis, basis in enumerate(bases):
         leaf = leaf if basis is None else along(leaf, basis.T, axis)

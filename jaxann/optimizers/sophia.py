@@ -12,26 +12,33 @@ from jaxann.core.checks import check_count, check_range
 from jaxann.core.factories import factory
 from jaxann.core.patterns import Selection
 from jaxann.core.products import Optimizer
-from jaxann.core.typing import Array, Key, Params, Scalar
-from jaxann.optimizers.base import decayed, mix, need, unbiasing, widened, zeros_like
-from jaxann.optimizers.masking import check_meant
-from jaxann.optimizers.means import check_means
+from jaxann.core.typing import Array, Key, Params, Scalar, ScalarOrSchedule
+from jaxann.optimizers.base import (
+    bias_correction_factor,
+    check_given,
+    descent_with_decay,
+    ema_update,
+    widened,
+    zeros_like,
+)
+from jaxann.optimizers.masking import check_selection
+from jaxann.optimizers.moments import check_moments
 from jaxann.schedules import value_at
 
 __all__ = ["SophiaState", "sophia"]
 
 
 class SophiaState(NamedTuple):
-    """Memory of `sophia`."""
+    """State of `sophia`."""
 
     step: Array  # int32 (), updates made so far
     mu: Params  # mean of the gradients
     curvature: Params  # mean of the estimated diagonals of the second derivative
 
 
-@factory(Optimizer)
+@factory(Optimizer, traits=("decays_by_mask",))
 def sophia(
-    learning_rate: Any,
+    learning_rate: ScalarOrSchedule,
     *,
     b1: Scalar = 0.965,
     b2: Scalar = 0.99,
@@ -65,27 +72,27 @@ def sophia(
     Raises:
         InputError: a number is out of range, or `params`, `value_fn` or `key` is missing in the update.
     """
-    check_means("sophia", learning_rate, b1, b2, gamma=gamma, weight_decay=weight_decay)
+    check_moments("sophia", learning_rate, b1, b2, gamma=gamma, weight_decay=weight_decay)
     check_range("sophia", "eps", eps, 0, open_low=True)
     if clip_threshold is not None:
         check_range("sophia", "clip_threshold", clip_threshold, 0, open_low=True)
     check_count("sophia", "update_interval", update_interval, 1)
-    check_meant("sophia", "mask", mask)
+    check_selection("sophia", "mask", mask)
 
     def init(params):
-        check_meant("sophia", "mask", mask, params)
+        check_selection("sophia", "mask", mask, params)
         return SophiaState(jnp.zeros((), jnp.int32), zeros_like(params), zeros_like(params))
 
     def update(grads, state, params, *, value_fn: Any = None, key: Any = None):
-        need("sophia", "params", params, "they decay")
-        need("sophia", "value_fn", value_fn, "the curvature is the objective's")
-        need("sophia", "key", key, "the curvature is estimated with random signs")
+        check_given("sophia", "params", params, "they decay")
+        check_given("sophia", "value_fn", value_fn, "the curvature is the objective's")
+        check_given("sophia", "key", key, "the curvature is estimated with random signs")
         rate = value_at(learning_rate, state.step)
-        mu = jax.tree.map(lambda m, g: mix(b1, m, g), state.mu, widened(grads))
+        mu = jax.tree.map(lambda m, g: ema_update(b1, m, g), state.mu, widened(grads))
 
         def quotient(m, h):
             curvature = jnp.maximum(jnp.asarray(gamma, h.dtype) * h, jnp.asarray(eps, h.dtype))
-            u = unbiasing(b1, state.step + 1, m.dtype) * m / curvature
+            u = bias_correction_factor(b1, state.step + 1, m.dtype) * m / curvature
             if clip_threshold is None:
                 return u
             limit = jnp.asarray(clip_threshold, u.dtype)
@@ -93,10 +100,10 @@ def sophia(
 
         def renewed(curvature):
             seen = widened(_curvature(value_fn, params, key))
-            return jax.tree.map(lambda h, new: mix(b2, h, new), curvature, seen)
+            return jax.tree.map(lambda h, new: ema_update(b2, h, new), curvature, seen)
 
         direction = jax.tree.map(quotient, mu, state.curvature)
-        updates = decayed("sophia", rate, direction, params, weight_decay, mask)
+        updates = descent_with_decay("sophia", rate, direction, params, weight_decay, mask)
         due = state.step % jnp.asarray(update_interval, jnp.int32) == 0
         curvature = lax.cond(due, renewed, lambda h: h, state.curvature)
         return updates, SophiaState(state.step + 1, mu, curvature)

@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import jax
 import jax.numpy as jnp
 
 from jaxann.core.factories import factory
 from jaxann.core.products import Optimizer
-from jaxann.core.typing import Scalar
-from jaxann.optimizers.base import descended, full_like, mix, need, unbiasing, widened
-from jaxann.optimizers.means import AdamState, check_means, over_root
+from jaxann.core.typing import Scalar, ScalarOrSchedule
+from jaxann.optimizers.base import bias_correction_factor, check_given, descent, ema_update, full_like, widened
+from jaxann.optimizers.moments import AdamState, check_moments, scaled_by_rms
 from jaxann.schedules import value_at
 
 __all__ = ["yogi"]
 
 
-@factory(Optimizer)
+@factory(Optimizer, traits=("finite_updates",))
 def yogi(
-    learning_rate: Any,
+    learning_rate: ScalarOrSchedule,
     *,
     b1: Scalar = 0.9,
     b2: Scalar = 0.999,
@@ -44,14 +42,14 @@ def yogi(
     Raises:
         InputError: a number is out of range.
     """
-    check_means("yogi", learning_rate, b1, b2, eps=eps, initial_accumulator_value=initial_accumulator_value)
+    check_moments("yogi", learning_rate, b1, b2, eps=eps, initial_accumulator_value=initial_accumulator_value)
 
     def init(params):
         mu, nu = full_like(params, initial_accumulator_value), full_like(params, initial_accumulator_value)
         return AdamState(jnp.zeros((), jnp.int32), mu, nu)
 
     def update(grads, state, params):
-        need("yogi", "params", params, "it has their dtypes")
+        check_given("yogi", "params", params, "it has their dtypes")
         rate = value_at(learning_rate, state.step)
         grads, step = widened(grads), state.step + 1
 
@@ -59,10 +57,12 @@ def yogi(
             return v - (1 - jnp.asarray(b2, v.dtype)) * jnp.sign(v - g * g) * (g * g)
 
         def one(m, v):
-            return over_root(unbiasing(b1, step, m.dtype) * m, unbiasing(b2, step, v.dtype) * v, eps)
+            return scaled_by_rms(
+                bias_correction_factor(b1, step, m.dtype) * m, bias_correction_factor(b2, step, v.dtype) * v, eps
+            )
 
-        mu = jax.tree.map(lambda m, g: mix(b1, m, g), state.mu, grads)
+        mu = jax.tree.map(lambda m, g: ema_update(b1, m, g), state.mu, grads)
         nu = jax.tree.map(toward, state.nu, grads)
-        return descended(rate, jax.tree.map(one, mu, nu), params), AdamState(step, mu, nu)
+        return descent(rate, jax.tree.map(one, mu, nu), params), AdamState(step, mu, nu)
 
     return init, update

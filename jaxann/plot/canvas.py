@@ -78,9 +78,9 @@ def class_names(function: str, classes: Any, *labels: np.ndarray) -> tuple[str, 
         InputError: a label has no name.
     """
     greatest = max((int(part.max()) for part in labels if part.size), default=-1)
-    least = min((int(part.min()) for part in labels if part.size), default=0)
-    if least < 0:
-        fail(f"plot.{function}", "labels", "at least 0", least)
+    smallest = min((int(part.min()) for part in labels if part.size), default=0)
+    if smallest < 0:
+        fail(f"plot.{function}", "labels", "at least 0", smallest)
     names = tuple(map(str, range(greatest + 1) if classes is None else classes))
     if greatest >= len(names):
         fail(f"plot.{function}", "classes", f"a name for each label up to {greatest}", f" {len(names)} names")

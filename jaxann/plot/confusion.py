@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from jaxann.plot.canvas import ERROR, GRID, INK, RIGHT, class_names, new_axes, quiet, read_classes
 
@@ -18,7 +19,7 @@ _MOST_NUMBERS = 20  # classes; with more, the cells are too small for text
 
 
 def confusion(
-    predictions: Any, targets: Any, *, classes: Sequence[str] | None = None, axes: Axes | None = None
+    predictions: ArrayLike, targets: ArrayLike, *, classes: Sequence[str] | None = None, axes: Axes | None = None
 ) -> Axes:
     """Draw the confusion matrix: rows are true classes, columns predicted ones, each cell the number of examples.
 

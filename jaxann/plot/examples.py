@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from jaxann.core.checks import check_integer, fail
 from jaxann.plot.canvas import ERROR, GRID, INK, QUIET, class_names, new_figure, read_classes
@@ -17,7 +18,12 @@ __all__ = ["examples", "mistakes"]
 
 
 def examples(
-    x: Any, captions: Sequence[str], *, columns: int = 10, title: str = "", figure: Figure | SubFigure | None = None
+    x: ArrayLike,
+    captions: Sequence[str],
+    *,
+    columns: int = 10,
+    title: str = "",
+    figure: Figure | SubFigure | None = None,
 ) -> Figure | SubFigure:
     """Draw pictures in rows, with a caption below each.
 
@@ -61,9 +67,9 @@ def examples(
 
 
 def mistakes(
-    x: Any,
-    predictions: Any,
-    targets: Any,
+    x: ArrayLike,
+    predictions: ArrayLike,
+    targets: ArrayLike,
     *,
     classes: Sequence[str] | None = None,
     columns: int = 10,

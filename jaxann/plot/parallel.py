@@ -39,7 +39,7 @@ class _Scale(NamedTuple):
 
 
 def parallel_coordinates(table: Table, *, best: int = 1, axes: Axes | None = None) -> Axes:
-    """Draw a search: one vertical axis for each hyper-parameter, the monitored score at the right, a line a setting.
+    """Draw a search: one vertical axis for each hyperparameter, the monitored score at the right, a line a setting.
 
     The better the score, the darker the line; the best are drawn last and thickest. Positive values over two decades
     or more are on a logarithmic axis, where a 0 stands apart at the foot; values that are no numbers are evenly spaced.
@@ -55,27 +55,27 @@ def parallel_coordinates(table: Table, *, best: int = 1, axes: Axes | None = Non
         The axes; `axes.figure.savefig(path)` writes the picture.
 
     Raises:
-        InputError: it is no table, or one without hyper-parameters or without a finite score.
+        InputError: it is no table, or one without hyperparameters or without a finite score.
         MissingDependencyError: matplotlib is not installed.
     """
     name = "plot.parallel_coordinates"
     if not isinstance(table, Table):
         fail(name, "table", "a Table, what a search returns", table)
     check_integer(name, "best", best, 0)
-    if not table.hypers:
-        fail(name, "table", "of at least one hyper-parameter", " none")
+    if not table.hyperparameters:
+        fail(name, "table", "of at least one hyperparameter", " none")
     score = table.mean[table.monitor]
     finite = np.isfinite(score)
     if not finite.any():
         fail(name, "table", f"with a finite {table.monitor} of at least one setting", f" none of {len(table)}")
-    axes = new_axes("parallel_coordinates", 2.6 + 1.55 * len(table.hypers), 5) if axes is None else axes
-    scales = [_scale(column) for column in table.hypers.values()] + [_scale(np.where(finite, score, np.nan))]
+    axes = new_axes("parallel_coordinates", 2.6 + 1.55 * len(table.hyperparameters), 5) if axes is None else axes
+    scales = [_scale(column) for column in table.hyperparameters.values()] + [_scale(np.where(finite, score, np.nan))]
     heights = np.stack([_fan_out(scale, table.order) if scale.few else scale.heights for scale in scales], 1)
     _draw_lines(axes, table, heights, scales[-1].log, best)
-    titles = [*table.hypers, f"{table.monitor}\n({'lower' if table.mode == 'min' else 'higher'} is better)"]
+    titles = [*table.hyperparameters, f"{table.monitor}\n({'lower' if table.mode == 'min' else 'higher'} is better)"]
     for x, (title, scale) in enumerate(zip(titles, scales, strict=True)):
-        _draw_axis(axes, x, title, scale, right=x == len(table.hypers))
-    axes.set(xlim=(-0.45, len(table.hypers) + 0.45), ylim=(-0.06, 1.06), xticks=(), yticks=())
+        _draw_axis(axes, x, title, scale, right=x == len(table.hyperparameters))
+    axes.set(xlim=(-0.45, len(table.hyperparameters) + 0.45), ylim=(-0.06, 1.06), xticks=(), yticks=())
     missing = int((~finite).sum())
     note = f", {missing} without a score in grey" if missing else ""
     quiet(axes, "")

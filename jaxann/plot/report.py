@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from jaxann.plot.canvas import INK, new_figure, read_classes
 from jaxann.plot.confusion import confusion
-from jaxann.plot.curves import curves
 from jaxann.plot.examples import mistakes
+from jaxann.plot.learning_curves import learning_curves
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -21,10 +22,10 @@ _COLUMNS = 10
 
 
 def report(
-    history: Mapping[str, Any],
-    predictions: Any,
-    targets: Any,
-    x: Any,
+    history: Mapping[str, ArrayLike],
+    predictions: ArrayLike,
+    targets: ArrayLike,
+    x: ArrayLike,
     *,
     classes: Sequence[str] | None = None,
     metric: str = "accuracy",
@@ -58,8 +59,8 @@ def report(
         figure.suptitle(title, x=0.01, ha="left", color=INK, fontsize=15, fontweight="bold")
     (top,), (bottom,) = figure.subfigures(2, 1, height_ratios=heights, squeeze=False)
     left, middle, right = top.subplots(1, 3, width_ratios=(1, 1, 0.9))
-    curves(history, "loss", best_epoch=best_epoch, axes=left)
-    curves(history, metric, best_epoch=best_epoch, axes=middle)
+    learning_curves(history, "loss", best_epoch=best_epoch, axes=left)
+    learning_curves(history, metric, best_epoch=best_epoch, axes=middle)
     confusion(predictions, targets, classes=classes, axes=right)
     mistakes(x, predictions, targets, classes=classes, columns=_COLUMNS, most=2 * _COLUMNS, figure=bottom)
     return figure

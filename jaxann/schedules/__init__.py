@@ -2,7 +2,7 @@
 
 They run inside compiled programs: `step` may be traced and of any shape, every number may be traced, the value is
 constant outside the schedule's range and exact at its boundaries. `cyclic`, `cosine_restarts` and the decays without an
-end have no last step. `reduce_on_plateau` reacts to a measured value; its memory is carried by the training program.
+end have no last step. `reduce_on_plateau` reacts to a measured value; its state is carried by the training program.
 """
 
 from jaxann.schedules.annealing import cosine, cosine_restarts, wsd

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from jaxann.core.checks import check_range, fail
 from jaxann.core.factories import factory, is_product
 from jaxann.core.products import Schedule
-from jaxann.core.typing import Array, Scalar
+from jaxann.core.typing import Array, Scalar, ScalarOrSchedule
 
 __all__ = [
     "as_schedule",
@@ -28,12 +28,12 @@ __all__ = [
 ]
 
 
-def real(value: Any) -> Array:
+def real(value: Scalar) -> Array:
     """A number in the default floating type."""
     return jnp.asarray(value, jnp.result_type(float))
 
 
-def since(step: Array, begin: Any = 0) -> Array:
+def since(step: Array, begin: Scalar = 0) -> Array:
     """Steps since `begin`, 0 before it."""
     return jnp.maximum(real(step) - real(begin), 0.0)
 
@@ -51,8 +51,8 @@ def share(now: Array, steps: Array) -> Array:
 
 def half_cosine(p: Array) -> Array:
     """(1 + cos(pi p)) / 2, exactly 1 up to p = 0 and 0 from p = 1 on; as a square it keeps its digits near 0."""
-    root = jnp.cos(0.5 * jnp.pi * jnp.clip(p, 0.0, 1.0))
-    return jnp.where(p >= 1.0, 0.0, root * root)
+    cosine = jnp.cos(0.5 * jnp.pi * jnp.clip(p, 0.0, 1.0))
+    return jnp.where(p >= 1.0, 0.0, cosine * cosine)
 
 
 def cycles(now: Array, length: Array) -> Array:
@@ -68,12 +68,12 @@ def part_of(fraction: Array, steps: Array) -> Array:
     return jnp.floor(product + 2 * jnp.finfo(product.dtype).eps * product)
 
 
-def value_at(rate: Any, step: Array) -> Array:
+def value_at(rate: ScalarOrSchedule, step: Array) -> Array:
     """A number as it is, or a schedule's value at this step: what `learning_rate=` may be."""
     return real(rate(step)) if callable(rate) else real(rate)
 
 
-def as_schedule(function: str, argument: str, value: Any) -> Any:
+def as_schedule(function: str, argument: str, value: Any) -> ScalarOrSchedule:
     """A number or a schedule as it is, a function `step -> value` as a `custom` schedule."""
     if isinstance(value, str | bool) or value is None:
         fail(function, argument, "a number or a schedule step -> value", value)
@@ -112,7 +112,7 @@ def custom(function: Callable):
 
 
 @factory(Schedule)
-def scaled(rate: Any, scale: Scalar):
+def scaled(rate: ScalarOrSchedule, scale: Scalar):
     """f(c) = scale rate(c), the rate being a number or a schedule.
 
     Peers: optax and PyTorch scale the updates, or the group's rate, instead.

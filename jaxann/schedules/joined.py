@@ -11,19 +11,19 @@ import jax.numpy as jnp
 from jaxann.core.checks import check_count, check_range, fail
 from jaxann.core.factories import factory
 from jaxann.core.products import Schedule
-from jaxann.core.typing import Scalar
+from jaxann.core.typing import Scalar, ScalarOrSchedule
 from jaxann.schedules.base import as_schedule, blend, real, share, since, value_at
 
 __all__ = ["join", "warmup"]
 
 
-def _parts(schedules: Any) -> Any:
+def _as_schedules(schedules: Any) -> Any:
     if not isinstance(schedules, tuple | list) or not schedules:
         fail("join", "schedules", "a tuple of schedules", schedules)
     return tuple(as_schedule("join", "each of schedules", part) for part in schedules)
 
 
-@factory(Schedule, convert={"schedules": _parts})
+@factory(Schedule, convert={"schedules": _as_schedules})
 def join(schedules: tuple, boundaries: tuple[Scalar, ...]):
     """f(c) = f_i(c - b_i) for the last i with c >= b_i, b_0 = 0: one schedule after the other, each from its own 0.
 
@@ -55,7 +55,7 @@ def join(schedules: tuple, boundaries: tuple[Scalar, ...]):
 
 
 @factory(Schedule, convert={"rate": lambda rate: as_schedule("warmup", "rate", rate)})
-def warmup(rate: Any, steps: Scalar, *, start: Scalar = 0.0):
+def warmup(rate: ScalarOrSchedule, steps: Scalar, *, start: Scalar = 0.0):
     """f(c) = start + (rate(0) - start) c / steps for c < steps, then rate(c - steps).
 
     Args:

@@ -1,25 +1,25 @@
 """A rate that is cut when a measured value stops improving.
 
-Its memory is carried by the training program, which tells it the value and asks for the rate as it stands.
+Its state is carried by the training program, which tells it the value and asks for the rate as it stands.
 """
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax.numpy as jnp
 
 from jaxann.core.checks import check_choice, check_count, check_range
 from jaxann.core.factories import factory, product_class
 from jaxann.core.products import Schedule
-from jaxann.core.typing import Array, Scalar
+from jaxann.core.typing import Array, Scalar, ScalarOrSchedule
 from jaxann.schedules.base import real, scaled, value_at
 
 __all__ = ["Plateau", "PlateauState", "reduce_on_plateau"]
 
 
 class PlateauState(NamedTuple):
-    """What reduce_on_plateau remembers between observations."""
+    """State of `reduce_on_plateau` between observations."""
 
     best: Array  # float, best value seen
     bad: Array  # int32, observations without improvement in a row
@@ -52,7 +52,7 @@ class Plateau(Schedule):
 
 @factory(Plateau)
 def reduce_on_plateau(
-    learning_rate: Any,
+    learning_rate: ScalarOrSchedule,
     *,
     factor: Scalar = 0.1,
     patience: Scalar = 10,

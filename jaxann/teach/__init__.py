@@ -4,8 +4,9 @@ from jaxann.teach.account import Account, explain
 from jaxann.teach.errata import SEVERITIES, errata
 from jaxann.teach.erratum import Check, Erratum, Figure
 from jaxann.teach.examples import EXAMPLES, Example, example
+from jaxann.teach.layers import LayerFormula, layer_formula
 from jaxann.teach.page import page
-from jaxann.teach.steps import Column, Edge, Net, Part, Step, Unit
+from jaxann.teach.steps import Column, Edge, Net, Section, Step, Unit
 
 __all__ = [
     "EXAMPLES",
@@ -17,12 +18,14 @@ __all__ = [
     "Erratum",
     "Example",
     "Figure",
+    "LayerFormula",
     "Net",
-    "Part",
+    "Section",
     "Step",
     "Unit",
     "errata",
     "example",
     "explain",
+    "layer_formula",
     "page",
 ]

@@ -9,22 +9,24 @@ import jax
 import numpy as np
 
 from jaxann.backprop import backward as backward_pass
-from jaxann.core.checks import check_integer, check_range, fail
-from jaxann.core.products import Layer
-from jaxann.core.typing import Array, Key, Params, State
+from jaxann.core.checks import check_integer, fail
+from jaxann.core.modes import TrainMode, check_train
+from jaxann.core.products import Layer, Optimizer
+from jaxann.core.typing import Array, Inputs, Key, Loss, Params, State, Targets
 from jaxann.layers import as_layer
 from jaxann.teach.backward import backward
-from jaxann.teach.cost import loss_part
+from jaxann.teach.cost import loss_section
 from jaxann.teach.drawing import drawing
 from jaxann.teach.formulas import name_of
 from jaxann.teach.forward import forward
 from jaxann.teach.page import page
 from jaxann.teach.reading import check_labels, read
-from jaxann.teach.steps import Net, Part, quoted
+from jaxann.teach.steps import Net, Section, quoted
 from jaxann.teach.text import lines
+from jaxann.teach.update import Update, descent_rate, update
 from jaxann.teach.update import after as after_it
-from jaxann.teach.update import update
 from jaxann.teach.walk import Item, Sizes, items
+from jaxann.train.recipe import Recipe
 
 __all__ = ["Account", "explain"]
 
@@ -35,17 +37,17 @@ class Account(NamedTuple):
     Attributes:
         title: what it is the account of.
         text: sentences about the net and the notation.
-        parts: the steps, `Part(title, text, steps)` with `Step(title, formula, substituted, result, value)`.
+        sections: the steps, `Section(title, text, steps)` with `Step(title, formula, substituted, result, value)`.
         net: the picture as data; None for a net with branches.
         loss, loss_after: J before and after the update.
-        loss_climbed: J with the gradient added in place of subtracted.
+        loss_climbed: J after the opposite step, with the gradient added in place of subtracted.
         grads: dJ/d(each parameter), numpy float64, with the structure of the parameters.
         params_after: the parameters after the update.
     """
 
     title: str
     text: tuple[str, ...]
-    parts: tuple[Part, ...]
+    sections: tuple[Section, ...]
     net: Net | None
     loss: float
     loss_after: float
@@ -55,11 +57,11 @@ class Account(NamedTuple):
 
     def __str__(self) -> str:
         """The account as plain text."""
-        return "\n".join(line.text + line.result for line in lines(self.title, self.text, self.parts))
+        return "\n".join(line.text + line.result for line in lines(self.title, self.text, self.sections))
 
     def html(self) -> str:
         """The account as a page that stands alone, with a drawing of the net."""
-        return page(self.title, self.text, self.parts, self.net)
+        return page(self.title, self.text, self.sections, self.net)
 
 
 class _Pass(NamedTuple):
@@ -68,34 +70,31 @@ class _Pass(NamedTuple):
 
 
 def explain(
-    model: Layer,
+    recipe: Recipe,
     params: Params,
-    x: Any,
-    y: Any,
-    loss: Callable,
+    x: Inputs,
+    y: Targets,
     *,
     state: State | None = None,
-    learning_rate: float = 0.5,
-    train: bool = True,
+    train: bool | TrainMode = True,
     key: Key | None = None,
     names: Sequence[str] | None = None,
     digits: int = 6,
 ) -> Account:
     """w <- w - eta dJ/dw, with every number on the way: z = x W + b, a = f(z), J = mean loss(a, y), delta = dJ/dz.
 
-    The forward pass, the backward pass by the chain rule (no automatic differentiation), one step of gradient descent
-    on the same batch, and the loss after it. Computed in float64 whatever the arrays are. Of a layer wider than four
-    units, and of a batch, a part is written out; of layers that are neither dense nor an activation, what goes in, what
-    comes out and what comes back.
+    The forward pass, the backward pass by the chain rule (no automatic differentiation), the first step of the recipe's
+    optimizer on the same batch, and the loss after it. Computed in float64 whatever the arrays are. Of a layer wider
+    than four units, and of a batch, a part is written out; of layers that are neither a weighted sum nor an activation,
+    what goes in, what comes out and what comes back.
 
     Args:
-        model: any model that `backprop.backward` takes.
-        params: its parameters.
+        recipe: what is trained: its `model`, any that `backprop.backward` takes, its `loss` and its `optimizer` are
+            read. It has no penalty, for an account is of the loss alone; x is taken as it is, without `augment`.
+        params: the model's parameters.
         x: `(features,)` for one example, or `(batch, ...)`.
         y: the target: a number or `(outputs,)` for one example, else what the loss takes.
-        loss: a loss of `losses`.
         state: of the layers; may be left out where they have none.
-        learning_rate: eta >= 0.
         train: training mode; False for that of evaluation: running statistics, nothing dropped.
         key: randomness, needed by dropout and its like in training. Every pass takes the same draw.
         names: of the inputs, one for each, in place of x[1], x[2], ...
@@ -105,11 +104,12 @@ def explain(
         An `Account`: `print` it, or write `account.html()` to a file.
 
     Raises:
-        InputError: a layer or the loss has no backward rule, parameters are missing, x or y holds no numbers or no
-            example, the shapes do not fit, a label is outside, J is not finite, or a setting is out of range.
+        InputError: the recipe is none or has a penalty, a layer or the loss has no backward rule, parameters are
+            missing, x or y holds no numbers or no example, the shapes do not fit, a label is outside, J is not finite,
+            or a setting is out of range.
     """
-    model = as_layer(model, "explain")
-    check_range("explain", "learning_rate", learning_rate, 0)
+    model, loss, optimizer = _read_recipe(recipe)
+    train = check_train("explain", train)
     check_integer("explain", "digits", digits, 2)
     if digits > 17:
         fail("explain", "digits", "at most 17, all that a double has", digits)
@@ -125,35 +125,53 @@ def explain(
         check_labels(loss, y, first.trace.predictions)
         if not np.isfinite(first.trace.loss):
             fail("explain", "J", "finite", f" {float(first.trace.loss)}", hint="Look at x, y and the parameters.")
-        rate = float(learning_rate)
+        done = _updated(optimizer, params, first.trace, lambda params: run(params).trace.loss, key)
         moved, climbed = (
-            jax.tree.map(lambda w, g, sign=sign: w + sign * rate * np.asarray(g), params, first.trace.grads)
-            for sign in (-1, 1)
+            jax.tree.map(lambda w, u, sign=sign: w + sign * np.asarray(u), params, done.updates) for sign in (1, -1)
         )
         second, third = run(moved), run(climbed)
     sizes = Sizes(digits, labels)
     found = items(model, params, first.trace.layers)
     again = items(model, moved, second.trace.layers)
-    parts = _parts(found, again, first, (second.trace.loss, third.trace.loss), y, loss, rate, sizes, train)
-    grads, new = (jax.tree.map(np.asarray, tree) for tree in (first.trace.grads, moved))
     before, after, climbing = (float(p.trace.loss) for p in (first, second, third))
+    sections = (
+        *forward(found, sizes, train),
+        loss_section(found[-1], first.trace.predictions, y, first.values, first.trace.loss, loss, sizes),
+        *backward(found, first.trace.predictions, y, loss, sizes, train),
+        update(found, params, done, sizes),
+        *after_it(again, first.trace.loss, second.trace.loss, third.trace.loss, done, sizes),
+    )
+    grads, new = (jax.tree.map(np.asarray, tree) for tree in (first.trace.grads, moved))
     text = _about(found, loss, np.shape(x)[0], digits, train)
     net = drawing(found, sizes)
-    return Account("One training step, number by number", text, parts, net, before, after, climbing, grads, new)
+    return Account("One training step, number by number", text, sections, net, before, after, climbing, grads, new)
 
 
-def _parts(found, again, first: _Pass, losses, y, loss, rate: float, sizes: Sizes, train: bool) -> tuple[Part, ...]:
-    trace = first.trace
-    return (
-        *forward(found, sizes, train),
-        loss_part(found[-1], trace.predictions, y, first.values, trace.loss, loss, sizes),
-        *backward(found, trace.predictions, y, loss, sizes, train),
-        update(found, rate, sizes),
-        *after_it(again, trace.loss, losses[0], losses[1], sizes),
-    )
+def _read_recipe(recipe: Any) -> tuple[Layer, Loss, Optimizer]:
+    """The model, the loss and the optimizer of a recipe."""
+    if not all(hasattr(recipe, name) for name in ("model", "loss", "optimizer")):
+        fail("explain", "recipe", "a recipe, with a model, a loss and an optimizer", recipe)
+    if getattr(recipe, "penalty", None) is not None:
+        hint = "An account is of the loss alone: recipe.replace(penalty=None)."
+        fail("explain", "recipe.penalty", "None", recipe.penalty, hint=hint)
+    return as_layer(recipe.model, "explain"), recipe.loss, recipe.optimizer
 
 
-def _about(found: list[Item], loss: Any, batch: int, digits: int, train: bool) -> tuple[str, ...]:
+def _updated(optimizer: Optimizer, params: Params, trace: Any, cost: Callable, key: Key | None) -> Update:
+    """The optimizer's first step from these gradients."""
+    rate = descent_rate(optimizer)
+    if rate is not None:  # on the host: nothing is compiled for it
+        return Update(optimizer, rate, jax.tree.map(lambda g: -rate * np.asarray(g), trace.grads))
+
+    @jax.jit
+    def step(params: Params, grads: Params, value: Array) -> Params:
+        more = {"value": value, "value_fn": cost, "key": jax.random.key(0) if key is None else key}
+        return optimizer.update(grads, optimizer.init(params), params, **more)[0]
+
+    return Update(optimizer, None, step(params, trace.grads, trace.loss))
+
+
+def _about(found: list[Item], loss: Any, batch: int, digits: int, train: bool | TrainMode) -> tuple[str, ...]:
     """The net in one line, and what the letters mean."""
     chain = " -> ".join(f"{quoted(item.name)} ({_short(item)})" for item in found)
     example = "one example" if batch == 1 else f"a batch of {batch:,}; single numbers are those of its first example"
@@ -161,14 +179,14 @@ def _about(found: list[Item], loss: Any, batch: int, digits: int, train: bool) -
     return (
         f"The net: x -> {chain}. Loss: {name_of(loss)[0]}, {example}.{mode}",
         f"Computed in double precision, shown to {digits} digits: a sum of shown numbers may differ in the last.",
-        *(_warning(item) for item in found if train and _alone(item)),
+        *(_warning(item) for item in found if train and train is not TrainMode.NOISE and _alone(item)),
     )
 
 
 def _alone(item: Item) -> bool:
-    """Whether a batch norm has a single row to take the mean and the variance of."""
-    frozen = item.layer.arguments.get("frozen", False)
-    return item.kind == "batch_norm" and not frozen and np.size(item.trace.x) == np.shape(item.trace.x)[-1]
+    """Whether a layer has a single row to take the mean and the variance of."""
+    of_batch = item.formula.of_batch
+    return of_batch is not None and of_batch(item.layer) and np.size(item.trace.x) == np.shape(item.trace.x)[-1]
 
 
 def _warning(item: Item) -> str:
@@ -179,7 +197,7 @@ def _warning(item: Item) -> str:
 
 
 def _short(item: Item) -> str:
-    if item.kind == "dense":
+    if item.formula.weighted_sum:
         inputs, units = np.shape(item.params["weight"])
         return f"{inputs:,} to {units:,}"
-    return name_of(item.activation)[0] if item.kind == "elementwise" else item.kind
+    return item.kind if item.activation is None else name_of(item.activation)[0]

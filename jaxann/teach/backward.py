@@ -6,45 +6,50 @@ from typing import Any
 
 import numpy as np
 
+from jaxann.activations import softmax
+from jaxann.core.binding import bound
+from jaxann.core.modes import TrainMode
 from jaxann.core.trees import flatten_named
 from jaxann.teach.branches import apart, together
-from jaxann.teach.cost import slope_part
-from jaxann.teach.formulas import call, name_of, slope_formula, written
+from jaxann.teach.cost import slope_section
+from jaxann.teach.formulas import call, is_plain, name_of, slope_formula, written
 from jaxann.teach.forward import ROWWISE, joined
-from jaxann.teach.steps import Part, Step, bare, number, operand, quoted, vector
+from jaxann.teach.steps import Section, Step, bare, number, operand, quoted, vector
 from jaxann.teach.walk import MOST, Item, Sizes, at, gradient, row, shown, weight
 
 __all__ = ["backward"]
 
 
-def backward(found: list[Item], predictions: Any, y: Any, loss: Any, sizes: Sizes, train: bool | str) -> list[Part]:
-    """A part for the loss, then one for each layer from the last to the first."""
-    parts = [slope_part(found[-1], predictions, y, loss, sizes)]
-    merged: list[Step] = []
+def backward(
+    found: list[Item], predictions: Any, y: Any, loss: Any, sizes: Sizes, train: bool | TrainMode
+) -> list[Section]:
+    """A section for the loss, then one for each layer from the last to the first."""
+    sections = [slope_section(found[-1], predictions, y, loss, sizes)]
+    above: list[Step] = []
     title = ""
     for position, item in reversed(list(enumerate(found))):
-        if item.kind == "elementwise":
+        if item.activation is not None:
             steps, title = list(_through_activation(item, sizes)), f"{item.name}: {name_of(item.activation)[0]}"
             if item.joined:
-                merged = steps
+                above = steps
                 continue  # it stands with the dense layer that comes next
-            parts.append(Part(f"Backward: {title}", (), tuple(steps)))
-        elif item.kind == "dense":
-            name = f"{item.name}, {title}" if merged else item.name
-            steps = (*merged, *_parameters(item, sizes), *_below(item, sizes))
-            parts.append(Part(f"Backward: layer {item.number} ({name})", (), steps))
-            merged = []
+            sections.append(Section(f"Backward: {title}", (), tuple(steps)))
+        elif item.formula.weighted_sum:
+            name = f"{item.name}, {title}" if above else item.name
+            steps = (*above, *_parameters(item, sizes), *_below(item, sizes))
+            sections.append(Section(f"Backward: layer {item.number} ({name})", (), steps))
+            above = []
         elif item.branches is not None:
-            steps = tuple(apart(item, found, sizes, drawn=bool(train) and item.kind == "stochastic_depth"))
-            parts.append(Part(f"Backward: {item.name} ({item.kind})", (), steps))
+            steps = tuple(apart(item, item.branches.ends, found, sizes, drawn=bool(train)))
+            sections.append(Section(f"Backward: {item.name} ({item.kind})", (), steps))
         else:
             steps = tuple(_other(item, sizes))
-            parts += [Part(f"Backward: {item.name} ({item.kind})", (), steps)] if steps else []
+            sections += [Section(f"Backward: {item.name} ({item.kind})", (), steps)] if steps else []
         for block in found:
             if block.branches is not None and block.branches.first == position and block.source != "x":
-                steps = tuple(together(block, found, sizes))
-                parts.append(Part(f"Backward: where the branches of {block.name} meet", (), steps))
-    return parts
+                steps = tuple(together(block, block.branches.ends, found, sizes))
+                sections.append(Section(f"Backward: where the branches of {block.name} meet", (), steps))
+    return sections
 
 
 def _through_activation(item: Item, sizes: Sizes):
@@ -55,9 +60,9 @@ def _through_activation(item: Item, sizes: Sizes):
     settings = name_of(item.activation)[1]
     inner = call(item.activation, item.source, digits) if settings else name
     title = f"Back through {name}: times its slope"
-    if name in ROWWISE or a.size != z.size:
+    if bound(item.activation)[0] in ROWWISE or a.size != z.size:
         note = f"Back through {name}: its Jacobian, transposed"
-        if name == "softmax" and not settings and np.ndim(item.output) == 2 and a.size <= MOST:
+        if is_plain(item.activation, softmax) and np.ndim(item.output) == 2 and a.size <= MOST:
             yield from _through_softmax(note, item, sizes)
             return
         yield Step(note, f"{left}{item.way} = J({inner})^T {above}", "", vector(d, digits), d)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 
@@ -12,30 +12,29 @@ from jaxann.teach.walk import MOST, Item, Sizes, at, gradient, row, shown
 __all__ = ["apart", "together"]
 
 
-def apart(block: Item, found: list[Item], sizes: Sizes, *, drawn: bool) -> Iterator[Step]:
-    """Through the sum at the end of a residual: both sides get its slope; the body s times it where s was drawn."""
-    sides = block.branches
-    above, outputs = gradient(block.symbol), {item.symbol: item for item in found}
-    for side, symbol in (("body", sides.body), ("skip", sides.skip)) if sides is not None else ():
-        if symbol is None or symbol not in outputs or symbol == block.source:
+def apart(block: Item, ends: Mapping[str, str], found: list[Item], sizes: Sizes, *, drawn: bool) -> Iterator[Step]:
+    """Through the sum at the end of branches: each gets its slope; s times it where s was drawn for that one."""
+    above, ending = gradient(block.symbol), {item.symbol: item for item in found}
+    for side, symbol in ends.items():
+        if symbol not in ending or symbol == block.source:
             continue
-        g = row(outputs[symbol].slope)
-        factor = "s " if drawn and side == "body" else ""
+        g = row(ending[symbol].slope)
+        factor = "s " if drawn and side == block.formula.scaled else ""
         title = f"Back through the sum: the {side} gets its slope" + (", times the s of the example" if factor else "")
         yield Step(title, f"{gradient(symbol)} = {factor}{above}", "", vector(g, sizes.digits), g)
 
 
-def together(block: Item, found: list[Item], sizes: Sizes) -> Iterator[Step]:
-    """dJ/d(input of a residual): what came by the body plus what came by the skip, which may be the input itself."""
+def together(block: Item, ends: Mapping[str, str], found: list[Item], sizes: Sizes) -> Iterator[Step]:
+    """dJ/d(input of branches): the sum of what came by each, one of which may be the input itself."""
     left, digits, total = gradient(block.source), sizes.digits, row(block.trace.input_grad)
     ways = {item.way: item for item in found if item.way}
     terms: list[tuple[str, str, np.ndarray]] = []
-    for side in ("body", "skip"):
+    for side in ends:
         item = ways.get(f" (by {quoted(f'{block.name}.{side}')})")
         if item is not None:
             terms.append((left, item.way, row(item.trace.input_grad)))
-    if len(terms) < 2:
-        terms.append((gradient(block.symbol), "", row(block.slope)))
+    straight = (gradient(block.symbol), "", row(block.slope))  # of the input itself
+    terms += [straight] * (max(len(ends), 2) - len(terms))
     n = total.size
     title = "Both branches read the same numbers: what each hands down is added"
     for j in shown(n):

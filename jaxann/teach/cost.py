@@ -6,16 +6,16 @@ from typing import Any
 
 import numpy as np
 
-from jaxann.losses import target_weights
-from jaxann.teach.formulas import call, loss_formula, name_of, written
+from jaxann.losses import binary_cross_entropy_probs, softmax_cross_entropy, target_weights
+from jaxann.teach.formulas import call, is_plain, loss_formula, name_of, written
 from jaxann.teach.forward import joined
-from jaxann.teach.steps import Part, Step, number, operand, vector
+from jaxann.teach.steps import Section, Step, number, operand, vector
 from jaxann.teach.walk import MOST, Item, Sizes, at, gradient, row, shown
 
-__all__ = ["loss_part", "slope_part"]
+__all__ = ["loss_section", "slope_section"]
 
 
-def loss_part(last: Item, predictions: Any, y: Any, values: Any, cost: Any, loss: Any, sizes: Sizes) -> Part:
+def loss_section(last: Item, predictions: Any, y: Any, values: Any, cost: Any, loss: Any, sizes: Sizes) -> Section:
     """The loss of the first example's outputs, and J, the mean over all entries of the batch."""
     a, targets, each = row(predictions), np.asarray(y), np.asarray(values)
     symbol, digits = last.symbol, sizes.digits
@@ -46,7 +46,7 @@ def loss_part(last: Item, predictions: Any, y: Any, values: Any, cost: Any, loss
         steps.append(Step(title, f"{letter} = {right}", "", vector(value, digits), value))
     if not alone:
         steps.append(_mean(each, weights, cost, digits))
-    return Part("Forward: the loss", (), tuple(steps))
+    return Section("Forward: the loss", (), tuple(steps))
 
 
 def _mean(each: np.ndarray, weights: np.ndarray | None, cost: Any, digits: int) -> Step:
@@ -67,12 +67,12 @@ def _mean(each: np.ndarray, weights: np.ndarray | None, cost: Any, digits: int) 
     return Step(title, f"J = {right}", f"{total(flat)}/{total(weights)}", number(cost, digits), cost)
 
 
-def slope_part(last: Item, predictions: Any, y: Any, loss: Any, sizes: Sizes) -> Part:
+def slope_section(last: Item, predictions: Any, y: Any, loss: Any, sizes: Sizes) -> Section:
     """dJ/da of the output, the last layer's."""
-    return Part("Backward: the loss", (), tuple(_slopes(last, predictions, np.asarray(y), loss, sizes)))
+    return Section("Backward: the loss", (), tuple(_at_outputs(last, predictions, np.asarray(y), loss, sizes)))
 
 
-def _slopes(last: Item, predictions: Any, targets: np.ndarray, loss: Any, sizes: Sizes):
+def _at_outputs(last: Item, predictions: Any, targets: np.ndarray, loss: Any, sizes: Sizes):
     a, slope, digits = row(predictions), row(last.slope), sizes.digits
     left, name = gradient(last.symbol), name_of(loss)[0]
     title = f"Slope of the loss ({name}) at the output"
@@ -114,12 +114,11 @@ def _formula(loss: Any, predictions: Any, targets: np.ndarray) -> tuple[str, str
     if formula is None or targets.shape != np.shape(predictions):
         return None
     p = np.asarray(predictions)
-    if name_of(loss)[0] == "binary_cross_entropy_probs" and not ((p > 1e-12) & (p < 1 - 1e-12)).all():
+    if is_plain(loss, binary_cross_entropy_probs) and not ((p > 1e-12) & (p < 1 - 1e-12)).all():
         return None  # where its logarithms are held
     return formula
 
 
 def _plain_entropy(loss: Any, predictions: Any, targets: np.ndarray) -> bool:
     """Whether it is the cross-entropy of one label an example, without settings."""
-    name, settings = name_of(loss)
-    return name == "softmax_cross_entropy" and not settings and targets.ndim == 1 and np.ndim(predictions) == 2
+    return is_plain(loss, softmax_cross_entropy) and targets.ndim == 1 and np.ndim(predictions) == 2

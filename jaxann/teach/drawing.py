@@ -15,12 +15,12 @@ _DRAWN = 3  # units of a layer that has more than can all be drawn
 def drawing(found: list[Item], sizes: Sizes) -> Net | None:
     """The columns of a plain chain of layers; None for a net with branches, or without a dense layer."""
     chain = all(item.source == before.symbol for before, item in zip(found, found[1:], strict=False))
-    if not chain or not any(item.kind == "dense" for item in found):
+    if not chain or not any(item.formula.weighted_sum for item in found):
         return None
     digits = min(sizes.digits, 4)
     columns: list[Column] = []
     for position, item in enumerate(found):
-        if item.kind != "dense":
+        if not item.formula.weighted_sum:
             continue
         x = np.asarray(item.trace.x).reshape(-1, np.shape(item.params["weight"])[0])[0]
         if not columns:
@@ -29,8 +29,12 @@ def drawing(found: list[Item], sizes: Sizes) -> Net | None:
             )
             columns.append(Column("input", units, x.size - len(units), ()))
         behind = found[position + 1] if position + 1 < len(found) else None
-        columns.append(_layer(item, behind, digits, last=all(i.kind != "dense" for i in found[position + 1 :])))
-    others = [f"{item.name} ({item.kind})" for item in found if item.kind not in ("dense", "elementwise")]
+        columns.append(
+            _layer(item, behind, digits, last=not any(i.formula.weighted_sum for i in found[position + 1 :]))
+        )
+    others = [
+        f"{item.name} ({item.kind})" for item in found if not item.formula.weighted_sum and item.activation is None
+    ]
     caption = "Not drawn: " + ", ".join(others) + "." if others else ""
     return Net(tuple(columns), caption)
 

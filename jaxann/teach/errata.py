@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from jaxann.core.checks import fail
 from jaxann.teach import (
+    errata_activations,
     errata_backprop,
-    errata_curves,
     errata_depth,
     errata_descent,
     errata_losses,
@@ -23,8 +23,8 @@ SEVERITIES = {
 }
 
 _ROOMS = (
+    errata_activations,
     errata_backprop,
-    errata_curves,
     errata_depth,
     errata_descent,
     errata_losses,

@@ -28,8 +28,8 @@ def _by_differences(layer: str, name: str) -> np.ndarray:
         return float(worked({**start, layer: {**start[layer], name: leaf}}).loss)
 
     leaf = start[layer][name]
-    slopes = [(cost(place, _H) - cost(place, -_H)) / (2 * _H) for place in np.ndindex(*leaf.shape)]
-    return np.array(slopes).reshape(leaf.shape)
+    derivatives = [(cost(place, _H) - cost(place, -_H)) / (2 * _H) for place in np.ndindex(*leaf.shape)]
+    return np.array(derivatives).reshape(leaf.shape)
 
 
 def _from_hidden(values: np.ndarray, *, active: bool) -> float:
@@ -150,13 +150,13 @@ def _delta_or_slope() -> Check:
     layers = worked().layers
     above, delta = layers["act0"].delta[0], layers["dense0"].delta[0]
     good = True
-    for values, slopes, active in ((layers["act0"].z[0], above, True), (layers["dense0"].z[0], delta, False)):
+    for values, derivatives, active in ((layers["act0"].z[0], above, True), (layers["dense0"].z[0], delta, False)):
         steps = _H * np.eye(2)
         differences = [
             (_from_hidden(values + step, active=active) - _from_hidden(values - step, active=active)) / (2 * _H)
             for step in steps
         ]
-        good = good and np.allclose(slopes, differences, rtol=1e-6)
+        good = good and np.allclose(derivatives, differences, rtol=1e-6)
     return check(good and not np.allclose(above, delta, rtol=0.1), ("dJ/da", above), ("dJ/dz", delta))
 
 
@@ -185,7 +185,7 @@ def _rounded() -> Check:
         ("z out", z),
         ("J", loss),
         ("slope out", y * (1 - y)),
-        ("slopes hidden", a * (1 - a)),
+        ("derivatives hidden", a * (1 - a)),
         ("delta of the second unit", delta),
         ("dJ/dW1 from x1 to it", dw),
         (".713 * .287", 0.713 * 0.287),

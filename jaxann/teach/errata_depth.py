@@ -23,7 +23,7 @@ from jaxann.teach.erratum import Check, Erratum, check
 __all__ = ["ROWS", "Draw", "deep", "draw"]
 
 _DEPTH, _WIDTH, _BATCH = 40, 128, 64
-_HE, _GLOROT = (2 / _WIDTH) ** 0.5, (2 / (_WIDTH + _WIDTH)) ** 0.5  # standard deviations of the two laws
+_HE, _GLOROT = (2 / _WIDTH) ** 0.5, (2 / (_WIDTH + _WIDTH)) ** 0.5  # standard deviations of He and Glorot
 
 
 class Draw(NamedTuple):
@@ -36,7 +36,7 @@ class Draw(NamedTuple):
 
 @jax.jit
 def draw(key: Key) -> Draw:
-    """64 inputs, 40 weights of 128 x 128 and a slope at each output, all of the standard normal law."""
+    """64 inputs, 40 weights of 128 x 128 and a slope at each output, all of the standard normal distribution."""
     keys = jax.random.split(key, _DEPTH + 2)
     weights = jax.vmap(lambda k: jax.random.normal(k, (_WIDTH, _WIDTH)))(keys[:_DEPTH])
     x, slope = jax.vmap(lambda k: jax.random.normal(k, (_BATCH, _WIDTH)))(keys[_DEPTH:])
@@ -54,7 +54,7 @@ def deep(activation: Callable, drawn: Draw, stddev: Scalar, *, normalized: bool 
         normalized: whether each weighted sum is normalized over the batch first.
 
     Returns:
-        `(spread, ratio)`: the standard deviation of the outputs, and the norm of the gradient of the first weights
+        `(deviation, ratio)`: the standard deviation of the outputs, and the norm of the gradient of the first weights
         over that of the last.
     """
 
@@ -65,14 +65,14 @@ def deep(activation: Callable, drawn: Draw, stddev: Scalar, *, normalized: bool 
             z = ops.normalize(z, mean, variance, None, None, 1e-5)
         return activation(z), None
 
-    out, pull = jax.vjp(lambda w: jax.lax.scan(layer, drawn.x, w)[0], stddev * drawn.weights)
-    norms = jnp.sqrt(jnp.sum(pull(drawn.slope)[0] ** 2, (1, 2)))
+    out, vjp = jax.vjp(lambda w: jax.lax.scan(layer, drawn.x, w)[0], stddev * drawn.weights)
+    norms = jnp.sqrt(jnp.sum(vjp(drawn.slope)[0] ** 2, (1, 2)))
     return jnp.std(out), norms[0] / norms[-1]
 
 
 def _measured(activation: Callable, stddev: float, *, normalized: bool = False) -> tuple[float, float]:
-    spread, ratio = deep(activation, draw(jax.random.key(0)), jnp.asarray(stddev), normalized=normalized)
-    return float(spread), float(ratio)
+    deviation, ratio = deep(activation, draw(jax.random.key(0)), jnp.asarray(stddev), normalized=normalized)
+    return float(deviation), float(ratio)
 
 
 def _variance_or_deviation() -> Check:
@@ -138,7 +138,7 @@ def _normalized() -> Check:
     )
 
 
-def _slopes_times_weights() -> Check:
+def _derivatives_times_weights() -> Check:
     _, ratio = _measured(activations.tanh, _GLOROT)
     return check(0.1 < ratio < 10, ("gradient of the first layer over the last, one draw", ratio))
 
@@ -153,7 +153,7 @@ def _recurrent() -> Check:
 ROWS = (
     Erratum("E37", "I", "Small random weights N(0, 0.01), the second number a variance elsewhere in the same text.",
             "Say that the standard deviation is .01; read as a variance it is .1.", _variance_or_deviation),
-    Erratum("E38", "I", "Glorot's law is the one for hidden sigmoids.",
+    Erratum("E38", "I", "Glorot's variance is the one for hidden sigmoids.",
             "It assumes a slope of 1 at 0, as tanh has; the sigmoid's is 1/4.", _sigmoid),
     Erratum("E39", "I", "He's variance 2/n for leaky relu.", "2/((1 + alpha^2) n).", _leaky_variance),
     Erratum("E40", "I", "Never begin with zeros; equal weights give equal features.",
@@ -162,7 +162,7 @@ ROWS = (
     Erratum("E45", "I", "Batch normalization prevents vanishing and exploding, by way of the covariate shift.",
             "A plain deep net with it explodes when it begins; how it helps is disputed.", _normalized),
     Erratum("E52", "I", "Gradients vanish because slopes of activations multiply.",
-            "Slopes times weights do; tanh has slope 1 at 0.", _slopes_times_weights),
+            "Slopes times weights do; tanh has slope 1 at 0.", _derivatives_times_weights),
     Erratum("E55", "I", "Relu and cross-entropy for recurrent nets.",
             "Sigmoid gates and tanh states; relu takes identity weights or clipping.", _recurrent),
 )  # fmt: skip

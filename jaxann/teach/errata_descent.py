@@ -20,10 +20,10 @@ def _path(optimizer: Optimizer, slope: Callable, start: float, steps: int) -> np
     """Where an optimizer goes from `start`, each step with the gradient `slope(w, step)`: `(steps + 1,)`."""
 
     def one(carry, step):
-        w, memory = carry
-        updates, memory = optimizer.update({"w": slope(w, step)}, memory, {"w": w})
+        w, opt_state = carry
+        updates, opt_state = optimizer.update({"w": slope(w, step)}, opt_state, {"w": w})
         w = optimizers.apply_updates({"w": w}, updates)["w"]
-        return (w, memory), w
+        return (w, opt_state), w
 
     def run(w):
         return jax.lax.scan(one, (w, optimizer.init({"w": w})), jnp.arange(steps, dtype=jnp.int32))[1]
@@ -71,9 +71,9 @@ def _adagrad() -> Check:
         return -np.diff(_path(rule, _constant(3.0), 0.0, 9)) / rate
 
     one, ten = steps(1.0), steps(10.0)
-    law = 1 / np.sqrt(np.arange(1, 10))
+    decayed = 1 / np.sqrt(np.arange(1, 10))
     return check(
-        np.allclose(one, law) and np.allclose(one, ten),
+        np.allclose(one, decayed) and np.allclose(one, ten),
         ("steps 1, 4 and 9 over eta", one[[0, 3, 8]]),
         ("the same with ten times the rate", ten[[0, 3, 8]]),
     )
@@ -123,10 +123,10 @@ def _zeros(optimizer: Optimizer, strength: float, steps: int) -> int:
     penalty = jax.grad(regularizers.l1_penalty(strength, mask=None))
 
     def one(carry, _):
-        w, memory = carry
+        w, opt_state = carry
         g = x.T @ (x @ w - y) / len(y) + penalty({"w": w})["w"]
-        updates, memory = optimizer.update({"w": g}, memory, {"w": w})
-        return (optimizers.apply_updates({"w": w}, updates)["w"], memory), None
+        updates, opt_state = optimizer.update({"w": g}, opt_state, {"w": w})
+        return (optimizers.apply_updates({"w": w}, updates)["w"], opt_state), None
 
     def run(w):
         return jax.lax.scan(one, (w, optimizer.init({"w": w})), None, length=steps)[0][0]

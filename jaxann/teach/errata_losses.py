@@ -28,11 +28,11 @@ def _label_zero() -> Check:
 def _from_logits() -> Check:
     z, y = jnp.asarray(-20.0), jnp.asarray(1.0)
 
-    def slopes(z):
+    def derivatives(z):
         from_logits = jax.grad(losses.sigmoid_cross_entropy)(z, y)
         return from_logits, jax.grad(lambda z: losses.half_squared_error(activations.sigmoid(z), y))(z)
 
-    entropy, squared = map(float, jax.jit(slopes)(z))
+    entropy, squared = map(float, jax.jit(derivatives)(z))
     return check(
         entropy < -0.99 and abs(squared) < 1e-8,
         ("slope of the cross entropy", entropy),
@@ -71,10 +71,11 @@ def _relu_output() -> Check:
         return losses.squared_error(activations.relu(z), y)
 
     grid = np.linspace(-3, 3, 601)
-    least = float(np.min(np.asarray(jax.jit(jax.vmap(cost))(jnp.asarray(grid)))))
+    lowest = float(np.min(np.asarray(jax.jit(jax.vmap(cost))(jnp.asarray(grid)))))
     best = float(activations.relu(z))
     slope = float(jax.jit(jax.grad(cost))(z))
-    return check(best == 0 and least == 1 and slope == 0, ("best prediction", best), ("error", least), ("slope", slope))
+    holds = best == 0 and lowest == 1 and slope == 0
+    return check(holds, ("best prediction", best), ("error", lowest), ("slope", slope))
 
 
 ROWS = (

@@ -11,7 +11,6 @@ import numpy as np
 from jaxann import activations, losses, ops
 from jaxann.layers import batch_norm
 from jaxann.teach.erratum import Check, Erratum, check
-from jaxann.train.stopping import observe, start
 
 __all__ = ["ROWS"]
 
@@ -73,8 +72,8 @@ def _descent() -> tuple[np.ndarray, np.ndarray]:
         w = w - 0.02 * jnp.asarray(x).T @ (jnp.asarray(x) @ w - y) / 20
         return w, (jnp.mean((jnp.asarray(x) @ w - y) ** 2), jnp.mean((jnp.asarray(far) @ w - y_far) ** 2))
 
-    curves = jax.jit(lambda w: jax.lax.scan(step, w, None, length=2000)[1])(jnp.zeros(30))
-    return np.asarray(curves[0]), np.asarray(curves[1])
+    values = jax.jit(lambda w: jax.lax.scan(step, w, None, length=2000)[1])(jnp.zeros(30))
+    return np.asarray(values[0]), np.asarray(values[1])
 
 
 def _longer() -> Check:
@@ -91,10 +90,11 @@ def _longer() -> Check:
 def _patience() -> Check:
     curve = [1.0, 0.9, 0.91, 0.8]
     naive = next(after for before, after in zip(curve, curve[1:], strict=False) if after > before)
-    state = start(({}, {}), False)
-    for epoch, value in enumerate(curve):
-        state = observe(state, jnp.asarray(value), ({}, {}), jnp.int32(epoch), min_delta=0.0, mode="min")
-    best = float(state.best)
+    best, waited = math.inf, 0
+    for value in curve:
+        best, waited = min(best, value), 0 if value < best else waited + 1
+        if waited == 2:
+            break
     return check(best < naive, ("where the naive rule stops", naive), ("best with a patience of 2", best))
 
 
@@ -102,14 +102,14 @@ def _outside() -> Check:
     """And what a sigmoid makes of such a target: it cannot reach it, as it can those within."""
     fitted = np.array([0.0, 2.5, 7.0, 10.0])
     inside, new = ((column - fitted.min()) / (fitted.max() - fitted.min()) for column in (fitted, 12.0))
-    outputs = activations.sigmoid(jnp.linspace(-40.0, 40.0, 801))
+    reachable = activations.sigmoid(jnp.linspace(-40.0, 40.0, 801))
 
-    def least(target: float) -> float:
-        return float(jnp.min(losses.squared_error(outputs, jnp.full_like(outputs, target))))
+    def lowest(target: float) -> float:
+        return float(jnp.min(losses.squared_error(reachable, jnp.full_like(reachable, target))))
 
-    reached = max(least(target) for target in inside)
+    reached = max(lowest(target) for target in inside)
     return check(
-        inside.min() == 0 and inside.max() == 1 < new and reached < 1e-3 < 0.039 < least(new),
+        inside.min() == 0 and inside.max() == 1 < new and reached < 1e-3 < 0.039 < lowest(new),
         ("12 scaled by a fit on 0 to 10", new),
     )
 

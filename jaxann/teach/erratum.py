@@ -62,10 +62,12 @@ def check(holds: Any, *figures: tuple[str, Any]) -> Check:
 
 @functools.cache
 def _program(name: str) -> Callable:
-    model, _, _, y, loss = example(name)
+    recipe, _, _, y = example(name)
 
     def run(params: Params, x: Any) -> Any:
-        return backward(model, params, {layer: {} for layer in params}, x, y.astype(x.dtype), loss, train=True)
+        return backward(
+            recipe.model, params, {layer: {} for layer in params}, x, y.astype(x.dtype), recipe.loss, train=True
+        )
 
     return jax.jit(run)
 

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from jaxann.activations import sigmoid
 from jaxann.core.checks import check_choice
-from jaxann.core.products import Layer
 from jaxann.core.typing import Params
 from jaxann.layers import dense, elementwise, sequential
 from jaxann.losses import binary_cross_entropy_probs, half_squared_error
+from jaxann.optimizers import sgd
+from jaxann.train.recipe import Recipe
+from jaxann.train.recipe import recipe as make_recipe
 
 __all__ = ["EXAMPLES", "Example", "example"]
 
@@ -21,11 +22,10 @@ __all__ = ["EXAMPLES", "Example", "example"]
 class Example(NamedTuple):
     """What `explain` takes: `explain(*example("2-2-1"))`."""
 
-    model: Layer
+    recipe: Recipe
     params: Params
     x: np.ndarray
     y: np.ndarray
-    loss: Callable
 
 
 EXAMPLES = {
@@ -37,6 +37,8 @@ EXAMPLES = {
 
 def example(name: str = "2-2-1") -> Example:
     """The worked net: x = (0.5, 0.8), y = 1, W1 = [[0.2, 0.3], [0.4, 0.7]], b1 = (0.1, 0.2), W2 = (0.5, 0.6), b2 = 0.3.
+
+    Its optimizer is plain gradient descent with a learning rate of 0.5.
 
     Args:
         name: "2-2-1", "2-2-1-cross-entropy" or "2-2-1-slope-2".
@@ -56,4 +58,4 @@ def example(name: str = "2-2-1") -> Example:
         "dense1": {"weight": np.array([[0.5], [0.6]]), "bias": np.array([0.3])},
         "act1": {},
     }
-    return Example(model, params, np.array([[0.5, 0.8]]), np.array([[1.0]]), loss)
+    return Example(make_recipe(model, loss, sgd(0.5)), params, np.array([[0.5, 0.8]]), np.array([[1.0]]))

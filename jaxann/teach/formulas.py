@@ -6,20 +6,24 @@ A template is arithmetic: `*` between factors, `^` for powers, `ln` and `e^`. In
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
 
+from jaxann import activations, losses
 from jaxann.core.binding import bound
+from jaxann.core.modes import TrainMode
+from jaxann.core.products import Layer
 from jaxann.losses import each_member, half_squared_error
+from jaxann.teach.layers import formula_of
 from jaxann.teach.steps import bare, number, operand, vector
 
 __all__ = [
-    "KINDS",
     "Written",
     "call",
+    "is_plain",
     "kind_formula",
     "loss_formula",
     "name_of",
@@ -32,7 +36,7 @@ __all__ = [
 _MEMBERS = bound(each_member(half_squared_error))[0]
 
 
-class _Curve(NamedTuple):
+class _Activation(NamedTuple):
     """f(z) and f'(z); `{a}` is f(z), `{m}` is -z. The slope may say another thing for each side of a kink."""
 
     value: str
@@ -43,18 +47,18 @@ def _sided(right: str, left: str, *, at: float = 0.0, closed: bool = False) -> C
     return lambda z: right if z > at or (closed and z == at) else left
 
 
-_CURVES: dict[str, _Curve] = {
-    "identity": _Curve("{z}", "1"),
-    "sigmoid": _Curve("1/(1 + e^{m})", "{a} * (1 - {a})"),
-    "tanh": _Curve("tanh({n})", "(1 - {a}^2)"),
-    "relu": _Curve("max(0, {n})", _sided("1", "0")),
-    "leaky_relu": _Curve("max({n}, 0.01 * {z})", _sided("1", "0.01", closed=True)),
-    "softplus": _Curve("ln(1 + e^{z})", "1/(1 + e^{m})"),
-    "softsign": _Curve("{z}/(1 + |{z}|)", "1/(1 + |{z}|)^2"),
-    "silu": _Curve("{z}/(1 + e^{m})", "(1/(1 + e^{m}) + {a} * (1 - 1/(1 + e^{m})))"),
-    "log_sigmoid": _Curve("-ln(1 + e^{m})", "1/(1 + e^{z})"),
+_ACTIVATIONS: dict[Callable, _Activation] = {
+    activations.identity: _Activation("{z}", "1"),
+    activations.sigmoid: _Activation("1/(1 + e^{m})", "{a} * (1 - {a})"),
+    activations.tanh: _Activation("tanh({n})", "(1 - {a}^2)"),
+    activations.relu: _Activation("max(0, {n})", _sided("1", "0")),
+    activations.leaky_relu: _Activation("max({n}, 0.01 * {z})", _sided("1", "0.01", closed=True)),
+    activations.softplus: _Activation("ln(1 + e^{z})", "1/(1 + e^{m})"),
+    activations.softsign: _Activation("{z}/(1 + |{z}|)", "1/(1 + |{z}|)^2"),
+    activations.silu: _Activation("{z}/(1 + e^{m})", "(1/(1 + e^{m}) + {a} * (1 - 1/(1 + e^{m})))"),
+    activations.log_sigmoid: _Activation("-ln(1 + e^{m})", "1/(1 + e^{z})"),
 }
-_STEEP = _Curve("1/(1 + e^(-{b} * {z}))", "{b} * {a} * (1 - {a})")  # the sigmoid with a slope of its own
+_STEEP = _Activation("1/(1 + e^(-{b} * {z}))", "{b} * {a} * (1 - {a})")  # the sigmoid with a slope of its own
 
 
 class _Cost(NamedTuple):
@@ -64,41 +68,16 @@ class _Cost(NamedTuple):
     slope: str
 
 
-_LOSSES: dict[str, _Cost] = {
-    "half_squared_error": _Cost("1/2 * ({y} - {a})^2", "{a} - {y}"),
-    "squared_error": _Cost("({y} - {a})^2", "2 * ({a} - {y})"),
-    "absolute_error": _Cost("|{y} - {a}|", "sign({a} - {y})"),
-    "log_cosh": _Cost("ln cosh({a} - {y})", "tanh({a} - {y})"),
-    "binary_cross_entropy_probs": _Cost("-{y} * ln {a} - (1 - {y}) * ln(1 - {a})", "({a} - {y}) / ({a} * (1 - {a}))"),
-    "sigmoid_cross_entropy": _Cost("ln(1 + e^{a}) - {y} * {a}", "1/(1 + e^{m}) - {y}"),
-    "hinge": _Cost("max(0, 1 - {y} * {a})", ""),
-}
-
-KINDS = {  # what a layer does to its input u, where its numbers are not shown one by one; then what the letters mean
-    "alpha_dropout": "p (u m + a0 (1 - m)) + q; m = 1 where kept, else 0",
-    "batch_norm": "scale (u - mean)/sqrt(var + eps) + bias; mean and var are those of the batch",
-    "dropout": "u m/(1 - rate); m = 1 where kept, else 0",
-    "flatten": "u with all axes but the first as one",
-    "gated_dense": "v g(w); v and w are the halves of u W + b",
-    "gaussian_dropout": "u times noise of mean 1",
-    "gaussian_noise": "u + noise",
-    "maxout": "the greatest of the pieces of u W + b",
-    "prelu": "max(u, 0) + alpha min(u, 0)",
-    "residual": "skip(u) + body(u)",
-    "rrelu": "max(u, 0) + s min(u, 0); s is drawn at random",
-    "stochastic_depth": "skip(u) + s body(u); s is drawn for each example",
-    "swish": "u sigmoid(beta u)",
-}
-_EVALUATED = {  # the same in evaluation mode
-    "alpha_dropout": "u",
-    "batch_norm": "scale (u - mean)/sqrt(var + eps) + bias; mean and var are the running ones",
-    "dropout": "u",
-    "drop_connect_dense": "u W + b",
-    "gaussian_dropout": "u",
-    "gaussian_noise": "u",
-    "rrelu": "max(u, 0) + s min(u, 0); s is the middle of its range",
-    "spatial_dropout": "u",
-    "stochastic_depth": "skip(u) + body(u)",
+_LOSSES: dict[Callable, _Cost] = {
+    losses.half_squared_error: _Cost("1/2 * ({y} - {a})^2", "{a} - {y}"),
+    losses.squared_error: _Cost("({y} - {a})^2", "2 * ({a} - {y})"),
+    losses.absolute_error: _Cost("|{y} - {a}|", "sign({a} - {y})"),
+    losses.log_cosh: _Cost("ln cosh({a} - {y})", "tanh({a} - {y})"),
+    losses.binary_cross_entropy_probs: _Cost(
+        "-{y} * ln {a} - (1 - {y}) * ln(1 - {a})", "({a} - {y}) / ({a} * (1 - {a}))"
+    ),
+    losses.sigmoid_cross_entropy: _Cost("ln(1 + e^{a}) - {y} * {a}", "1/(1 + e^{m}) - {y}"),
+    losses.hinge: _Cost("max(0, 1 - {y} * {a})", ""),
 }
 
 
@@ -131,6 +110,12 @@ def name_of(function: Any) -> tuple[str, dict[str, Any]]:
     return name, {**given, **{f"argument {i}": value for i, value in enumerate(args)}}
 
 
+def is_plain(function: Any, wanted: Callable) -> bool:
+    """Whether an activation or loss is this one, without settings."""
+    inner, args, given = bound(function)
+    return inner is wanted and not args and not given
+
+
 def call(function: Any, arguments: str, digits: int) -> str:
     """`elu(z, alpha=0.3)`: a call with the settings that were given beforehand."""
     name, settings = name_of(function)
@@ -150,41 +135,35 @@ def _setting(value: Any, digits: int) -> str:
     return number(value, digits) if np.ndim(value) == 0 else vector(value, digits)
 
 
-def kind_formula(layer: Any, source: str, train: bool | str) -> tuple[str, str]:
+def kind_formula(layer: Layer, source: str, train: bool | TrainMode) -> tuple[str, str]:
     """What a layer does to its input, in training or in evaluation; and what the letters mean, "" for none."""
-    kind, settings = layer._factory.short_name, layer.arguments
-    what = KINDS.get(kind, f"{kind}(u)")
-    if not train or (kind == "batch_norm" and settings.get("frozen")):
-        what = _EVALUATED.get(kind, what)
-    if kind == "gated_dense" and settings.get("gate_first"):
-        what = "g(v) w; v and w are the halves of u W + b"
-    what = what.replace("skip(u)", "u") if settings.get("skip", "") is None else what
+    what = formula_of(layer).text(layer, train)
     formula, _, letters = re.sub(r"\bu\b", lambda _: source, what).partition("; ")
     return formula, letters
 
 
 def value_formula(activation: Callable) -> tuple[str, dict[str, Any]] | None:
     """The template of f(z) and the numbers of its settings; None for an activation that has none here."""
-    curve, settings = _curve(activation)
-    return None if curve is None else (curve.value, settings)
+    formula, settings = _formula(activation)
+    return None if formula is None else (formula.value, settings)
 
 
 def slope_formula(activation: Callable, z: float) -> tuple[str, dict[str, Any]] | None:
     """The template of f'(z) and the numbers of its settings."""
-    curve, settings = _curve(activation)
-    if curve is None:
+    formula, settings = _formula(activation)
+    if formula is None:
         return None
-    return (curve.slope if isinstance(curve.slope, str) else curve.slope(z)), settings
+    return (formula.slope if isinstance(formula.slope, str) else formula.slope(z)), settings
 
 
-def _curve(activation: Callable) -> tuple[_Curve | None, dict[str, Any]]:
-    name, given = name_of(activation)
-    if name == "sigmoid" and set(given) == {"beta"} and jnp.ndim(given["beta"]) == 0:
+def _formula(activation: Callable) -> tuple[_Activation | None, dict[str, Any]]:
+    function, _, given = bound(activation)
+    if function is activations.sigmoid and set(given) == {"beta"} and jnp.ndim(given["beta"]) == 0:
         return _STEEP, {"b": float(given["beta"])}
-    return (None if given else _CURVES.get(name)), {}
+    return (None if given or not isinstance(function, Hashable) else _ACTIVATIONS.get(function)), {}
 
 
 def loss_formula(loss: Callable) -> tuple[str, str] | None:
     """The templates of l(a, y) and of dl/da; None for a loss that has none here."""
-    name, given = name_of(loss)
-    return None if given else _LOSSES.get(name)
+    function, args, given = bound(loss)
+    return None if args or given or not isinstance(function, Hashable) else _LOSSES.get(function)

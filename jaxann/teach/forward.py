@@ -4,34 +4,37 @@ from __future__ import annotations
 
 import numpy as np
 
-from jaxann.teach.formulas import call, kind_formula, name_of, value_formula, written
-from jaxann.teach.steps import Part, Step, bare, number, operand, vector
+from jaxann.activations import gumbel_softmax, hard_max, identity, log_softmax, softmax, sparsemax
+from jaxann.core.binding import bound
+from jaxann.core.modes import TrainMode
+from jaxann.teach.formulas import call, is_plain, kind_formula, name_of, value_formula, written
+from jaxann.teach.steps import Section, Step, bare, number, operand, vector
 from jaxann.teach.walk import MOST, Item, Sizes, at, row, shown, weight
 
 __all__ = ["ROWWISE", "forward", "joined"]
 
-ROWWISE = ("softmax", "log_softmax", "sparsemax", "hard_max", "gumbel_softmax")  # each output from all inputs
+ROWWISE = (softmax, log_softmax, sparsemax, hard_max, gumbel_softmax)  # each output from all inputs
 
 
-def forward(found: list[Item], sizes: Sizes, train: bool | str) -> list[Part]:
-    """A part for each layer; an activation stands with the dense layer before it."""
-    parts: list[Part] = []
+def forward(found: list[Item], sizes: Sizes, train: bool | TrainMode) -> list[Section]:
+    """A section for each layer; an activation stands with the dense layer before it."""
+    sections: list[Section] = []
     for item in found:
-        if item.kind == "dense":
-            parts.append(Part(f"Forward: layer {item.number} ({item.name})", (), tuple(_dense(item, sizes))))
-        elif item.kind == "elementwise":
+        if item.formula.weighted_sum:
+            sections.append(Section(f"Forward: layer {item.number} ({item.name})", (), tuple(_dense(item, sizes))))
+        elif item.activation is not None:
             steps = tuple(_activation(item, sizes))
             if item.joined:
-                last = parts.pop()
+                last = sections.pop()
                 title = f"{last.title[:-1]}, {item.name}: {name_of(item.activation)[0]})"
-                parts.append(Part(title, last.text, last.steps + steps))
+                sections.append(Section(title, last.text, last.steps + steps))
             else:
-                parts.append(Part(f"Forward: {item.name} ({name_of(item.activation)[0]})", (), steps))
+                sections.append(Section(f"Forward: {item.name} ({name_of(item.activation)[0]})", (), steps))
         else:
             what, letters = kind_formula(item.layer, item.source, train)
             text = (f"Here {letters}.",) if letters else ()
-            parts.append(Part(f"Forward: {item.name} ({item.kind})", text, (_other(item, what, sizes),)))
-    return parts
+            sections.append(Section(f"Forward: {item.name} ({item.kind})", text, (_other(item, what, sizes),)))
+    return sections
 
 
 def joined(terms: list[str], total: int) -> str:
@@ -77,8 +80,8 @@ def _activation(item: Item, sizes: Sizes):
         yield Step(title, f"{item.symbol} = {call(item.activation, item.source, digits)}", "", vector(a, digits), a)
         return
     settings = name_of(item.activation)[1]
-    plain = name == "softmax" and not settings and np.ndim(item.output) == 2
-    each = name not in ROWWISE and all(np.ndim(value) == 0 for value in settings.values())
+    plain = is_plain(item.activation, softmax) and np.ndim(item.output) == 2
+    each = bound(item.activation)[0] not in ROWWISE and all(np.ndim(value) == 0 for value in settings.values())
     template = value_formula(item.activation)
     for j in shown(z.size):
         left, inside = at(item.symbol, j, a.size, sizes), at(item.source, j, z.size, sizes)
@@ -92,7 +95,7 @@ def _activation(item: Item, sizes: Sizes):
         else:
             text = written(template[0], {"z": inside, "b": "beta"}, {"z": z[j], **template[1]}, digits)
             right, put_in = f"{call(item.activation, inside, digits)} = {text.formula}", text.substituted
-            if name == text.formula.split("(")[0] or name == "identity":
+            if name == text.formula.split("(")[0] or is_plain(item.activation, identity):
                 right = text.formula
         yield Step(title, f"{left} = {right}", put_in, number(a[j], digits), a[j])
     if z.size > MOST:

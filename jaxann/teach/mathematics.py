@@ -57,7 +57,7 @@ def _symbol(found: re.Match[str]) -> str:
     shown = _WORDS.get(letter, letter)
     below = ""
     if index:
-        parts = index.split(",")
-        below = f"<sub>{(',' if any(len(p) > 1 for p in parts) else '').join(parts)}</sub>"
+        indices = index.split(",")
+        below = f"<sub>{(',' if any(len(i) > 1 for i in indices) else '').join(indices)}</sub>"
     above = f"<sup>({layer})</sup>" if layer else ""
     return f"<i>{shown}</i>{below}{above}"

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from itertools import groupby
 
 from jaxann.teach.mathematics import as_html
-from jaxann.teach.steps import Net, Part, Step
+from jaxann.teach.steps import Net, Section, Step
 from jaxann.teach.svg import MOST_LABELS, draw
 
 __all__ = ["page"]
@@ -59,9 +59,9 @@ _NOTATION = (
 )
 
 
-def page(title: str, text: Iterable[str], parts: Iterable[Part], net: Net | None) -> str:
+def page(title: str, text: Iterable[str], sections: Iterable[Section], net: Net | None) -> str:
     """The account as HTML, with a drawing where there is a net to draw; wide and narrow screens, light and dark."""
-    sections = "\n".join(_section(part) for part in parts)
+    body = "\n".join(_section(section) for section in sections)
     about = "\n".join(f'<p class="about">{html.escape(sentence, quote=False)}</p>' for sentence in text)
     about += f'\n<p class="about">{_NOTATION}</p>'
     return f"""<!DOCTYPE html>
@@ -76,7 +76,7 @@ def page(title: str, text: Iterable[str], parts: Iterable[Part], net: Net | None
 <h1>{html.escape(title, quote=False)}</h1>
 {about}
 {_figure(net)}
-{sections}
+{body}
 </body>
 </html>
 """
@@ -97,13 +97,14 @@ def _figure(net: Net | None) -> str:
     )
 
 
-def _section(part: Part) -> str:
-    text = "".join(f"<p>{html.escape(sentence, quote=False)}</p>" for sentence in part.text)
+def _section(section: Section) -> str:
+    text = "".join(f"<p>{html.escape(sentence, quote=False)}</p>" for sentence in section.text)
     groups = (
         f"<h3>{html.escape(title, quote=False)}</h3>\n" + "\n".join(map(_equation, steps))
-        for title, steps in groupby(part.steps, key=lambda step: step.title)
+        for title, steps in groupby(section.steps, key=lambda step: step.title)
     )
-    return f"<section>\n<h2>{html.escape(part.title, quote=False)}</h2>\n{text}\n" + "\n".join(groups) + "\n</section>"
+    title = html.escape(section.title, quote=False)
+    return f"<section>\n<h2>{title}</h2>\n{text}\n" + "\n".join(groups) + "\n</section>"
 
 
 def _equation(step: Step) -> str:

@@ -1,4 +1,4 @@
-"""What an account is made of: steps in parts, numbers as text, and the picture of a net as plain data."""
+"""What an account is made of: steps in sections, numbers as text, and the picture of a net as plain data."""
 
 from __future__ import annotations
 
@@ -9,7 +9,20 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-__all__ = ["Column", "Edge", "Net", "Part", "Step", "Unit", "bare", "number", "operand", "quoted", "unquoted", "vector"]
+__all__ = [
+    "Column",
+    "Edge",
+    "Net",
+    "Section",
+    "Step",
+    "Unit",
+    "bare",
+    "number",
+    "operand",
+    "quoted",
+    "unquoted",
+    "vector",
+]
 
 # A word that a formula uses itself, or that reads as one of its symbols or as a number.
 _OURS = re.compile(
@@ -36,7 +49,7 @@ class Step(NamedTuple):
     value: Any
 
 
-class Part(NamedTuple):
+class Section(NamedTuple):
     """Steps that belong together.
 
     Attributes:

@@ -7,7 +7,7 @@ import textwrap
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-from jaxann.teach.steps import Part, Step
+from jaxann.teach.steps import Section, Step
 
 __all__ = ["Line", "lines"]
 
@@ -19,24 +19,24 @@ _NOTATION = (
 
 
 class Line(NamedTuple):
-    """A line and what it is: "title", "part", "text", "step" or "" for an empty one; `result` ends a step's line."""
+    """A line and what it is: "title", "section", "text", "step" or "" for an empty one; `result` ends a step's line."""
 
     kind: str
     text: str
     result: str = ""
 
 
-def lines(title: str, text: Iterable[str], parts: Iterable[Part], width: int = 80) -> Iterator[Line]:
+def lines(title: str, text: Iterable[str], sections: Iterable[Section], width: int = 80) -> Iterator[Line]:
     """The account line by line, each at most `width` wide unless a single term is wider."""
     yield from (Line("title", line) for line in textwrap.wrap(title, width))
     for sentence in (*text, _NOTATION):
         yield from (Line("text", line) for line in textwrap.wrap(sentence, width))
-    for part in parts:
+    for section in sections:
         yield Line("", "")
-        yield from (Line("part", line) for line in textwrap.wrap(part.title, width))
-        for sentence in part.text:
+        yield from (Line("section", line) for line in textwrap.wrap(section.title, width))
+        for sentence in section.text:
             yield from (Line("text", _INDENT + line) for line in textwrap.wrap(sentence, width - len(_INDENT)))
-        for step in part.steps:
+        for step in section.steps:
             yield from _equation(step, width)
 
 
@@ -86,11 +86,11 @@ def _wrapped(head: str, side: str, rest: str, width: int) -> Iterator[str]:
     pieces = _terms(side, (" + ", " - "))
     if max(map(len, pieces)) > room:
         pieces = _terms(side, (" + ", " - ", " * ", " / "))
-    pieces = [part for piece in pieces for part in _cut(piece, room)]
+    pieces = [short for piece in pieces for short in _cut(piece, room)]
     line = head
     if len(head) > width:
         *before, line = _cut(head, width)
-        yield from (part.rstrip() for part in before)
+        yield from (piece.rstrip() for piece in before)
         line = line if line.startswith(" ") else rest + line
     for piece in pieces:
         full = len(line) + len(piece.rstrip()) > width

@@ -7,8 +7,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from jaxann.activations import by_name
+from jaxann.backprop.registry import rule_of
 from jaxann.core.products import Layer
+from jaxann.teach.layers import LayerFormula, formula_of
 from jaxann.teach.steps import quoted
 
 __all__ = ["MOST", "Branches", "Item", "Sizes", "at", "gradient", "items", "row", "shown", "weight"]
@@ -21,15 +22,16 @@ class Item(NamedTuple):
 
     Attributes:
         name: its dotted name.
-        kind: the name of its factory.
+        kind: the name of its factory, to be shown.
         layer: the layer.
         trace: what went in, came out and came back.
         params: its own parameters.
         source, symbol: what its input and its output are called: `a1`, `z2`.
         way: behind the gradient that it hands down where a branch begins with it: ` (by block0.body)`; else "".
-        branches: of a residual, else None.
-        number: of a dense layer, counted from 1; 0 for the others.
-        activation: of an elementwise layer, else None.
+        branches: of a residual and its like, else None.
+        number: of a weighted sum (a dense layer), counted from 1; 0 for the others.
+        activation: the function that an activation layer applies, else None.
+        formula: how it is shown.
     """
 
     name: str
@@ -43,6 +45,7 @@ class Item(NamedTuple):
     activation: Any
     way: str
     branches: Branches | None
+    formula: LayerFormula
 
     @property
     def output(self) -> Any:
@@ -61,15 +64,14 @@ class Item(NamedTuple):
 
 
 class Branches(NamedTuple):
-    """The two sides of a residual.
+    """The children of a layer that adds what they make of its input.
 
     Attributes:
-        body, skip: what their outputs are called; the skip is None where it is the input itself.
+        ends: what the output of each is called, by the child's name.
         first: the position of the first layer inside.
     """
 
-    body: str
-    skip: str | None
+    ends: Mapping[str, str]
     first: int
 
 
@@ -84,31 +86,29 @@ def _walk(
     layer: Layer, name: str, params: Any, layers: Mapping[str, Any], source: str, found: list[Item], way: str
 ) -> str:
     """Append the layers inside; the symbol of the output."""
-    children = getattr(layer.functions, "layers", None)
-    kind = layer._factory.short_name
-    if isinstance(children, Mapping):
-        for child, inner in children.items():
+    if "chain" in layer.traits:
+        for child, inner in layer.children.items():
             before = len(found)
             source = _walk(inner, _join(name, child), params[child], layers, source, found, way)
             way = way if len(found) == before else ""
         return source
-    branches = None
-    if kind in ("residual", "stochastic_depth"):
-        first, ends = len(found), {}
-        for side in ("body", "skip"):
-            inner, where = layer.arguments[side], _join(name or kind, side)
-            if inner is not None:
-                inside = _join(name, side)
-                ends[side] = _walk(inner, inside, params[side], layers, source, found, f" (by {quoted(where)})")
-        branches = Branches(ends["body"], ends.get("skip"), first)
-        symbol = quoted(name) if name else kind
-    elif kind == "dense":
+    kind, formula, rule = layer._factory.short_name, formula_of(layer), rule_of("explain", layer, name)
+    activation = rule.function(layer) if rule is not None and rule.activation and rule.function is not None else None
+    first, ends = len(found), {}
+    for child, inner in layer.children.items():
+        inside = _join(name, child)
+        if formula.branches:
+            by = f" (by {quoted(_join(name or kind, child))})"
+            ends[child] = _walk(inner, inside, params[child], layers, source, found, by)
+        else:  # what it is given is known to the layer alone
+            ends[child] = _walk(inner, inside, params[child], layers, quoted(f"{inside}.in"), found, "")
+    if formula.weighted_sum:
         symbol = f"z{_dense_layers(found) + 1}"
     elif (
-        kind == "elementwise"
+        activation is not None
         and found
         and found[-1].symbol == source
-        and found[-1].branches is None
+        and not found[-1].layer.children
         and _dense_layers(found)
         and f"a{_dense_layers(found)}" not in _used(found)
     ):
@@ -117,14 +117,17 @@ def _walk(
         symbol = quoted(name) if name else kind
     trace = layers.get(name) if name in layers else layers.get(kind) if not name else None
     if trace is not None:
-        count = _dense_layers(found) + 1 if kind == "dense" else 0
-        activation = by_name(layer.arguments["activation"]) if kind == "elementwise" else None
-        found.append(Item(name or kind, kind, layer, trace, params, source, symbol, count, activation, way, branches))
+        count = _dense_layers(found) + 1 if formula.weighted_sum else 0
+        branches = Branches(ends, first) if formula.branches else None
+        item = Item(
+            name or kind, kind, layer, trace, params, source, symbol, count, activation, way, branches, formula
+        )  # fmt: skip
+        found.append(item)
     return symbol
 
 
 def _dense_layers(found: list[Item]) -> int:
-    return sum(item.kind == "dense" for item in found)
+    return sum(item.formula.weighted_sum for item in found)
 
 
 def _used(found: list[Item]) -> set[str]:

@@ -12,17 +12,17 @@ from jaxann.core.errors import DivergedError, DivergedWarning
 from jaxann.core.trees import flatten_named
 from jaxann.core.typing import Key
 from jaxann.optimizers import learning_rate_at
-from jaxann.train.epoch import Carry, Data, batch_of
-from jaxann.train.plan import Ingredients, Plan, step_count, with_plateaus
+from jaxann.train.batches import Batch, batch_of, example_count, step_count
+from jaxann.train.epoch import Carry, with_plateaus
+from jaxann.train.inputs import named_leaves
+from jaxann.train.recipe import Recipe
 from jaxann.train.run import Result
-from jaxann.train.step import gradient
+from jaxann.train.steps import gradient
 
 __all__ = ["report"]
 
 
-def report(
-    plan: Plan, parts: Ingredients, key: Key, carry: Carry, data: Data, result: Result, on_nonfinite: str
-) -> None:
+def report(recipe: Recipe, key: Key, carry: Carry, data: Batch, result: Result, on_nonfinite: str) -> None:
     """Warn or raise when steps were bad; silent when all were good.
 
     The program keeps no record of the bad step beside its number: its inputs are recomputed here from the last good
@@ -36,32 +36,42 @@ def report(
         message = f"fit: {skipped} steps with a loss or gradient that is not finite were skipped, the first was {step}."
         warnings.warn(message, DivergedWarning, stacklevel=3)
         return
-    message = f"fit: {_account(plan, parts, key, carry, data, step, skipped)}"
+    message = f"fit: {_account(recipe, key, carry, data, step, skipped)}"
     if step == 0 or on_nonfinite == "raise":
         raise DivergedError(message, step=step, params=result.params, state=result.state)
     warnings.warn(f"{message} The last good weights are returned.", DivergedWarning, stacklevel=3)
 
 
-def _account(plan: Plan, parts: Ingredients, key: Key, carry: Carry, data: Data, step: int, skipped: int) -> str:
-    steps = step_count(data[0].shape[0], plan.batch_size)
+def _account(recipe: Recipe, key: Key, carry: Carry, data: Batch, step: int, skipped: int) -> str:
+    size = recipe.batch_size
+    assert size is not None
+    steps = step_count(example_count(data.x), size)
     epoch, number = divmod(step, steps)
-    optimizer = with_plateaus(parts.optimizer, carry.plateaus)
+    optimizer = with_plateaus(recipe.optimizer, carry.plateaus)
     rate = float(learning_rate_at(optimizer, jnp.int32(step)))
     text = f"step {step} (epoch {epoch}, batch {number}) gave a loss or gradient that is not finite"
     text += f", at learning rate {rate:.3g}"
     if skipped == 1:  # the weights are still those of the bad step, so it can be run again
-        last = number == steps - 1
-        batch, mask, noise = batch_of(plan, key, jnp.int32(epoch), jnp.int32(number), data, last=last)
+        batch, mask, noise = batch_of(
+            key,
+            jnp.int32(epoch),
+            jnp.int32(number),
+            data,
+            batch_size=size,
+            shuffle=recipe.shuffle,
+            last=number == steps - 1,
+        )
         (loss, _), grads = jax.jit(
-            lambda trained, batch: gradient(
-                trained, parts, batch, key=noise, mask=mask, compute_dtype=plan.compute_dtype
-            )[:2]
-        )(carry.trained, batch)  # fmt: skip
+            lambda trained, batch: gradient(trained, recipe, batch, key=noise, example_mask=mask)[:2]
+        )(carry.trained, batch)
         norms = {name: float(np.linalg.norm(np.asarray(g, np.float64))) for name, g in flatten_named(grads).items()}
         bad = [name for name, norm in norms.items() if not np.isfinite(norm)]
         text += f"; loss {float(loss):.4g}, gradient norm {np.sqrt(sum(n**2 for n in norms.values())):.3g}"
         text += f", first bad gradient in {bad[0]!r}" if bad else ""
-        rows = np.asarray(batch[0]).reshape(batch[0].shape[0], -1)
-        if not np.isfinite(rows).all():
-            text += f"; row {int(np.argmax(~np.isfinite(rows).all(1)))} of the batch is not finite itself"
+        for name, leaf in named_leaves("x", batch.x):
+            rows = np.asarray(leaf).reshape(leaf.shape[0], -1)
+            if not np.isfinite(rows).all():
+                bad_row = int(np.argmax(~np.isfinite(rows).all(1)))
+                of = "" if name == "x" else f" of {name}"
+                text += f"; row {bad_row} of the batch{of} is not finite itself"
     return text + "."

@@ -1,8 +1,8 @@
-"""What an ensemble knows: its prediction, and how much of the doubt is noise in the data and how much ignorance.
+"""What an ensemble knows: its prediction, and how much of the uncertainty is noise in the data and how much ignorance.
 
 The members' axis comes first, as `vmap` over runs gives it; `axis=1` for a model with members inside, such as `tabm`.
-Aleatoric doubt is the members' own and stays however many examples there are. Epistemic doubt is their disagreement
-and shrinks with examples: a row unlike all training rows shows there.
+Aleatoric uncertainty is the members' own and stays however many examples there are. Epistemic uncertainty is their
+disagreement and shrinks with examples: a row unlike all training rows shows there.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ class Classification(NamedTuple):
     """What an ensemble says about the classes of some rows; entropies in nats, from 0 to log(classes)."""
 
     probabilities: Array  # (..., classes), mean of the members' probabilities
-    entropy: Array  # (...), H[mean p], all doubt there is
-    aleatoric: Array  # (...), mean H[p], doubt within the members
+    entropy: Array  # (...), H[mean p], all the uncertainty
+    aleatoric: Array  # (...), mean H[p], uncertainty within the members
     epistemic: Array  # (...), entropy - aleatoric, the mutual information of class and member
     agreement: Array  # (...), share of members whose class is the ensemble's, in [0, 1]
 
@@ -47,7 +47,7 @@ class Mixture(NamedTuple):
 
 
 def classify(logits: Any, *, axis: int = 0) -> Classification:
-    """Mean probabilities of an ensemble of classifiers, and its doubt split in two.
+    """Mean probabilities of an ensemble of classifiers, and their uncertainty split in two.
 
         p = mean_k p_k,  p_k = softmax(z_k);   H[p] = mean_k H[p_k] + mean_k KL(p_k || p),   H[p] = -sum p log p
 
@@ -66,7 +66,7 @@ def classify(logits: Any, *, axis: int = 0) -> Classification:
     Raises:
         InputError: logits are not floating point, or have no axes of members and classes.
     """
-    z = _members_first("classify", "logits", logits, axis, least=2, members=1)
+    z = _members_first("classify", "logits", logits, axis, smallest=2, members=1)
     log_p = jax.nn.log_softmax(z)
     p = jnp.exp(log_p)
     log_mean = jax.nn.logsumexp(log_p, 0) - math.log(z.shape[0])
@@ -87,7 +87,7 @@ def classify(logits: Any, *, axis: int = 0) -> Classification:
 def regress(predictions: Any, *, axis: int = 0) -> Regression:
     """Mean of an ensemble's predictions and their standard deviation over the members, with n - 1.
 
-    The deviation is the epistemic doubt alone: members that predict a number say nothing of the noise around it.
+    The deviation is the epistemic uncertainty alone: members that predict a number say nothing of the noise around it.
 
     Args:
         predictions: `(members, ...)`, floating point, two members or more.
@@ -101,7 +101,7 @@ def regress(predictions: Any, *, axis: int = 0) -> Regression:
     Raises:
         InputError: predictions are not floating point, or of fewer than two members.
     """
-    y = _members_first("regress", "predictions", predictions, axis, least=1, members=2)
+    y = _members_first("regress", "predictions", predictions, axis, smallest=1, members=2)
     return Regression(jnp.mean(y, 0), jnp.std(y, 0, ddof=1))
 
 
@@ -128,8 +128,8 @@ def mixture(means: Any, variances: Any, *, axis: int = 0) -> Mixture:
     """
     if np.shape(means) != np.shape(variances):
         fail("mixture", "variances", f"of the means' shape {np.shape(means)}", f" shape {np.shape(variances)}")
-    m = _members_first("mixture", "means", means, axis, least=1, members=1)
-    v = _members_first("mixture", "variances", variances, axis, least=1, members=1)
+    m = _members_first("mixture", "means", means, axis, smallest=1, members=1)
+    v = _members_first("mixture", "variances", variances, axis, smallest=1, members=1)
     return Mixture(jnp.mean(m, 0), jnp.mean(v, 0), jnp.var(m, 0))
 
 
@@ -137,12 +137,12 @@ def _entropy(p: Array, log_p: Array) -> Array:
     return -jnp.sum(p * jnp.where(p == 0, 0, log_p), -1)
 
 
-def _members_first(function: str, argument: str, value: Any, axis: int, *, least: int, members: int) -> Array:
+def _members_first(function: str, argument: str, value: Any, axis: int, *, smallest: int, members: int) -> Array:
     """The array with its members' axis first, in float32 or better."""
     value = value if hasattr(value, "dtype") else np.asarray(value)
     check_floating(function, argument, value)
-    if value.ndim < least or not -value.ndim <= axis < value.ndim:
-        expected = "of shape (members, ..., classes)" if least > 1 else "of shape (members, ...)"
+    if value.ndim < smallest or not -value.ndim <= axis < value.ndim:
+        expected = "of shape (members, ..., classes)" if smallest > 1 else "of shape (members, ...)"
         fail(function, argument, f"{expected} with members at axis {axis}", f" shape {value.shape}")
     if value.shape[axis] < members:
         fail(function, argument, f"of at least {members} members", f" {value.shape[axis]} at axis {axis}")

@@ -7,7 +7,7 @@ the structure of the model fixed, and the seed, the floats among the hyper-param
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import jax
@@ -17,10 +17,14 @@ import numpy as np
 
 from jaxann.core.checks import check_choice, check_integer, fail
 from jaxann.core.errors import MissingDependencyError
-from jaxann.core.typing import Array, Scalar
+from jaxann.core.typing import Array, Hyperparameters
 from jaxann.io.atomic import check_path, write_atomically
-from jaxann.train.hyper import built_from, split_hyper
-from jaxann.train.run import make_run, ready
+from jaxann.train.batches import Batch
+from jaxann.train.grouping import Build, built_recipe
+from jaxann.train.hyperparameters import split_floats
+from jaxann.train.inputs import is_one_array, named_leaves
+from jaxann.train.prepare import shaped_batch
+from jaxann.train.run import make_run
 
 __all__ = ["export_run"]
 
@@ -29,28 +33,19 @@ _PLATFORMS = ("cpu", "cuda", "rocm", "tpu")
 
 def export_run(
     path: str | os.PathLike[str] | None,
-    build: Callable[[dict[str, Any]], tuple],
-    hyper: Mapping[str, Any],
+    build: Build,
+    hyperparameters: Hyperparameters,
     train: tuple,
     *,
     validation: tuple | None = None,
-    epochs: int,
+    epochs: int | None = None,
     batch_size: int | None = None,
-    metrics: Mapping[str, Any] | None = None,
-    patience: Scalar | None = None,
-    min_delta: Scalar = 0.0,
-    monitor: str = "validation_loss",
-    mode: str = "min",
-    restore_best: bool | None = None,
-    shuffle: bool = True,
-    evaluation_batch_size: int = 2048,
-    compute_dtype: str | None = None,
     platforms: tuple[str, ...] = ("cpu", "cuda", "tpu"),
 ) -> jax.export.Exported:
     """The run of `make_run` in a file, to train where there is only jax, on any of the platforms.
 
         def build(hyper):
-            return mlp((64, 10)), softmax_cross_entropy, adam(hyper["learning_rate"])
+            return ja.recipe(mlp((64, 10)), softmax_cross_entropy, adam(hyper["learning_rate"]))
 
         export_run("run.jax", build, {"learning_rate": 1e-3}, (x, y), validation=(x_val, y_val), epochs=20)
 
@@ -69,13 +64,12 @@ def export_run(
 
     Args:
         path: file to write, atomically; None writes none.
-        build: `hyper -> (model, loss, optimizer)`, called while tracing.
-        hyper: floats stay open, with these names, as float32 scalars; their values here do not matter. Integers,
-            strings, flags and tuples are built in.
+        build: `hyperparameters -> recipe`, called while tracing.
+        hyperparameters: floats stay open, with these names, as float32 scalars; their values here do not matter.
+            Integers, strings, flags and tuples are built in.
         train: `(x, y)` or `(x, y, weights)`; only shapes and dtypes matter, so `jax.ShapeDtypeStruct` will do.
         validation: the same for a validation set. Without one the file's function takes three arguments.
-        epochs, batch_size, metrics, patience, min_delta, monitor, mode, restore_best, shuffle, evaluation_batch_size,
-            compute_dtype: as in `fit`, and built in.
+        epochs, batch_size: as in `make_run`, and built in like everything else of the recipe.
         platforms: names of those the file shall run on, among cpu, cuda, rocm and tpu.
 
     Returns:
@@ -90,30 +84,19 @@ def export_run(
     if path is not None:
         path = check_path("export_run", path)
         _need_flatbuffers()
-    check_integer("export_run", "epochs", epochs, 0)
+    if epochs is not None:
+        check_integer("export_run", "epochs", epochs, 0)
     if not callable(build):
-        fail("export_run", "build", "a function hyper -> (model, loss, optimizer)", build)
+        fail("export_run", "build", "a function hyperparameters -> recipe", build)
     if not isinstance(platforms, tuple | list) or not platforms:
         fail("export_run", "platforms", "a tuple of names", platforms, hint='("cpu", "cuda", "tpu")')
     for name in platforms:
         check_choice("export_run", "each of platforms", name, _PLATFORMS)
-    floats, rest = split_hyper("export_run", hyper)
+    floats, rest = split_floats("export_run", hyperparameters)
 
-    def trained(seed: Array, hyper: dict[str, Array], train: tuple, validation: tuple | None = None) -> dict[str, Any]:
-        run = make_run(
-            *built_from("export_run", build, hyper, rest),
-            epochs=epochs,
-            batch_size=batch_size,
-            metrics=metrics,
-            patience=patience,
-            min_delta=min_delta,
-            monitor=monitor,
-            mode=mode,
-            restore_best=restore_best,
-            shuffle=shuffle,
-            evaluation_batch_size=evaluation_batch_size,
-            compute_dtype=compute_dtype,
-        )
+    def trained(seed: Array, values: dict[str, Array], train: tuple, validation: tuple | None = None) -> dict[str, Any]:
+        recipe = built_recipe("export_run", build, {**dict(rest), **values})
+        run = make_run(recipe, epochs=epochs, batch_size=batch_size)
         result = run(jax.random.key(seed), train, validation)._asdict()
         del result["carry"]
         return {name: _plain(name, value) for name, value in result.items()}
@@ -140,16 +123,19 @@ def _need_flatbuffers() -> None:
         raise MissingDependencyError(message) from error
 
 
-def _shapes(argument: str, data: Any) -> tuple[jax.ShapeDtypeStruct, ...]:
+def _shapes(argument: str, data: Any) -> Batch:
     """Shapes and dtypes of `(x, y)` or `(x, y, weights)` as a run takes them, checked."""
     if not isinstance(data, tuple | list) or len(data) not in (2, 3):
         fail("export_run", argument, "a tuple (x, y) or (x, y, weights)", data)
-    arrays = tuple(value if hasattr(value, "dtype") else np.asarray(value) for value in data)
-    for name, array in zip(("x", "y", "weights"), arrays, strict=False):
-        if np.dtype(array.dtype).kind not in "fiub" and not jax.dtypes.issubdtype(array.dtype, np.floating):
-            fail("export_run", f"{argument} {name}", "an array of numbers", f" {array.dtype}")
-    found = jax.eval_shape(lambda values: ready("export_run", argument, values), arrays)
-    return tuple(jax.ShapeDtypeStruct(a.shape, a.dtype) for a in found if a is not None)
+    arrays = []
+    for label, tree in zip(("x", "y", "weights"), data, strict=False):
+        whole = jax.tree.map(lambda v: v if hasattr(v, "dtype") else np.asarray(v), tree, is_leaf=is_one_array)
+        for name, array in named_leaves(f"{argument} {label}", whole):
+            if np.dtype(array.dtype).kind not in "fiub" and not jax.dtypes.issubdtype(array.dtype, np.floating):
+                fail("export_run", name, "an array of numbers", f" {array.dtype}")
+        arrays.append(whole)
+    found = jax.eval_shape(lambda values: shaped_batch("export_run", argument, values), tuple(arrays))
+    return _plain(argument, tuple(part for part in found if part is not None))
 
 
 def _plain(where: str, tree: Any) -> Any:

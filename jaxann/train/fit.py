@@ -2,93 +2,72 @@
 
 from __future__ import annotations
 
+import functools
 import time
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Sequence
 from typing import Any
 
 import jax
 import numpy as np
 
-from jaxann.core.checks import check_choice, check_integer, check_key, fail
-from jaxann.core.products import Augment, Penalty
+from jaxann.core.checks import check_key, fail
 from jaxann.core.trees import count
-from jaxann.core.typing import Array, Key, Params, Scalar, State
-from jaxann.train.chunk import LONGEST_CHUNK, advance, start
+from jaxann.core.typing import Array, Key, Params, State
+from jaxann.train.batches import Batch, Spec, example_count, one_example, step_count
 from jaxann.train.divergence import report
-from jaxann.train.epoch import Carry, Data
-from jaxann.train.inputs import as_data
-from jaxann.train.plan import Ingredients, Plan, make_plan, step_count, strong
+from jaxann.train.epoch import Carry, begin, run_epochs, weights_of
+from jaxann.train.inputs import as_batch
+from jaxann.train.interrupts import held_interrupts
+from jaxann.train.meshes import automatic_mesh, on_automatic_meshes
+from jaxann.train.observers import Moment, Observer, check_observers, observing
+from jaxann.train.prepare import epochs_of, initial_weights, prepare_data, sized
 from jaxann.train.progress import progress_bar
-from jaxann.train.run import Result, Status, finish, fit_to, initial_of
-from jaxann.train.shapes import check_shapes, for_model
+from jaxann.train.recipe import Recipe, as_recipe
+from jaxann.train.run import Result, Status
 
 __all__ = ["fit"]
 
-_CHUNK_SECONDS = 0.5  # how long Ctrl-C and the bar wait for a chunk
-_BAD_IN_ROW = {"stop": 1, "raise": 1, "skip": 10}
+_LONGEST_CHUNK = 8192  # rows of the history buffer; the number of epochs itself is traced
+_CHUNK_SECONDS = 0.5  # how long Ctrl-C and the observers wait for a chunk
 
 
 def fit(
-    model: Any,
-    loss: Callable[[Array, Array], Array],
-    optimizer: Any,
+    recipe: Recipe,
     train: tuple,
     *,
     key: Key,
-    epochs: int,
+    epochs: int | None = None,
     batch_size: int | None = None,
     validation: tuple | None = None,
-    metrics: Mapping[str, Any] | None = None,
-    patience: Scalar | None = None,
-    min_delta: Scalar = 0.0,
-    monitor: str = "validation_loss",
-    mode: str = "min",
-    restore_best: bool | None = None,
-    shuffle: bool = True,
-    evaluation_batch_size: int = 2048,
-    compute_dtype: str | None = None,
-    on_nonfinite: str = "stop",
-    penalty: Penalty | None = None,
-    augment: Augment | tuple[Augment, ...] = (),
     initial: tuple[Params, State] | None = None,
-    progress: bool = False,
     resume: Result | None = None,
+    observers: Observer | Sequence[Observer] = (),
+    progress: bool = False,
 ) -> Result:
-    """Train a model: shuffle, step, schedule, evaluate, stop early and keep the best weights, in one compiled program.
+    """Train: shuffle, step, schedule, evaluate, stop early and keep the best weights, in one compiled program.
 
     The same program as `make_run`, cut into chunks of epochs. The same key gives the same bits, whatever the chunks.
     A second call with another learning rate, dropout rate, seed, patience or number of epochs compiles nothing.
-    Ctrl-C ends training after the running chunk at the latest and returns the best so far.
+    Ctrl-C ends training after the running chunk and returns the best so far.
 
     Args:
-        model: a layer (`jaxann.models.mlp((512, 10))`), or any object with `.init` and `.apply`.
-        loss: `(predictions, targets) -> values`, one an example; the mean is taken here.
-        optimizer: a jaxann optimizer, or an optax one.
-        train: `(x, y)` or `(x, y, weights)`; x `(examples, ...features)`, y `(examples, ...)`, weights `(examples,)`.
+        recipe: what is trained, `ja.recipe(model, loss, optimizer, ...)`.
+        train: `(x, y)` or `(x, y, weights)`: x `(examples, ...features)` and y `(examples, ...)`, or trees of arrays
+            whose leading axis is the examples (a dict of inputs, a dict of targets, `Padded` sequences); weights
+            `(examples,)`, or of the shape of the loss's values (one a token, one an output).
         key: `jax.random.key(seed)`.
-        epochs: passes over the training data, in all (epochs of `resume` included).
-        batch_size: examples an update, at most the number of examples; 128 by default, and all of them with `lbfgs`.
-        validation: `(x, y)` evaluated after each epoch.
-        metrics: from name to metric, of the training set (in training mode) and the validation set.
-        patience: epochs without improvement of `monitor` after which training stops; None never stops.
-        min_delta: how much better counts as improved.
-        monitor, mode: key of the history, and whether "min" or "max" is better.
-        restore_best: whether to return the best epoch's weights; by default when `patience` is given.
-        shuffle: whether each epoch has a new order.
-        evaluation_batch_size: examples at a time in validation; no influence on the figures.
-        compute_dtype: "bfloat16" or "float16": layers compute in it, parameters and sums stay float32.
-        on_nonfinite: at a loss or gradient that is not finite, "stop" with the last good (or best) weights and a
-            DivergedWarning; "raise" a DivergedError; "skip" the step, and stop after 10 in a row. A run whose first
-            step is bad always raises: there is nothing good to return.
-        penalty: a term added to the objective, `jaxann.regularizers.l2_penalty(1e-4)`; `loss` in the history has it,
-            `validation_loss` has not.
-        augment: changes of the training examples, new for each batch, `jaxann.data.mixup(0.2)`; several are applied
-            one after the other. Metrics of the training set compare with each example's own target, also in a mixture.
+        epochs: passes over the training data, in all (epochs of `resume` included); where the recipe has none of its
+            own.
+        batch_size: examples an update, at most the number of examples, where the recipe has none of its own; 128 when
+            None, and all of them where the optimizer wants that (`lbfgs`).
+        validation: `(x, y)` or `(x, y, weights)`, evaluated after each epoch.
         initial: `(params, state)` to begin with, such as a trained model's, instead of fresh ones.
+        resume: a result of `fit` to go on from, with the same recipe and data; the bits are those of an uninterrupted
+            run.
+        observers: functions called on the host between chunks, see `train.observers`; one that returns True ends the
+            run.
         progress: whether to draw a bar.
-        resume: a result of `fit` to go on from, with the same model, optimizer and data; the bits are those of an
-            uninterrupted run.
 
     Returns:
         Result: `params` and `state`; `history`, numpy arrays with one value an epoch (`loss`, `learning_rate` at the
@@ -97,87 +76,120 @@ def fit(
 
     Raises:
         InputError: an argument is wrong, or shapes, labels or values of the data are; before anything is compiled.
-        DivergedError: see `on_nonfinite`.
+        DivergedError: a step was not finite and the recipe says "raise", or it was the very first one: there is
+            nothing good to return.
     """
     check_key("fit", key)
-    check_integer("fit", "epochs", epochs, 0)
-    check_choice("fit", "on_nonfinite", on_nonfinite, _BAD_IN_ROW)
-    plan, parts = make_plan(
-        "fit",
-        model,
-        loss,
-        optimizer,
-        batch_size=batch_size,
-        metrics=metrics,
-        patience=patience,
-        min_delta=min_delta,
-        monitor=monitor,
-        mode=mode,
-        restore_best=restore_best,
-        shuffle=shuffle,
-        evaluation_batch_size=evaluation_batch_size,
-        compute_dtype=compute_dtype,
-        most_bad=_BAD_IN_ROW[on_nonfinite],
-        penalty=penalty,
-        augment=augment,
-    )
-    data = as_data("fit", "train", train)
-    held_out = None if validation is None else as_data("fit", "validation", validation)
-    data, held_out = for_model(parts, key, data, held_out)
-    plan = fit_to(plan, "fit", data[0].shape[0], held_out)
-    parts = strong(parts)
-    check_shapes("fit", plan, parts, key, data, held_out)
+    recipe = as_recipe("fit", recipe)
+    wanted = epochs_of("fit", recipe, epochs)
+    watching = check_observers("fit", observers)
+    with automatic_mesh():
+        return _fit(recipe, wanted, batch_size, key, (train, validation), initial, resume, watching, progress)
+
+
+def _fit(
+    recipe: Recipe,
+    wanted: int,
+    batch_size: int | None,
+    key: Key,
+    given: tuple[tuple, tuple | None],
+    initial: tuple[Params, State] | None,
+    resume: Result | None,
+    watching: tuple,
+    progress: bool,
+) -> Result:
+    on_nonfinite = recipe.on_nonfinite
+    recipe, key, (train, validation), initial = on_automatic_meshes((recipe, key, given, initial))
+    if isinstance(resume, Result):  # its history keeps the order of its columns
+        resume = resume._replace(carry=on_automatic_meshes(resume.carry))
+    data = as_batch("fit", "train", train)
+    measured = None if validation is None else as_batch("fit", "validation", validation)
+    recipe = sized("fit", recipe, example_count(data.x), batch_size)
+    data, measured = prepare_data("fit", [recipe], key, data, measured)
     if initial is not None and resume is not None:
         fail("fit", "initial", "None where resume is given, which has weights of its own", " both")
-    initial = initial_of("fit", parts, key, data[0], initial)
-    data, held_out = jax.device_put((data, held_out))
+    initial = initial_weights("fit", recipe, key, data.x, initial)
+    data, measured = jax.device_put((data, measured))
 
-    columns = plan.columns(held_out is not None)
-    carry, rows = _first(plan, parts, key, data, columns, resume, initial)
-    interrupted = False
-    done = int(carry.epoch)
-    chunk = _first_chunk(plan, data, carry)
-    with progress_bar(progress, epochs=epochs, done=done, examples=data[0].shape[0]) as bar:
+    columns = recipe.columns(measured is not None)
+    carry, rows = _first(recipe, key, data, columns, resume, initial)
+    done, ended = int(carry.epoch), Status.FINISHED
+    chunk = _first_chunk(recipe, data, carry)
+    if progress:
+        bar = progress_bar(epochs=wanted, done=done, examples=example_count(data.x))
+        watching = (bar, *watching)
+    with held_interrupts() as interrupted, observing(watching) as observe:
         try:
-            while done < epochs:
+            while done < wanted and ended == Status.FINISHED:
                 begun = time.perf_counter()
-                until = min(epochs, done + chunk)
-                after, new = advance(plan, parts, key, carry, np.int32(until), data, held_out)
-                ended = int(after.epoch)
-                rows.append(np.asarray(new)[: ended - done])
-                seconds, ran = time.perf_counter() - begun, ended - done
-                carry, done = after, ended
-                if ran:
-                    bar.advance(done, dict(zip(columns, rows[-1][-1].tolist(), strict=True)))
+                until = min(wanted, done + chunk)
+                after, new = _advance(recipe, key, carry, np.int32(until), data, measured)
+                ran = int(after.epoch) - done
+                rows.append(np.asarray(new)[:ran])
+                carry, done = after, done + ran
+                if watching and ran:
+                    moment = _moment(recipe, carry, wanted, dict(zip(columns, rows[-1].T, strict=True)))
+                    ended = Status.STOPPED if observe(moment) else ended
                 if done < until:
                     break
-                chunk = min(LONGEST_CHUNK, max(1, int(_CHUNK_SECONDS * ran / max(seconds, 1e-6))))
+                ended = Status.INTERRUPTED if interrupted() and done < wanted else ended
+                seconds = time.perf_counter() - begun
+                chunk = min(_LONGEST_CHUNK, max(1, int(_CHUNK_SECONDS * ran / max(seconds, 1e-6))))
         except KeyboardInterrupt:
-            interrupted = True
+            ended = Status.INTERRUPTED
 
     table = np.concatenate(rows) if rows else np.empty((0, len(columns)))
     history = {name: np.ascontiguousarray(table[:, i]) for i, name in enumerate(columns)}
-    result = _on_host(finish(plan, parts, carry, history), carry, interrupted)
-    report(plan, parts, key, carry, data, result, on_nonfinite)
+    result = _result(recipe, carry, history, ended)
+    report(recipe, key, carry, data, result, on_nonfinite)
     return result
 
 
+# Drawing the weights runs once and takes milliseconds, so it is compiled with less optimization: half the time, the
+# same bits.
+@functools.partial(jax.jit, static_argnames=("spec",), compiler_options={"xla_backend_optimization_level": 1})
+def _start(recipe: Recipe, key: Key, spec: Any, initial: tuple[Params, State] | None = None) -> Carry:
+    """The first carry, with fresh weights or the initial ones given."""
+    return begin(recipe, key, spec.tree, initial)
+
+
+@jax.jit
+def _advance(
+    recipe: Recipe, key: Key, carry: Carry, until: Array, train: Batch, validation: Batch | None
+) -> tuple[Carry, Array]:
+    """The carry at epoch `until`, or where training ended, and the rows of the history since `carry`.
+
+    The carry is not donated: if the program is interrupted, the caller still holds the weights it began with.
+    """
+    return run_epochs(recipe, key, carry, until, train, validation, longest=_LONGEST_CHUNK)
+
+
+def _moment(recipe: Recipe, carry: Carry, wanted: int, rows: dict[str, np.ndarray]) -> Moment:
+    going = bool(carry.trained.guard.alive)
+    if recipe.stopping is not None and recipe.stopping.patience is not None:
+        going = going and int(carry.stop.wait) < int(recipe.stopping.patience)
+
+    def weights(best: bool) -> tuple[Params, State]:
+        return jax.device_get(weights_of(carry) if best else (carry.trained.params, carry.trained.state))
+
+    return Moment(int(carry.epoch), wanted, rows, going, weights)
+
+
 def _first(
-    plan: Plan,
-    parts: Ingredients,
+    recipe: Recipe,
     key: Key,
-    data: Data,
+    data: Batch,
     columns: tuple[str, ...],
     resume: Result | None,
     initial: tuple[Params, State] | None,
 ) -> tuple[Carry, list[np.ndarray]]:
     """The carry to begin with and the history so far."""
-    spec = jax.ShapeDtypeStruct((1, *data[0].shape[1:]), data[0].dtype)
+    spec = Spec(one_example(data.x))
     if resume is None:
-        return start(plan, parts, key, spec, initial), []
+        return _start(recipe, key, spec, initial), []
     if not isinstance(resume, Result) or resume.carry is None:
         fail("fit", "resume", "a result of fit", resume)
-    fresh = start.eval_shape(plan, parts, key, spec)
+    fresh = _start.eval_shape(recipe, key, spec)
     if _shapes(fresh) != _shapes(resume.carry):
         fail("fit", "resume", "a result of the same model, optimizer and settings", " one of another structure")
     if tuple(resume.history) != columns:
@@ -189,23 +201,35 @@ def _shapes(tree: Any) -> tuple:
     return jax.tree.structure(tree), [(leaf.shape, leaf.dtype) for leaf in jax.tree.leaves(tree)]
 
 
-def _first_chunk(plan: Plan, data: Data, carry: Carry) -> int:
+def _first_chunk(recipe: Recipe, data: Batch, carry: Carry) -> int:
     """Epochs in the first chunk, from a low guess of the machine's speed (10 GFLOP/s and 20 us a step)."""
-    examples = data[0].shape[0]
-    seconds = examples * count(carry.trained.params) * 6 / 1e10 + 2e-5 * step_count(examples, plan.batch_size)
-    return min(LONGEST_CHUNK, max(1, int(_CHUNK_SECONDS / seconds)))
+    examples = example_count(data.x)
+    steps = step_count(examples, recipe.batch_size or examples)
+    seconds = examples * count(carry.trained.params) * 6 / 1e10 + 2e-5 * steps
+    return min(_LONGEST_CHUNK, max(1, int(_CHUNK_SECONDS / seconds)))
 
 
-def _on_host(result: Result, carry: Carry, interrupted: bool) -> Result:
-    status = Status.INTERRUPTED if interrupted else Status(int(result.status))
-    loss = result.history["loss"]
+def _result(recipe: Recipe, carry: Carry, history: dict[str, np.ndarray], ended: Status) -> Result:
+    """As `run.finish`, on the host: a program for a few comparisons would cost more than a short run."""
+    guard, stop, patience = carry.trained.guard, carry.stop, None
+    if recipe.stopping is not None:
+        patience = recipe.stopping.patience
+    status = Status.FINISHED
+    if patience is not None and int(stop.wait) >= int(np.asarray(patience)):
+        status = Status.STOPPED
+    status = status if bool(guard.alive) else Status.DIVERGED
+    loss = history["loss"]
     if len(loss) and np.isfinite(loss[0]) and loss[-1] > 1e6 * max(float(loss[0]), 1e-30):
         message = f"fit: the loss grew from {loss[0]:.3g} to {loss[-1]:.3g}; a lower learning rate may help."
-        warnings.warn(message, UserWarning, stacklevel=3)
-    return result._replace(
-        best_epoch=int(result.best_epoch),
-        epochs_run=int(result.epochs_run),
-        status=status,
-        diverged_step=int(result.diverged_step),
+        warnings.warn(message, UserWarning, stacklevel=4)
+    params, state = weights_of(carry)
+    return Result(
+        params,
+        state,
+        history,
+        best_epoch=int(stop.best_epoch),
+        epochs_run=int(carry.epoch),
+        status=status if ended == Status.FINISHED else ended,
+        diverged_step=int(guard.first_bad),
         carry=carry,
     )

@@ -1,22 +1,26 @@
 """Checks of the values a person hands in, once, on the host, before anything is compiled.
 
-Every refusal names the argument, what was given and what is expected. Nothing is changed in place.
+x and y are arrays, or trees of them (dicts, named tuples, `Padded`) whose leading axis is the examples; a list is read
+as an array. Every refusal names the argument down to the leaf (`train x['tokens']`), what was given and what is
+expected. Nothing is changed in place.
 """
 
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
 import numpy as np
 
 from jaxann.core.checks import fail
+from jaxann.core.padding import Padded
 from jaxann.losses import labels_to_check
-from jaxann.train.plan import default_float
+from jaxann.losses.heads import heads_of
+from jaxann.train.batches import Batch, default_float
 
-__all__ = ["as_array", "as_data", "check_labels"]
+__all__ = ["as_array", "as_batch", "as_inputs", "check_labels", "is_one_array", "named_leaves"]
 
 _LARGEST = 1e18  # squares of anything greater overflow float32
 
@@ -156,54 +160,131 @@ def _place(index: Any) -> str:
     return f"row {row}" + (f", column {', '.join(map(str, rest))}" if rest else "")
 
 
-def as_data(function: str, argument: str, data: Any) -> tuple:
+def named_leaves(argument: str, tree: Any) -> list[tuple[str, Any]]:
+    """The leaves of x or y with their names in messages, such as `train x['tokens']`."""
+    leaves, _ = jax.tree_util.tree_flatten_with_path(tree, is_leaf=is_one_array)
+    return [(argument + jax.tree_util.keystr(path), leaf) for path, leaf in leaves]
+
+
+def is_one_array(value: Any) -> bool:
+    """Whether a value is one array (or something to be read as one), and no tree of several."""
+    if isinstance(value, Mapping) or hasattr(value, "_fields"):
+        return len(value) == 0
+    return not (isinstance(value, tuple) and any(np.ndim(one) > 0 for one in value if hasattr(one, "dtype")))
+
+
+def as_inputs(function: str, argument: str, value: Any, *, features: bool) -> Any:
+    """x or y checked: an array, or the same tree of checked arrays, all of one length.
+
+    Args:
+        function, argument: for the message.
+        value: an array or a tree of arrays; several arrays need no axis of features each.
+        features: whether it is x, which needs an axis of features where it is one array.
+
+    Raises:
+        InputError: as `as_array`, for the leaf; or there is none, or lengths differ.
+    """
+    named = named_leaves(argument, value)
+    if not named or (isinstance(value, Mapping | tuple) and len(value) == 0):
+        fail(function, argument, "an array, or a tree with at least one", value)
+    for name, leaf in named:
+        if isinstance(leaf, Mapping | tuple) and len(leaf) == 0:
+            fail(function, name, "an array", leaf)
+    alone = len(named) == 1 and named[0][0] == argument
+    leaves = [
+        _mask(function, name, leaf)
+        if name.endswith(".mask") and np.asarray(leaf).dtype == bool
+        else as_array(function, name, leaf, features=features and alone)
+        for name, leaf in named
+    ]
+    rows = leaves[0].shape[0]
+    for (name, _), leaf in zip(named, leaves, strict=True):
+        if leaf.shape[0] != rows:
+            fail(function, name, f"as long as {named[0][0]} ({rows} rows)", f" {leaf.shape[0]} rows")
+    structure = jax.tree.structure(value, is_leaf=is_one_array)
+    checked = jax.tree.unflatten(structure, leaves)
+    for node in jax.tree.leaves(checked, is_leaf=lambda node: isinstance(node, Padded)):
+        if isinstance(node, Padded) and node.mask.shape != node.values.shape[:2]:
+            expected = f"of the values' shape {node.values.shape[:2]}"
+            fail(function, f"the mask of {argument}", expected, f" shape {node.mask.shape}")
+    return checked
+
+
+def _mask(function: str, name: str, leaf: Any) -> Any:
+    if np.ndim(leaf) != 2:
+        fail(function, name, "of shape (examples, time)", f" shape {np.shape(leaf)}")
+    return leaf if isinstance(leaf, jax.Array) else np.asarray(leaf)
+
+
+def as_batch(function: str, argument: str, data: Any) -> Batch:
     """`(x, y, weights)` checked, weights None where there are none.
 
     Raises:
-        InputError: as `as_array`; or lengths differ, there are no rows or features, a weight is negative, or all of
+        InputError: as `as_inputs`; or lengths differ, there are no rows or features, a weight is negative, or all of
             them are 0.
     """
     if not isinstance(data, tuple | list) or len(data) not in (2, 3):
         fail(function, argument, "a tuple (x, y) or (x, y, weights)", data)
-    x = as_array(function, f"{argument} x", data[0], features=True)
-    y = as_array(function, f"{argument} y", data[1], features=False)
-    if x.shape[0] != y.shape[0]:
-        fail(function, f"{argument} y", f"as long as x ({x.shape[0]} rows)", f" {y.shape[0]} rows")
-    if x.shape[0] == 0 or x.size == 0:
-        fail(function, f"{argument} x", "of at least one row and one feature", f" shape {x.shape}")
+    x = as_inputs(function, f"{argument} x", data[0], features=True)
+    y = as_inputs(function, f"{argument} y", data[1], features=False)
+    rows = jax.tree.leaves(x)[0].shape[0]
+    for name, leaf in named_leaves(f"{argument} y", y):
+        if leaf.shape[0] != rows:
+            fail(function, name, f"as long as x ({rows} rows)", f" {leaf.shape[0]} rows")
+    for name, leaf in named_leaves(f"{argument} x", x):
+        if rows == 0 or leaf.size == 0:
+            fail(function, name, "of at least one row and one feature", f" shape {leaf.shape}")
     weights = data[2] if len(data) == 3 else None
     if weights is None:
-        return x, y, None
+        return Batch(x, y)
     weights = as_array(function, f"{argument} weights", weights, features=False)
-    if weights.shape != x.shape[:1]:
-        fail(function, f"{argument} weights", f"of shape {x.shape[:1]}, one an example", f" shape {weights.shape}")
+    if weights.shape[0] != rows:
+        got = f" shape {weights.shape}"
+        fail(function, f"{argument} weights", f"of shape ({rows},), one an example, or one for each value", got)
     host = np.asarray(weights)
     if (host < 0).any():
-        row = int(np.argmax(host < 0))
-        fail(function, f"{argument} weights", "at least 0", f" {host[row]:g} at row {row}")
+        place = np.argwhere(host < 0)[0]
+        fail(function, f"{argument} weights", "at least 0", f" {host[tuple(place)]:g} at {_place(place)}")
     if not host.any():
         fail(function, f"{argument} weights", "positive somewhere", " only zeros")
-    return x, y, weights.astype(default_float())
+    return Batch(x, y, weights.astype(default_float()))
 
 
 def check_labels(function: str, argument: str, targets: Any, predictions: Any, loss: Callable) -> None:
     """Integer labels must be in 0..classes-1 where the predictions have one more axis, the classes.
 
-    The loss says which targets are labels: those that it ignores are none.
+    The loss says which targets are labels: those that it ignores are none, and padding is none.
 
     Raises:
         InputError: a label is outside; the first is named with its row.
     """
+    heads = heads_of(loss)
+    if heads is not None:
+        for name, own in heads.items():
+            if isinstance(targets, Mapping) and isinstance(predictions, Mapping):
+                check_labels(function, f"{argument} y[{name!r}]", targets[name], predictions[name], own)
+        return
+    mask = None
+    if isinstance(targets, Padded):
+        targets, mask = targets.values, np.asarray(targets.mask)
     targets = labels_to_check(loss, targets)
-    if targets is None:
+    if targets is None or not hasattr(targets, "ndim") or not hasattr(predictions, "ndim"):
         return
     if predictions.ndim != targets.ndim + 1 or not jax.dtypes.issubdtype(targets.dtype, np.integer):
         return
     host, classes = np.asarray(targets), predictions.shape[-1]
+    if mask is not None:
+        host = np.where(mask.reshape(*mask.shape, *(1,) * (host.ndim - mask.ndim)), host, 0)
     if host.min() < 0 or host.max() >= classes:
         bad = np.argwhere((host < 0) | (host >= classes))[0]
         got = f" {host[tuple(bad)]} at row {bad[0]}"
         hint = f"The model has {classes} outputs; labels start at 0."
         if host.min() < 0:
             hint += " Labels to be left out: functools.partial(loss, ignore_index=...)."
-        fail(function, f"{argument} y", f"labels in 0..{classes - 1}", got, hint=hint)
+        fail(
+            function,
+            argument if argument.endswith("]") else f"{argument} y",
+            f"labels in 0..{classes - 1}",
+            got,
+            hint=hint,
+        )

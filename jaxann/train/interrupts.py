@@ -1,4 +1,4 @@
-"""Ctrl-C that waits for the running chunk, so that what is returned was recorded and agrees with itself."""
+"""Ctrl-C as an observer: it waits for the running chunk, so that what is returned agrees with what was recorded."""
 
 from __future__ import annotations
 
@@ -12,33 +12,30 @@ __all__ = ["held_interrupts"]
 
 
 @contextlib.contextmanager
-def held_interrupts() -> Iterator[Callable[[], bool]]:
-    """Within, Ctrl-C only raises a flag, which the yielded function tells; a second Ctrl-C interrupts at once.
+def held_interrupts() -> Iterator[Callable[..., bool]]:
+    """Within, Ctrl-C only raises a flag, which the yielded observer tells; a second Ctrl-C interrupts at once.
 
     Only in the main thread, and only in the place of Python's own handler: one that the caller has set stays.
     """
     main = threading.current_thread() is threading.main_thread()
     current = signal.getsignal(signal.SIGINT)
-    if isinstance(current, _Held):  # within another one: its flag
-        yield lambda: current.raised
+    flag = getattr(current, "interrupted", None)
+    if flag is not None:  # within another one: its flag
+        yield lambda *_: flag.is_set()
         return
     if not main or current is not signal.default_int_handler:
-        yield lambda: False
+        yield lambda *_: False
         return
-    held = _Held()
-    signal.signal(signal.SIGINT, held)
+    raised = threading.Event()
+
+    def hold(number: int, frame: Any) -> None:
+        if raised.is_set():
+            raise KeyboardInterrupt
+        raised.set()
+
+    hold.interrupted = raised
+    signal.signal(signal.SIGINT, hold)
     try:
-        yield lambda: held.raised
+        yield lambda *_: raised.is_set()
     finally:
         signal.signal(signal.SIGINT, signal.default_int_handler)
-
-
-class _Held:
-    """A handler that raises its flag the first time."""
-
-    raised = False
-
-    def __call__(self, number: int, frame: Any) -> None:
-        if self.raised:
-            raise KeyboardInterrupt
-        self.raised = True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import OrderedDict
 from typing import Any, NamedTuple
 
@@ -9,12 +10,17 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from jaxann.core.padding import Padded, unpadded
 from jaxann.core.products import Metric
-from jaxann.core.typing import Array, Params, State
-from jaxann.train.objective import apply_in, batch_sums
-from jaxann.train.plan import Ingredients, default_float, streaming_form
+from jaxann.core.typing import Array, Inputs, Params, State, Targets
+from jaxann.metrics.forms import form_of
+from jaxann.train.batches import Batch, default_float, example_count, one_example
+from jaxann.train.objective import apply_in, loss_sums
+from jaxann.train.recipe import Recipe
 
-__all__ = ["Sums", "add_batch", "figures", "measure", "nothing", "with_streams"]
+__all__ = ["Sums", "add_batch", "evaluation_rows", "figures", "measure", "no_sums", "streaming_form", "with_streams"]
+
+_MOST_ROWS, _MOST_NUMBERS = 2048, 2**24  # examples evaluated at once, and the numbers in them
 
 
 class Sums(NamedTuple):
@@ -25,84 +31,113 @@ class Sums(NamedTuple):
     metrics: dict[str, Any]  # the sums of each streaming metric
 
 
-def _streams(parts: Ingredients, y: Any) -> dict[str, Metric | None]:
-    return {name: streaming_form(metric, y) for name, metric in parts.metrics.items()}
+def evaluation_rows(x: Inputs, batch_size: int) -> int:
+    """How many examples are evaluated at once: as many as keep the arrays moderate, and a training batch at least.
+
+    It has no influence on the figures but for rounding.
+    """
+    numbers = sum(math.prod(a.shape[1:]) for a in jax.tree.leaves(x))
+    return max(min(_MOST_ROWS, _MOST_NUMBERS // max(numbers, 1)), min(batch_size, _MOST_ROWS), 1)
 
 
-def with_streams(
-    parts: Ingredients, params: Params, state: State, x: Any, y: Any, compute_dtype: str | None
-) -> Ingredients:
-    """The ingredients with each metric in its streaming form where it has one for data like `x` and `y`."""
-    forms = _streams(parts, y)
+def streaming_form(metric: Any, targets: Targets, predictions: Any = None) -> Metric | None:
+    """The streaming form of a metric for these targets; None for a function that has to see whole arrays.
+
+    Where predictions (or anything of their shape) are given, metrics that need the number of classes have one too.
+    """
+    if isinstance(metric, Metric):
+        return metric
+    targets = targets.values if isinstance(targets, Padded) else targets
+    if not hasattr(targets, "shape") or not hasattr(predictions, "shape" if predictions is not None else "__class__"):
+        return None  # several targets or heads: a function of its own
+    return form_of(metric, targets, predictions)
+
+
+def _streams(recipe: Recipe, y: Targets) -> dict[str, Metric | None]:
+    return {name: streaming_form(metric, y) for name, metric in recipe.metrics.items()}
+
+
+def with_streams(recipe: Recipe, params: Params, state: State, x: Inputs, y: Targets) -> Recipe:
+    """The recipe with each metric in its streaming form where it has one for data like `x` and `y`."""
+    forms = _streams(recipe, y)
     if None in forms.values():  # the number of classes is the last axis of the predictions
-        spec = jax.ShapeDtypeStruct((1, *x.shape[1:]), x.dtype)
         one = jax.eval_shape(
-            lambda p, s, v: apply_in(parts.model, p, s, v, compute_dtype=compute_dtype)[0], params, state, spec
+            lambda p, s, v: apply_in(recipe.model, p, s, v, dtype=recipe.compute_dtype)[0],
+            params,
+            state,
+            one_example(x),
         )
-        seen = jax.ShapeDtypeStruct((y.shape[0], *one.shape[1:]), one.dtype)
-        forms = {name: streaming_form(metric, y, seen) for name, metric in parts.metrics.items()}
-    chosen = ((name, m if forms[name] is None else forms[name]) for name, m in parts.metrics.items())
-    return parts._replace(metrics=OrderedDict(chosen))
+        rows = example_count(y)
+        seen = jax.tree.map(lambda a: jax.ShapeDtypeStruct((rows, *a.shape[1:]), a.dtype), one)
+        forms = {name: streaming_form(metric, y, seen) for name, metric in recipe.metrics.items()}
+    chosen = ((name, m if forms[name] is None else forms[name]) for name, m in recipe.metrics.items())
+    return recipe.updated(metrics=OrderedDict(chosen))
 
 
-def nothing(parts: Ingredients, y: Any) -> Sums:
+def no_sums(recipe: Recipe, y: Targets) -> Sums:
     """The empty sums for targets like `y`."""
     zero = jnp.zeros((), default_float())
-    return Sums(zero, zero, {n: metric.init() for n, metric in _streams(parts, y).items() if metric is not None})
+    return Sums(zero, zero, {n: metric.init() for n, metric in _streams(recipe, y).items() if metric is not None})
 
 
-def add_batch(
-    parts: Ingredients, params: Params, state: State, sums: Sums, batch: tuple, compute_dtype: str | None
-) -> tuple[Sums, Array]:
-    """The sums with a batch `(x, y, weights)` counted in, and the batch's predictions, in evaluation mode."""
+def add_batch(recipe: Recipe, params: Params, state: State, sums: Sums, batch: Batch) -> tuple[Sums, Any]:
+    """The sums with a batch counted in, and the batch's predictions, in evaluation mode."""
     x, y, weights = batch
-    predictions, _ = apply_in(parts.model, params, state, x, compute_dtype=compute_dtype)
-    total, weight = batch_sums(parts.loss, predictions, y, weights)
+    predictions, _ = apply_in(recipe.model, params, state, x, dtype=recipe.compute_dtype)
+    total, weight = loss_sums(recipe.loss, predictions, y, weights)
     metrics = {
-        name: metric.update(sums.metrics[name], predictions, y, weights)
-        for name, metric in _streams(parts, y).items()
+        name: metric.update(sums.metrics[name], *unpadded(predictions, y, weights))
+        for name, metric in _streams(recipe, y).items()
         if metric is not None
     }
     loss, counted = sums.loss + total.astype(sums.loss.dtype), sums.weight + weight.astype(sums.loss.dtype)
     return Sums(loss, counted, metrics), predictions
 
 
-def figures(parts: Ingredients, sums: Sums, y: Array, predictions: Array | None) -> list[Array]:
+def figures(recipe: Recipe, sums: Sums, y: Targets, predictions: Any) -> list[Array]:
     """`[loss, *metrics]`; a function of whole arrays is applied to `predictions` and `y`."""
     found = [sums.loss / jnp.where(sums.weight == 0, 1, sums.weight)]
-    for name, metric in _streams(parts, y).items():
+    for name, metric in _streams(recipe, y).items():
         if metric is not None:
             found.append(metric.compute(sums.metrics[name]))
         else:
-            found.append(parts.metrics[name](predictions, y))
+            found.append(recipe.metrics[name](*unpadded(predictions, y)[:2]))
     return found
 
 
-def measure(
-    parts: Ingredients, params: Params, state: State, data: tuple, *, batch_size: int, compute_dtype: str | None
-) -> list[Array]:
-    """`[loss, *metrics]` of `(x, y, weights)` inside a program.
+def measure(recipe: Recipe, params: Params, state: State, data: Batch, *, rows: int | None = None) -> list[Array]:
+    """`[loss, *metrics]` of a data set inside a program.
 
-    All full batches run in a scan and the rest after it at its own size, so nothing is padded.
+    The rows that fill whole batches are scanned over, the rest is one smaller batch. Predictions are kept only where a
+    metric has to see them all.
+
+    Args:
+        recipe: what is measured.
+        params, state: the weights.
+        data: the examples.
+        rows: how many at once; None for what `evaluation_rows` says.
     """
-    rows, y = data[0].shape[0], data[1]
-    parts = with_streams(parts, params, state, data[0], y, compute_dtype)
-    keeps = None in _streams(parts, y).values()
-    size = min(batch_size, rows)
-    full = rows // size * size
+    recipe = with_streams(recipe, params, state, data.x, data.y)
+    examples = example_count(data.x)
+    if rows is None:
+        rows = evaluation_rows(data.x, 1 if recipe.batch_size is None else recipe.batch_size)
+    size = min(rows, examples)
+    keeps = None in _streams(recipe, data.y).values()
+    full = examples // size * size
     gathered = []
 
     def batch(sums, block):
-        sums, predictions = add_batch(parts, params, state, sums, block, compute_dtype)
+        sums, predictions = add_batch(recipe, params, state, sums, block)
         return sums, predictions if keeps else None
 
-    sums = nothing(parts, y)
+    sums = no_sums(recipe, data.y)
     if full > size:
         blocks = jax.tree.map(lambda a: a[:full].reshape(full // size, size, *a.shape[1:]), data)
-        sums, out = lax.scan(batch, sums, blocks)
-        gathered.append(jax.tree.map(lambda a: a.reshape(-1, *a.shape[2:]), out))
+        sums, seen = lax.scan(batch, sums, blocks)
+        gathered.append(jax.tree.map(lambda a: a.reshape(-1, *a.shape[2:]), seen))
     ends = [(0, full)] if full == size else []
-    for first, last in [*ends, *([(full, rows)] if full < rows else [])]:
-        sums, out = batch(sums, jax.tree.map(lambda a, f=first, e=last: a[f:e], data))
-        gathered.append(out)
-    return figures(parts, sums, y, jnp.concatenate(gathered) if keeps else None)
+    for first, last in [*ends, *([(full, examples)] if full < examples else [])]:
+        sums, seen = batch(sums, jax.tree.map(lambda a, f=first, e=last: a[f:e], data))
+        gathered.append(seen)
+    whole = jax.tree.map(lambda *a: jnp.concatenate(a), *gathered) if keeps else None
+    return figures(recipe, sums, data.y, whole)

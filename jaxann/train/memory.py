@@ -1,9 +1,9 @@
 """How much memory a population takes, told before it is trained, and into how many pieces it has to be cut.
 
-    a device holds    data + members / devices (carry + hyper-parameters + rows of the history) + lanes work
+    a device holds    data + members / devices (carry + hyperparameters + rows of the history) + members at once * work
     the host holds    the parameters and the history of all members
 
-with `carry` everything a run hands from epoch to epoch (parameters, optimizer memory, best weights), and `work` what
+with `carry` everything a run hands from epoch to epoch (parameters, optimizer state, best weights), and `work` what
 one member needs while it takes a step: the batch, everything computed on the way forward, gradients, updates. The
 programs themselves are not counted.
 """
@@ -21,12 +21,13 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxann.core.typing import Device
-from jaxann.train.crew import LONGEST_CHUNK, lanes_of
+from jaxann.train.batches import Batch, default_float, example_count, one_example
 from jaxann.train.epoch import begin
+from jaxann.train.grouping import Group, member_recipe
+from jaxann.train.measure import evaluation_rows
+from jaxann.train.members import LONGEST_CHUNK, at_once_on
 from jaxann.train.objective import objective
-from jaxann.train.plan import default_float
 from jaxann.train.processes import gathered
-from jaxann.train.recipes import Group, ingredients_of
 
 __all__ = ["Prediction", "available", "pieces", "predict_memory", "summary"]
 
@@ -52,41 +53,44 @@ def _is_key(leaf: Any) -> bool:
     return jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key)
 
 
-def predict_memory(group: Group, data: Any, devices: list[Device], lanes: int | str | None = None) -> Prediction:
+def predict_memory(
+    group: Group, data: Any, devices: list[Device], members_at_once: int | str | None = None
+) -> Prediction:
     """What training this group on these devices will take, from shapes alone; nothing is compiled.
 
     Args:
         group: the members.
         data: `(train, validation, rows)`: everything each device gets a copy of.
         devices: those of this process.
-        lanes: members at once on a device, as in `fit_population`.
+        members_at_once: on a device, as in `placement`.
     """
-    members, plan = -(-len(group.members) // jax.process_count()), group.plan
+    members, recipe = -(-len(group.members) // jax.process_count()), group.recipe
+    size = recipe.batch_size
+    assert size is not None
     used = min(len(devices), members)
     places = -(-members // used)
-    lanes = min(lanes_of(lanes, devices[0]) or places, places)
-    (x, y, _), held_out, *_ = data
+    at_once = min(at_once_on(members_at_once, devices[0]) or places, places)
+    (x, y, _), measured_on, *_ = data
     one = jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape[1:], a.dtype), group.leaves)
     key = jax.eval_shape(lambda: jax.random.key(0))
-    spec = jax.ShapeDtypeStruct((1, *x.shape[1:]), x.dtype)
-    carry = jax.eval_shape(lambda v, k: begin(plan, ingredients_of(group.recipe, v), k, spec), one, key)
-    batch = tuple(jax.ShapeDtypeStruct((plan.batch_size, *a.shape[1:]), a.dtype) for a in (x, y))
+    spec = one_example(x)
+    carry = jax.eval_shape(lambda v, k: begin(member_recipe(group.traced, v), k, spec), one, key)
+    batch = (one_example(x, size), one_example(y, size))
 
     def forward(leaves, params, state, x, y, key):
-        parts = ingredients_of(group.recipe, leaves)
-        return objective(params, state, parts, (x, y, None), key=key)
+        return objective(params, state, member_recipe(group.traced, leaves), Batch(x, y), key=key)
 
     trained = carry.trained
     steps = jax.make_jaxpr(forward)(one, trained.params, trained.state, *batch, key)
     onward = sum(_size_of([v.aval for v in equation.outvars]) for equation in steps.eqns)
     measured = 0
-    if held_out is not None:
-        rows = min(plan.evaluation_batch_size, held_out[0].shape[0])
+    if measured_on is not None:
+        rows = min(evaluation_rows(x, size), example_count(measured_on.x))
         widest = sorted((_size_of([v.aval for v in equation.outvars]) for equation in steps.eqns), reverse=True)[:2]
-        measured = rows * (sum(widest) // plan.batch_size + _size_of(batch) // plan.batch_size)
-    table = LONGEST_CHUNK * len(plan.columns(True)) * jnp.dtype(default_float()).itemsize
+        measured = rows * (sum(widest) // size + _size_of(batch) // size)
+    table = LONGEST_CHUNK * len(recipe.columns(True)) * jnp.dtype(default_float()).itemsize
     step = _size_of(batch) + onward + 2 * _size_of(trained.params)
-    work = lanes * used * (max(step, measured) + _size_of(carry) * (lanes > 1))
+    work = at_once * used * (max(step, measured) + _size_of(carry) * (at_once > 1))
     member = _size_of(carry) + _size_of(one) + 2 * table + _size_of((trained.params, trained.state))
     copies = used * _size_of(list({id(leaf): leaf for leaf in jax.tree.leaves(data)}.values()))
     return Prediction(copies + places * used * member + work, copies, member, work)
@@ -105,12 +109,12 @@ def available(devices: list[Device]) -> int:
 
 
 def pieces(
-    group: Group, data: Any, budget: int | None, devices: list[Device], lanes: int | str | None = None
+    group: Group, data: Any, budget: int | None, devices: list[Device], members_at_once: int | str | None = None
 ) -> list[Group]:
     """The group cut into as few equal pieces as fit into memory, at least one member each.
 
     Args:
-        group, data, devices, lanes: as in `predict_memory`.
+        group, data, devices, members_at_once: as in `predict_memory`.
         budget: bytes; a share of what is free when None.
     """
     limit = int(_SHARE * available(devices)) if budget is None else budget
@@ -118,7 +122,7 @@ def pieces(
     count = 1
     while True:
         cuts = [_part(group, cut) for cut in np.array_split(np.arange(len(group.members)), count)]
-        if len(cuts) == len(group.members) or predict_memory(cuts[0], data, devices, lanes).total <= limit:
+        if len(cuts) == len(group.members) or predict_memory(cuts[0], data, devices, members_at_once).total <= limit:
             return cuts
         count = min(len(group.members), count + max(1, count // 4))
 

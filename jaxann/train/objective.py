@@ -2,73 +2,124 @@
 
     C = sum_i w_i l_i / sum_i w_i + penalty(parameters),   l_i the mean of example i's values
 
-so that padding (w = 0) changes nothing and every example counts the same in every batch.
+so that padding (w = 0) changes nothing and every example counts the same in every batch. Where weights are given for
+each value of the loss (a token, an output), or targets are `Padded`, the sums run over values instead.
 """
 
 from __future__ import annotations
 
+import inspect
 import math
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+import jax
 import jax.numpy as jnp
+from jax import lax
 
+from jaxann.core.binding import bound
 from jaxann.core.checks import fail
+from jaxann.core.modes import TrainMode
+from jaxann.core.padding import unpadded
 from jaxann.core.products import Layer, Mixed
 from jaxann.core.trees import cast as cast_tree
 from jaxann.core.trees import wide_dtype
-from jaxann.core.typing import Array, Key, Params, State
+from jaxann.core.typing import Array, Inputs, Key, Params, State, Targets
 from jaxann.losses import target_weights
-from jaxann.train.plan import Ingredients
+from jaxann.train.batches import Batch, example_count
+from jaxann.train.recipe import Recipe
 
-__all__ = ["Seen", "apply_in", "batch_sums", "example_sums", "objective"]
+__all__ = ["Forward", "apply_in", "example_sums", "loss_sums", "objective"]
 
 
-class Seen(NamedTuple):
-    """What a look at a batch gives beside its loss."""
+class Forward(NamedTuple):
+    """What a forward pass over a batch gives beside its objective."""
 
-    predictions: Array
+    predictions: Any
     state: State  # of the layers, afterwards
     weight: Array  # (), what the batch's loss counts for in an epoch's mean
 
 
-def example_sums(loss: Callable, predictions: Array, targets: Array | Mixed) -> tuple[Array, Array | None]:
+def _values(
+    loss: Callable, predictions: Any, targets: Targets, weights: Array | None = None
+) -> tuple[Array, Array | None]:
+    """The loss's values, and what each counts for; None where each counts 1.
+
+    A loss that compares the examples of a batch with each other takes `where`: those of weight 0 are none of them.
+    """
+    predictions, targets, mask = unpadded(predictions, targets)
+    if weights is not None and weights.ndim == 1 and _compares_examples(loss):
+        values = loss(predictions, targets, where=weights != 0)
+    else:
+        values = loss(predictions, targets)
+    examples = example_count(targets)
+    if getattr(values, "ndim", 0) == 0 or values.shape[0] != examples:
+        hint = "A loss never averages; the trainer takes the weighted mean."
+        fail("loss", "values", f"one for each example ({examples},)", f" shape {jnp.shape(values)}", hint=hint)
+    counts = target_weights(loss, targets)
+    if counts is not None:
+        counts = jnp.broadcast_to(counts.astype(values.dtype), values.shape)
+    if mask is not None:
+        if mask.shape != values.shape[: mask.ndim]:
+            expected = f"one for each position {mask.shape} of the padded targets"
+            fail("loss", "values", expected, f" shape {values.shape}")
+        real = jnp.broadcast_to(lax.expand_dims(mask > 0, range(mask.ndim, values.ndim)), values.shape)
+        counts = real.astype(values.dtype) if counts is None else jnp.where(real, counts, 0)
+        values = jnp.where(real, values, 0)
+    return values, counts
+
+
+def _compares_examples(loss: Callable) -> bool:
+    """Whether a loss wants to know which examples there are: it has an argument `where`."""
+    try:
+        return "where" in inspect.signature(bound(loss)[0]).parameters
+    except (TypeError, ValueError):  # an object without a signature
+        return False
+
+
+def example_sums(
+    loss: Callable, predictions: Any, targets: Targets, weights: Array | None = None
+) -> tuple[Array, Array | None]:
     """For each example the sum of its weighted values, and the sum of their weights; None where each weighs 1.
 
     An example of several values whose loss has no weights of its own counts once, with their mean. A loss with class
-    weights or labels to be ignored says what each of its values counts for, so that the mean is theirs.
+    weights or labels to be ignored says what each of its values counts for, so that the mean is theirs; so do the real
+    positions of padded targets.
 
     Raises:
         InputError: the loss returned a scalar, or lost the batch axis.
     """
     if isinstance(targets, Mixed):
-        sums, counts = example_sums(loss, predictions, targets.first)
-        others, other_counts = example_sums(loss, predictions, targets.second)
+        sums, counts = example_sums(loss, predictions, targets.first, weights)
+        others, other_counts = example_sums(loss, predictions, targets.second, weights)
         share = targets.share.astype(sums.dtype)
         if counts is not None and other_counts is not None:
             counts = share * counts + (1 - share) * other_counts
         # An end of the mixture leaves the other one out, also where that one is not finite.
         return jnp.where(share == 1, sums, share * sums + (1 - share) * jnp.where(share == 1, 0, others)), counts
-    values = loss(predictions, targets)
-    if values.ndim == 0 or values.shape[0] != targets.shape[0]:
-        hint = "A loss never averages; the trainer takes the weighted mean."
-        fail("loss", "values", f"one for each example ({targets.shape[0]},)", f" shape {values.shape}", hint=hint)
-    counts = target_weights(loss, targets)
+    values, counts = _values(loss, predictions, targets, weights)
     rows = (values.shape[0], math.prod(values.shape[1:]))
     if counts is not None:
-        counts = jnp.broadcast_to(counts.astype(values.dtype), values.shape)
         return jnp.sum(values.reshape(rows), -1), jnp.sum(counts.reshape(rows), -1)
     return (jnp.mean(values.reshape(rows), -1) if values.ndim > 1 else values), None
 
 
-def batch_sums(
-    loss: Callable, predictions: Array, targets: Array | Mixed, weights: Array | None
-) -> tuple[Array, Array]:
+def loss_sums(loss: Callable, predictions: Any, targets: Targets, weights: Array | None) -> tuple[Array, Array]:
     """`(sum w l, sum w)` over a batch: the numerator and the denominator of the mean loss.
 
-    A weight of 0 leaves an example out even when its value is NaN, from the sum and from its gradient.
+    A weight of 0 leaves an example (or a value) out even when it is NaN, from the sum and from its gradient.
+
+    Args:
+        loss: `(predictions, targets) -> values`.
+        predictions, targets: of a batch.
+        weights: `(batch,)`, or of the shape of the values; None for ones.
+
+    Raises:
+        InputError: weights fit neither.
     """
-    values, counts = example_sums(loss, predictions, targets)
+    if weights is not None and weights.ndim > 1:
+        return _weighted_values(loss, predictions, targets, weights)
+    values, counts = example_sums(loss, predictions, targets, weights)
     if weights is None:
         total = jnp.asarray(values.shape[0], values.dtype) if counts is None else jnp.sum(counts)
         return jnp.sum(values), total
@@ -77,52 +128,61 @@ def batch_sums(
     return jnp.sum(jnp.where(weights == 0, 0, weights * values)), total
 
 
+def _weighted_values(loss: Callable, predictions: Any, targets: Targets, weights: Array) -> tuple[Array, Array]:
+    """The sums where each value has a weight of its own."""
+    if isinstance(targets, Mixed):
+        fail("fit", "weights", "one an example where an augmentation mixes them", f" shape {weights.shape}")
+    values, counts = _values(loss, predictions, targets)
+    if weights.shape != values.shape:
+        expected = f"one an example {values.shape[:1]} or of the shape of the loss's values {values.shape}"
+        fail("fit", "weights", expected, f" shape {weights.shape}")
+    weights = weights.astype(values.dtype)
+    total = jnp.sum(weights if counts is None else weights * counts)
+    return jnp.sum(jnp.where(weights == 0, 0, weights * values)), total
+
+
 def objective(
     params: Params,
     state: State,
-    parts: Ingredients,
-    batch: tuple[Array, Array | Mixed, Array | None],
+    recipe: Recipe,
+    batch: Batch,
     *,
     key: Key | None,
-    mask: Array | None = None,
-    compute_dtype: str | None = None,
-) -> tuple[Array, Seen]:
+    example_mask: Array | None = None,
+) -> tuple[Array, Forward]:
     """What training minimizes on a batch: the mean loss, plus the penalty where there is one.
 
     Args:
         params, state: the model's.
-        parts: the model, the loss and the penalty.
-        batch: `(x, y, weights)`, weights `(batch,)` or None.
+        recipe: the model, the loss, the penalty, and what layers compute in.
+        batch: `(x, y, weights)`.
         key: randomness of the layers.
-        mask: `(batch,)`, 0 for padding; the weights are expected to be 0 there.
-        compute_dtype: "bfloat16" or "float16" for the layers' arithmetic; parameters, loss and gradients stay wide.
+        example_mask: `(batch,)`, 0 for padding; the weights are expected to be 0 there.
     """
     x, y, weights = batch
     predictions, after = apply_in(
-        parts.model, params, state, x, key=key, train=True, mask=mask, compute_dtype=compute_dtype
-    )  # fmt: skip
-    total, weight = batch_sums(parts.loss, predictions, y, weights)
+        recipe.model, params, state, x, key=key, train=True, example_mask=example_mask, dtype=recipe.compute_dtype
+    )
+    total, weight = loss_sums(recipe.loss, predictions, y, weights)
     value = total / jnp.where(weight == 0, 1, weight)
-    if parts.penalty is not None:
-        value = value + parts.penalty(params).astype(value.dtype)
-    return value, Seen(predictions, after, weight)
+    if recipe.penalty is not None:
+        value = value + recipe.penalty(params).astype(value.dtype)
+    return value, Forward(predictions, after, weight)
 
 
 def apply_in(
     model: Layer,
     params: Params,
     state: State,
-    x: Array,
+    x: Inputs,
     *,
-    compute_dtype: str | None,
+    dtype: str | None,
     key: Key | None = None,
-    train: bool | str = False,
-    mask: Array | None = None,
-) -> tuple[Array, State]:
-    """The model's output in float32 or better, its layers computed in `compute_dtype` when one is given."""
-    if compute_dtype is not None:
-        narrow = jnp.dtype(compute_dtype)
-        params = cast_tree(params, narrow)
-        x = x.astype(narrow) if jnp.issubdtype(x.dtype, jnp.floating) else x
-    y, after = model.apply(params, state, x, key=key, train=train, mask=mask)
-    return y.astype(wide_dtype(y.dtype)), after
+    train: bool | TrainMode = False,
+    example_mask: Array | None = None,
+) -> tuple[Any, State]:
+    """The model's output in float32 or better, its layers computed in `dtype` when one is given."""
+    if dtype is not None:
+        params, x = cast_tree(params, jnp.dtype(dtype)), cast_tree(x, jnp.dtype(dtype))
+    y, after = model.apply(params, state, x, key=key, train=train, example_mask=example_mask)
+    return jax.tree.map(lambda a: a.astype(wide_dtype(a.dtype)), y), after

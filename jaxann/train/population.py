@@ -1,31 +1,36 @@
 """Populations: many trainings in one program, each with its own seed, numbers and data.
 
-Members of one structure are stacked and share a program (`recipes`), are spread over all devices and left out when
-they stop (`crew`), and are handled as one whatever their structure (`fleet`). A member's result is that of its own
+Members of one structure are stacked and share a program (`grouping`), are spread over all devices and left out when
+they stop (`members`), and are handled as one whatever their structure (`trainer`). A member's result is that of its own
 single run: the same shuffles, early stopping, best weights, finite guard and history.
 """
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import jax
 import numpy as np
 
-from jaxann.core.checks import check_choice, check_integer, fail
+from jaxann.core.checks import check_choice, fail
 from jaxann.core.errors import DivergedWarning
-from jaxann.core.products import Augment, Layer, Penalty
-from jaxann.core.typing import Device, Key, Params, Scalar, State
-from jaxann.train.fleet import Ended, Fleet
+from jaxann.core.keys import pick_keys
+from jaxann.core.typing import Inputs, Key, Params, State
+from jaxann.train.batches import example_count
+from jaxann.train.grouping import Build, Group, as_columns, group_members, values_of
 from jaxann.train.memory import pieces, predict_memory, summary
-from jaxann.train.population_data import check_keys, check_lanes, joined, prepared, some_devices
+from jaxann.train.observers import Observer, check_observers, observing
+from jaxann.train.placement import Placement, placed_on
+from jaxann.train.population_data import check_keys, join_sets
 from jaxann.train.predict_members import predict_members
+from jaxann.train.prepare import prepare_data
 from jaxann.train.progress import population_bar
-from jaxann.train.recipes import Group, as_columns, group_members, setting_of
+from jaxann.train.recipe import Recipe
 from jaxann.train.run import Result, Status
+from jaxann.train.trainer import Ended, PopulationTrainer
 
 __all__ = ["Population", "assembled", "fit_population", "warn_diverged"]
 
@@ -35,15 +40,15 @@ class Population:
     """What `fit_population` returns: every member's result, with the members on the leading axis.
 
     Attributes:
-        build, hypers, keys: what the members were made of; `hypers` holds one column a hyper-parameter.
+        build, hyperparameters, keys: what the members were made of; `hyperparameters` holds a column for each name.
         history: name to `(members, epochs)`, NaN for epochs a member did not run.
         best_epoch, epochs_run, diverged_step: int `(members,)`, as in `Result`.
         status: int `(members,)`, see `Status`.
         groups: the members of equal structure, with their stacked parameters and states.
     """
 
-    build: Callable
-    hypers: dict[str, list]
+    build: Build
+    hyperparameters: dict[str, list]
     keys: Key
     history: dict[str, np.ndarray]
     best_epoch: np.ndarray
@@ -76,12 +81,12 @@ class Population:
         return self.groups[0]
 
     def setting(self, member: int) -> dict[str, Any]:
-        """One member's hyper-parameters."""
-        return setting_of(self.hypers, self._number(member))
+        """One member's hyperparameters."""
+        return values_of(self.hyperparameters, self._number(member))
 
-    def model(self, member: int) -> Layer:
-        """One member's model."""
-        return self.build(self.setting(member))[0]
+    def recipe(self, member: int) -> Recipe:
+        """One member's recipe."""
+        return self.build(self.setting(member))
 
     def member(self, member: int) -> Result:
         """One member's result, as `fit` returns it (without what `resume` needs).
@@ -107,7 +112,7 @@ class Population:
     def scores(self, name: str) -> np.ndarray:
         """`(members,)`: a column of the history at the epoch of the returned weights.
 
-        That is the best epoch where best weights are restored (by default with `patience`), else the last.
+        That is the best epoch where best weights are restored, else the last.
 
         Raises:
             InputError: the history has no such column.
@@ -116,14 +121,14 @@ class Population:
         rows = np.arange(len(self))
         restored = np.zeros(len(self), bool)
         for group, _, _ in self.groups:
-            restored[group.members] = group.plan.restore_best
+            restored[group.members] = group.recipe.restores_best
         best = restored & (self.best_epoch >= 0)
         kept = np.where(best, self.best_epoch, np.maximum(self.epochs_run - 1, 0))
         table = self.history[name]
         return table[rows, kept] if table.shape[1] else np.full(len(self), np.nan)
 
-    def predict(self, x: Any, *, batch_size: int = 1024) -> np.ndarray:
-        """`(members, rows, ...outputs)`: every member's output for each row of x, in evaluation mode.
+    def predict(self, x: Inputs, *, batch_size: int = 1024) -> Any:
+        """`(members, rows, ...)`: every member's output for each row of x, in evaluation mode.
 
         See `train.classify` and `train.regress` for the mean and the spread of these. Members have to have outputs of
         equal shape; their inner structure may differ.
@@ -140,63 +145,45 @@ class Population:
 
 
 def fit_population(
-    build: Callable[[dict[str, Any]], tuple],
-    hypers: Mapping[str, Any],
-    train: Any,
+    build: Build,
+    hyperparameters: Mapping[str, Sequence | np.ndarray | jax.Array],
+    train: tuple | list[tuple],
     *,
     keys: Key,
-    epochs: int,
+    epochs: int | None = None,
     batch_size: int | None = None,
-    validation: Any = None,
+    validation: tuple | list[tuple] | None = None,
     dataset: Sequence[int] | None = None,
-    metrics: Mapping[str, Any] | None = None,
-    patience: Scalar | None = None,
-    min_delta: Scalar = 0.0,
-    monitor: str = "validation_loss",
-    mode: str = "min",
-    restore_best: bool | None = None,
-    shuffle: bool = True,
-    evaluation_batch_size: int = 2048,
-    compute_dtype: str | None = None,
-    on_nonfinite: str = "stop",
-    penalty: Penalty | None = None,
-    augment: Augment | tuple[Augment, ...] = (),
-    devices: Sequence[Device] | None = None,
-    lanes: int | str | None = None,
-    memory: int | None = None,
+    placement: Placement | None = None,
+    observers: Observer | Sequence[Observer] = (),
     progress: bool = False,
 ) -> Population:
-    """Train a population: one run for each key, each with its own settings, in one program for each structure.
+    """Train a population: one run for each key, each with its own numbers, in one program for each structure.
 
         def build(hyper):
-            return ja.models.mlp((100, 10)), ja.losses.softmax_cross_entropy, ja.optimizers.adam(hyper["learning_rate"])
+            optimizer = ja.optimizers.adam(hyper["learning_rate"])
+            return ja.recipe(ja.models.mlp((100, 10)), ja.losses.softmax_cross_entropy, optimizer)
 
         population = fit_population(build, {"learning_rate": rates}, (x, y), keys=jax.random.split(key, 100), epochs=50)
 
-    Numbers (rates, decays, dropout, schedule constants, seeds) share a program. Settings that change shapes (a width,
-    an activation, a batch size) are grouped, one compilation a group. Members are spread over all local devices; make
-    each core of a CPU a device with `ja.setup()` before JAX starts. Members that stop early are left out from the next
-    chunk on; one that diverges stops alone and leaves the others' bits as they are. Under `jax.distributed` each
+    Numbers (rates, decays, dropout, schedule constants, patience, seeds) share a program. Values that change shapes (a
+    width, an activation, a batch size) are grouped, one compilation a group. Members are spread over all local devices;
+    make each core of a CPU a device with `ja.setup()` before JAX starts. Members that stop early are left out from the
+    next chunk on; one that diverges stops alone and leaves the others' bits as they are. Under `jax.distributed` each
     process trains its share and all return the whole population; all must call with the same arguments.
 
     Args:
-        build: `hyper -> (model, loss, optimizer)`, hyper a dict of one member's settings; a fourth part may be a dict
-            of settings of the run that this member has to itself: `batch_size`, `patience`, `min_delta`, `epochs`,
-            `penalty`, `augment`. Called once a member with Python values; where its functions are new at every call,
-            called with traced floats instead.
-        hypers: name to one value a member; `{}` for members that differ in their keys only.
-        train: `(x, y)` or `(x, y, weights)` for all members; or a list of such data sets of equal shape.
+        build: `hyperparameters -> recipe`, of a dict of one member's values. Whatever a recipe may have, a member may
+            have to itself, its batch size and epochs too. Called once a member with Python values; where its functions
+            are new at every call, called with traced floats instead.
+        hyperparameters: name to one value a member; `{}` for members that differ in their keys only.
+        train: `(x, y)` or `(x, y, weights)` for all members, as in `fit`; or a list of such data sets of equal shape.
         keys: `(members,)` typed keys, `jax.random.split(jax.random.key(0), members)`.
-        epochs, batch_size, validation, metrics, patience, min_delta, monitor, mode, restore_best, shuffle,
-            evaluation_batch_size, compute_dtype, penalty, augment: as in `fit`; `validation` a list where `train` is
-            one.
+        epochs, batch_size: as in `fit`, of the members whose recipes have none of their own.
+        validation: as in `fit`; a list where `train` is one.
         dataset: for a list of data sets, the number of each member's.
-        on_nonfinite: "stop" the member at its last good weights, or "skip" the step and stop after 10 in a row.
-        devices: all local ones by default.
-        lanes: members a device trains at once, or "all" of its own; 1 on a CPU device and "all" on an accelerator by
-            default.
-        memory: bytes that may be used; 80 % of what is free by default. A population that needs more is trained in
-            pieces, one after the other.
+        placement: devices, members at once and memory, see `train.placement`.
+        observers: as in `fit`; their moments hold every member.
         progress: whether to print the predicted memory and draw a bar.
 
     Returns:
@@ -205,51 +192,36 @@ def fit_population(
     Raises:
         InputError: an argument is wrong, or shapes, labels or values of the data are; before anything is compiled.
     """
-    check_integer("fit_population", "epochs", epochs, 0)
-    check_choice("fit_population", "on_nonfinite", on_nonfinite, ("stop", "skip"))
-    check_lanes("fit_population", lanes)
-    if memory is not None:
-        check_integer("fit_population", "memory", memory)
+    watching = check_observers("fit_population", observers)
+    devices, at_once, memory = placed_on("fit_population", placement)
     members = check_keys("fit_population", keys)
-    columns = as_columns("fit_population", hypers, members)
-    data, held_out, fold = joined("fit_population", train, validation, dataset, members)
-    examples = [data[0].shape[0] if fold is None else fold.train.index.shape[1]] * members
+    columns = as_columns("fit_population", hyperparameters, members)
+    data, measured, folds = join_sets("fit_population", train, validation, dataset, members)
+    examples = [example_count(data.x) if folds is None else folds.train.index.shape[1]] * members
     groups = group_members(
-        "fit_population",
-        build,
-        columns,
-        members,
-        epochs=epochs,
-        examples=examples,
-        batch_size=batch_size,
-        metrics=metrics,
-        patience=patience,
-        min_delta=min_delta,
-        monitor=monitor,
-        mode=mode,
-        restore_best=restore_best,
-        shuffle=shuffle,
-        evaluation_batch_size=evaluation_batch_size,
-        compute_dtype=compute_dtype,
-        most_bad=1 if on_nonfinite == "stop" else 10,
-        penalty=penalty,
-        augment=augment,
+        "fit_population", build, columns, members, epochs=epochs, batch_size=batch_size, examples=examples
     )
-    data, held_out = prepared("fit_population", groups, keys, data, held_out)
-    devices = some_devices("fit_population", devices)
-    shared = (data, held_out, fold)
-    cut = [part for group in groups for part in pieces(group, shared, memory, devices, lanes)]
-    needs = [predict_memory(part, shared, devices, lanes) for part in cut]
-    total = sum(int(group.epochs.sum()) for group in groups)
+    recipes = [group.recipe for group in groups]
+    data, measured = prepare_data("fit_population", recipes, pick_keys(keys, np.array(0)), data, measured)
+    shared = (data, measured, folds)
+    cut = [part for group in groups for part in pieces(group, shared, memory, devices, at_once)]
+    needs = [predict_memory(part, shared, devices, at_once) for part in cut]
+    if progress:
+        total, first = sum(int(group.epochs.sum()) for group in groups), recipes[0]
+        told = summary(members, groups, needs, len(cut), devices)
+        bar = population_bar(members=members, epochs=total, monitor=first.monitor, mode=first.mode, heading=told)
+        watching = (bar, *watching)
     kept = []
-    with population_bar(progress, members=members, epochs=total, monitor=monitor, mode=mode) as bar:
-        bar.say(summary(members, groups, needs, len(cut), devices))
+    with observing(watching) as observe:
         for part in cut:
-            fleet = Fleet([part], keys, data, held_out, fold=fold, devices=devices, lanes=lanes)
-            fleet.interrupted = bool(kept) and kept[-1][0].interrupted
-            fleet.train(part.members, part.epochs, bar.watch)
-            kept.append((fleet, fleet.ended()))
-            fleet.release()
+            trainer = PopulationTrainer(
+                [part], keys, data, measured, folds=folds, devices=devices, members_at_once=at_once
+            )
+            if kept:
+                trainer.interrupted, trainer.stopped = kept[-1][0].interrupted, kept[-1][0].stopped
+            trainer.train(part.members, part.epochs, observe if watching else None)
+            kept.append((trainer, trainer.ended()))
+            trainer.release()
     population = assembled(build, columns, keys, groups, kept)
     warn_diverged("fit_population", population.status == Status.DIVERGED)
     skipped = np.flatnonzero((population.diverged_step >= 0) & (population.status != Status.DIVERGED))
@@ -260,32 +232,32 @@ def fit_population(
 
 
 def assembled(
-    build: Callable,
+    build: Build,
     columns: dict[str, list],
     keys: Key,
     groups: Sequence[Group],
-    kept: Sequence[tuple[Fleet, list[Ended]]],
+    kept: Sequence[tuple[PopulationTrainer, list[Ended]]],
 ) -> Population:
-    """One population of the fleets it was trained in; a group may be cut among several."""
+    """One population of the trainers it was trained in; a group may be cut among several."""
     members = keys.shape[0]
     whole = {name: np.zeros(members, int) for name in ("best_epoch", "epochs_run", "status", "diverged_step")}
-    longest = max(int(fleet.epoch.max(initial=0)) for fleet, _ in kept)
+    longest = max(int(trainer.epoch.max(initial=0)) for trainer, _ in kept)
     names = kept[0][0].columns
     history = np.full((members, longest, len(names)), np.nan)
-    parts: list[tuple[Group, Ended]] = []
-    for fleet, ends in kept:
-        ran = int(fleet.epoch.max(initial=0))
-        for part, ended in zip(fleet.groups, ends, strict=True):
+    pieces_trained: list[tuple[Group, Ended]] = []
+    for trainer, ends in kept:
+        ran = int(trainer.epoch.max(initial=0))
+        for part, ended in zip(trainer.groups, ends, strict=True):
             for name, column in whole.items():
                 column[part.members] = getattr(ended, name)
-            if fleet.interrupted:
-                broken = fleet.going[part.members] & (ended.epochs_run < part.epochs)
-                whole["status"][part.members[broken]] = Status.INTERRUPTED
-            history[part.members, :ran] = fleet.history[part.members, :ran]
-            parts.append((part, ended))
+            if trainer.interrupted:
+                broken = trainer.going[part.members] & (ended.epochs_run < part.epochs)
+                whole["status"][part.members[broken]] = Status.STOPPED if trainer.stopped else Status.INTERRUPTED
+            history[part.members, :ran] = trainer.history[part.members, :ran]
+            pieces_trained.append((part, ended))
     weights = []
     for group in groups:
-        mine = [(ended.params, ended.state) for part, ended in parts if part.members[0] in group.members]
+        mine = [(ended.params, ended.state) for part, ended in pieces_trained if part.members[0] in group.members]
         stacked = jax.tree.map(lambda *a: jax.device_put(a[0] if len(a) == 1 else np.concatenate(a)), *mine)
         weights.append((group, *stacked))
     table = {name: history[:, :, i] for i, name in enumerate(names)}

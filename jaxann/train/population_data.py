@@ -9,15 +9,11 @@ import jax
 import numpy as np
 
 from jaxann.core.checks import fail
-from jaxann.core.keys import pick_keys
-from jaxann.core.typing import Key
-from jaxann.train.crew import Fold
-from jaxann.train.epoch import Data, Rows
-from jaxann.train.inputs import as_data
-from jaxann.train.recipes import Group, ingredients_of
-from jaxann.train.shapes import check_shapes, for_model
+from jaxann.train.batches import Batch, Rows, example_count
+from jaxann.train.inputs import as_batch
+from jaxann.train.members import Folds
 
-__all__ = ["check_keys", "check_lanes", "folded", "joined", "prepared", "some_devices"]
+__all__ = ["check_keys", "fold_tables", "join_sets"]
 
 
 def check_keys(function: str, keys: Any) -> int:
@@ -34,31 +30,9 @@ def check_keys(function: str, keys: Any) -> int:
     return keys.shape[0]
 
 
-def check_lanes(function: str, lanes: Any) -> None:
-    """A positive integer, "all", or None.
-
-    Raises:
-        InputError: anything else.
-    """
-    if lanes is not None and lanes != "all" and (isinstance(lanes, bool) or not isinstance(lanes, int) or lanes < 1):
-        fail(function, "lanes", 'a positive integer, "all", or None', lanes)
-
-
-def some_devices(function: str, devices: Any) -> list:
-    """The devices to train on, all local ones for None.
-
-    Raises:
-        InputError: there is none among them.
-    """
-    found = list(jax.local_devices() if devices is None else devices)
-    if not found:
-        fail(function, "devices", "at least one device", " none")
-    return found
-
-
-def joined(
+def join_sets(
     function: str, train: Any, validation: Any, dataset: Any, members: int
-) -> tuple[Data, Data | None, Fold | None]:
+) -> tuple[Batch, Batch | None, Folds | None]:
     """Checked data; several sets come as one, with the rows of each.
 
     Raises:
@@ -67,8 +41,8 @@ def joined(
     if not isinstance(train, list):
         if dataset is not None:
             fail(function, "train", "a list of data sets where `dataset` is given", f" a {type(train).__name__}")
-        data = as_data(function, "train", train)
-        return data, None if validation is None else as_data(function, "validation", validation), None
+        data = as_batch(function, "train", train)
+        return data, None if validation is None else as_batch(function, "validation", validation), None
     if not train:
         fail(function, "train", "at least one data set", " an empty list")
     if dataset is None or np.shape(dataset) != (members,) or np.asarray(dataset).dtype.kind not in "iu":
@@ -82,31 +56,31 @@ def joined(
         got = f" {len(validation)} of them" if isinstance(validation, list) else f" a {type(validation).__name__}"
         fail(function, "validation", f"a list of {len(train)} data sets, as `train`", got)
     data, rows = _joined(function, "train", train)
-    held_out, held_rows = (None, None) if validation is None else _joined(function, "validation", validation)
-    return data, held_out, Fold(rows, held_rows, which.astype(np.int32))
+    measured, measured_rows = (None, None) if validation is None else _joined(function, "validation", validation)
+    return data, measured, Folds(rows, measured_rows, which.astype(np.int32))
 
 
-def _joined(function: str, argument: str, sets: Sequence[Any]) -> tuple[Data, Rows]:
-    checked = [as_data(function, f"{argument}[{i}]", one) for i, one in enumerate(sets)]
-    shapes = [[None if a is None else (a.shape, a.dtype) for a in one] for one in checked]
+def _joined(function: str, argument: str, sets: Sequence[Any]) -> tuple[Batch, Rows]:
+    checked = [as_batch(function, f"{argument}[{i}]", one) for i, one in enumerate(sets)]
+    shapes = [jax.tree.map(lambda a: (a.shape, np.dtype(a.dtype).name), one) for one in checked]
     for i, shape in enumerate(shapes):
         if shape != shapes[0]:
-            fail(function, f"{argument}[{i}]", f"of the shapes of {argument}[0] {shapes[0]}", f" {shape}")
-    size = checked[0][0].shape[0]
-    whole = tuple(None if column[0] is None else np.concatenate(column) for column in zip(*checked, strict=True))
+            fail(function, f"{argument}[{i}]", f"of the shapes of {argument}[0] {tuple(shapes[0])}", f" {tuple(shape)}")
+    size = example_count(checked[0].x)
+    whole = jax.tree.map(lambda *column: np.concatenate(column), *checked)
     index = np.arange(len(sets) * size, dtype=np.int32).reshape(len(sets), size)
-    return whole, Rows(index, None)  # pyright: ignore[reportReturnType]
+    return whole, Rows(index, None)
 
 
-def folded(parts: Sequence[tuple[np.ndarray, np.ndarray]], which: np.ndarray) -> Fold:
+def fold_tables(pairs: Sequence[tuple[np.ndarray, np.ndarray]], which: np.ndarray) -> Folds:
     """A fold table from `(train rows, validation rows)` pairs, shorter ones padded.
 
     Args:
-        parts: index arrays, a pair for each fold.
+        pairs: index arrays, a pair for each fold.
         which: int `(members,)`, each member's fold.
     """
-    train, validation = (_table([pair[side] for pair in parts]) for side in (0, 1))
-    return Fold(train, validation, np.asarray(which, np.int32))
+    train, validation = (_table([pair[side] for pair in pairs]) for side in (0, 1))
+    return Folds(train, validation, np.asarray(which, np.int32))
 
 
 def _table(rows: Sequence[np.ndarray]) -> Rows:
@@ -114,21 +88,3 @@ def _table(rows: Sequence[np.ndarray]) -> Rows:
     longest = int(counts.max())
     index = np.stack([np.concatenate([r, np.full(longest - len(r), r[0])]) for r in rows]).astype(np.int32)
     return Rows(index, None if (counts == longest).all() else counts)
-
-
-def prepared(
-    function: str, groups: Sequence[Group], keys: Key, data: Data, held_out: Data | None
-) -> tuple[Data, Data | None]:
-    """The data as the models take them, checked against each group's first member.
-
-    Raises:
-        InputError: data do not fit a model or a loss.
-    """
-    firsts = [ingredients_of(g.recipe, jax.tree.map(lambda a: a[0], g.leaves)) for g in groups]
-    key = pick_keys(keys, np.array(0))
-    data, held_out = for_model(firsts[0], key, data, held_out)
-    for group, parts in zip(groups, firsts, strict=True):
-        if held_out is None and group.plan.stops_early and group.plan.monitor.startswith("validation"):
-            fail(function, "validation", f"given to stop early on {group.plan.monitor!r}", None)
-        check_shapes(function, group.plan, parts, key, data, held_out)
-    return data, held_out

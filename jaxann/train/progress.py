@@ -1,71 +1,18 @@
-"""Progress bars of `fit` and of populations, drawn by rich between compiled chunks."""
+"""Progress bars of `fit` and of populations as observers, drawn by rich between compiled chunks."""
 
 from __future__ import annotations
 
+import contextlib
 import time
-from collections.abc import Mapping
-from types import TracebackType
-from typing import Any, Self
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
 
 import numpy as np
 
 from jaxann.core.errors import MissingDependencyError
+from jaxann.train.observers import Moment
 
-__all__ = ["PopulationProgress", "Progress", "population_bar", "progress_bar"]
-
-
-class Progress:
-    """No bar: what `progress=False` shows."""
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        return None
-
-    def advance(self, epochs_done: int, latest: Mapping[str, float]) -> None:
-        """Take note of the epochs done and the latest figures."""
-
-
-def progress_bar(show: bool, *, epochs: int, done: int, examples: int) -> Progress:
-    """A live bar with loss, metrics, examples per second and time left; nothing when `show` is False.
-
-    Args:
-        show: whether to draw.
-        epochs, done: epochs wanted in all, and done before.
-        examples: examples in an epoch.
-
-    Raises:
-        MissingDependencyError: rich is not installed.
-    """
-    return _Bar(epochs, done, examples) if show else Progress()
-
-
-class PopulationProgress(Progress):
-    """No bar for a population."""
-
-    def say(self, text: str) -> None:
-        """Tell the person a line above the bar."""
-
-    def expect(self, epochs: int) -> None:
-        """Take note that so many epochs are left in the plan, done ones included."""
-
-    def watch(self, fleet: Any) -> None:
-        """Take note of where a fleet stands."""
-
-
-def population_bar(show: bool, *, members: int, epochs: int, monitor: str, mode: str) -> PopulationProgress:
-    """One live bar for a population: members still in training, the best figure so far, time left.
-
-    Args:
-        show: whether to draw.
-        members, epochs: how many, and the epochs of all of them together.
-        monitor, mode: column of the history to show the best of, and whether "min" or "max" is better.
-
-    Raises:
-        MissingDependencyError: rich is not installed.
-    """
-    return _PopulationBar(members, epochs, monitor, mode) if show else PopulationProgress()
+__all__ = ["population_bar", "progress_bar"]
 
 
 def _rich() -> Any:
@@ -77,74 +24,92 @@ def _rich() -> Any:
     return progress
 
 
-class _PopulationBar(PopulationProgress):
-    def __init__(self, members: int, epochs: int, monitor: str, mode: str):
-        progress = _rich()
-        self._bar = progress.Progress(
-            progress.BarColumn(bar_width=20),
-            progress.TaskProgressColumn(),
-            progress.TextColumn("{task.fields[figures]}"),
-            progress.TimeRemainingColumn(compact=True),
-            auto_refresh=False,
-        )
-        self._task = self._bar.add_task("population", total=epochs, figures=f"{members} members, compiling")
-        self._monitor, self._better = monitor, np.fmin if mode == "min" else np.fmax
-        self._members, self._done = members, 0
-        self._fleets: dict[int, tuple[int, int, float]] = {}
-
-    def __enter__(self) -> Self:
-        self._bar.start()
-        self._bar.refresh()
-        return self
-
-    def __exit__(self, kind: Any, error: Any, trace: Any) -> None:
-        self._bar.stop()
-
-    def say(self, text: str) -> None:
-        self._bar.console.print(text, highlight=False)
-
-    def expect(self, epochs: int) -> None:
-        self._bar.update(self._task, total=epochs)
-
-    def watch(self, fleet: Any) -> None:
-        known = self._monitor in fleet.columns
-        name, better = (self._monitor, self._better) if known else ("loss", np.fmin)
-        table = fleet.column(name)
-        best = float(better.reduce(table, axis=None)) if table.size else float("nan")
-        stopped = int((~fleet.going[fleet.numbers]).sum())
-        self._fleets[id(fleet)] = (fleet.epochs_settled(), stopped, best)
-        done, out, bests = zip(*self._fleets.values(), strict=True)
-        text = f"{self._members - sum(out)} alive  best {name} {float(better.reduce(bests)):.4f}"
-        self._bar.update(self._task, completed=sum(done), figures=text, refresh=True)
+@contextlib.contextmanager
+def _drawn(width: int, total: int, done: int, figures: str) -> Iterator[tuple[Any, Callable[..., None]]]:
+    """A bar, and the function that moves it: `move(completed=..., figures=..., total=...)`."""
+    progress = _rich()
+    columns = [progress.BarColumn(bar_width=width), progress.TextColumn("{task.fields[figures]}")]
+    counted = progress.MofNCompleteColumn() if width < 20 else progress.TaskProgressColumn()
+    columns.insert(0 if width < 20 else 1, counted)
+    # drawn between chunks: a drawing thread would take a core from the training
+    bar = progress.Progress(*columns, progress.TimeRemainingColumn(compact=True), auto_refresh=False)
+    task = bar.add_task("training", total=total, completed=done, figures=figures)
+    with bar:
+        bar.refresh()
+        yield bar.console, lambda **changes: bar.update(task, refresh=True, **changes)
 
 
-class _Bar(Progress):
-    def __init__(self, epochs: int, done: int, examples: int):
-        progress = _rich()
-        self._bar = progress.Progress(
-            progress.MofNCompleteColumn(),
-            progress.BarColumn(bar_width=10),
-            progress.TextColumn("{task.fields[figures]}"),
-            progress.TimeRemainingColumn(compact=True),
-            auto_refresh=False,  # drawn between chunks: a drawing thread would take a core from the training
-        )
-        self._task = self._bar.add_task("fit", total=epochs, completed=done, figures="compiling")
-        self._examples, self._done, self._mark = examples, done, time.perf_counter()
+def progress_bar(*, epochs: int, done: int, examples: int) -> contextlib.AbstractContextManager:
+    """A live bar with loss, metrics, examples per second and time left, as an observer.
 
-    def __enter__(self) -> Self:
-        self._bar.start()
-        self._bar.refresh()
-        return self
+    Args:
+        epochs, done: epochs wanted in all, and done before.
+        examples: examples in an epoch.
 
-    def __exit__(self, kind: Any, error: Any, trace: Any) -> None:
-        self._bar.stop()
+    Raises:
+        MissingDependencyError: rich is not installed.
+    """
+    _rich()
+    return _bar(epochs, done, examples)
 
-    def advance(self, epochs_done: int, latest: Mapping[str, float]) -> None:
-        now = time.perf_counter()
-        speed = (epochs_done - self._done) * self._examples / max(now - self._mark, 1e-9)
-        self._done, self._mark = epochs_done, now
-        figures = "  ".join([*_figures(latest), f"{_compact(speed)}/s"])
-        self._bar.update(self._task, completed=epochs_done, figures=figures, refresh=True)
+
+@contextlib.contextmanager
+def _bar(epochs: int, done: int, examples: int) -> Iterator[Callable[[Moment], None]]:
+    with _drawn(10, epochs, done, "compiling") as (_, move):
+        before, mark = done, time.perf_counter()
+
+        def observe(moment: Moment) -> None:
+            nonlocal before, mark
+            now = time.perf_counter()
+            speed = (moment.epoch - before) * examples / max(now - mark, 1e-9)
+            before, mark = moment.epoch, now
+            latest = {name: float(values[-1]) for name, values in moment.rows.items()}
+            move(completed=moment.epoch, figures="  ".join([*_figures(latest), f"{_compact(speed)}/s"]))
+
+        yield observe
+
+
+def population_bar(
+    *, members: int, epochs: int, monitor: str, mode: str, heading: str
+) -> contextlib.AbstractContextManager:
+    """One live bar for a population, as an observer: members still in training, the best figure so far, time left.
+
+    Args:
+        members, epochs: how many, and the epochs of all of them together.
+        monitor, mode: column of the history to show the best of, and whether "min" or "max" is better.
+        heading: a line above it.
+
+    Raises:
+        MissingDependencyError: rich is not installed.
+    """
+    _rich()
+    return _population_bar(members, epochs, monitor, mode, heading)
+
+
+@contextlib.contextmanager
+def _population_bar(
+    members: int, epochs: int, monitor: str, mode: str, heading: str
+) -> Iterator[Callable[[Moment], None]]:
+    with _drawn(20, epochs, 0, f"{members} members, compiling") as (console, move):
+        console.print(heading, highlight=False)
+        best = float("nan")
+        seen: dict[int, tuple[int, int, bool]] = {}  # by member: epochs settled and expected, whether it has stopped
+
+        def observe(moment: Moment) -> None:
+            nonlocal best
+            name, better = (monitor, np.fmin if mode == "min" else np.fmax)
+            if name not in moment.rows:
+                name, better = "loss", np.fmin
+            rows = moment.rows[name]
+            best = float(better(best, better.reduce(rows, axis=None))) if rows.size else best
+            for member in np.flatnonzero(moment.epochs):
+                expected, going = int(moment.epochs[member]), bool(moment.going[member])
+                seen[int(member)] = (int(moment.epoch[member]) if going else expected, expected, not going)
+            done, expected, stopped = (sum(column) for column in zip(*seen.values(), strict=True))
+            total = expected if len(seen) == members else epochs
+            move(completed=done, figures=f"{members - stopped} alive  best {name} {best:.4f}", total=total)
+
+        yield observe
 
 
 def _figures(latest: Mapping[str, float]) -> list[str]:

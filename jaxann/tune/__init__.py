@@ -8,13 +8,15 @@ from jaxann.tune.halving import halving, rungs
 from jaxann.tune.hyperband import brackets, hyperband
 from jaxann.tune.hypergradient import hypergradient
 from jaxann.tune.nested import Nested, nested_cross_validate
-from jaxann.tune.population_based import Evolution, population_based
+from jaxann.tune.population_based import Evolution, Exploration, population_based
+from jaxann.tune.resampling import resampling
 from jaxann.tune.samplers import grid, random, sobol
 from jaxann.tune.space import decode, encode
 from jaxann.tune.table import Table, load_table
 
 __all__ = [
     "Evolution",
+    "Exploration",
     "Nested",
     "Table",
     "bayes",
@@ -36,6 +38,7 @@ __all__ = [
     "nested_cross_validate",
     "population_based",
     "random",
+    "resampling",
     "rungs",
     "sobol",
     "stratified_k_fold",

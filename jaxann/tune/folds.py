@@ -9,10 +9,11 @@ from collections.abc import Iterable
 from typing import Any, TypeAlias
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from jaxann.core.checks import check_integer, check_key, fail
 from jaxann.core.typing import Key
-from jaxann.tune.seeds import generator
+from jaxann.tune.generators import generator
 
 __all__ = ["Folds", "check_folds", "grouped_k_fold", "k_fold", "stratified_k_fold", "time_series_split"]
 
@@ -42,12 +43,12 @@ def k_fold(rows: int, folds: int, *, key: Key | None = None) -> Folds:
     _check_count("k_fold", folds, rows, "rows")
     _check_optional_key("k_fold", key)
     order = np.arange(rows) if key is None else generator(key).permutation(rows)
-    part = np.empty(rows, np.int64)
-    part[order] = np.arange(folds).repeat([rows // folds + (i < rows % folds) for i in range(folds)])
-    return _from_parts(part, folds)
+    number = np.empty(rows, np.int64)
+    number[order] = np.arange(folds).repeat([rows // folds + (i < rows % folds) for i in range(folds)])
+    return _from_numbers(number, folds)
 
 
-def stratified_k_fold(labels: Any, folds: int, *, key: Key | None = None) -> Folds:
+def stratified_k_fold(labels: ArrayLike, folds: int, *, key: Key | None = None) -> Folds:
     """Parts in which every class has its share: the members of a class in two parts differ by at most 1.
 
     So do the sizes of the parts.
@@ -80,15 +81,15 @@ def stratified_k_fold(labels: Any, folds: int, *, key: Key | None = None) -> Fol
     sizes = np.bincount(ranks)
     # Dealing the sorted rows out in turn evens out the sizes of the parts as well as the classes within them.
     shares = [np.bincount(ranks[grouped[i::folds]], minlength=len(sizes)) for i in range(folds)]
-    part = np.empty(len(codes), np.int64)
-    numbers = None if key is None else generator(key)
+    number = np.empty(len(codes), np.int64)
+    random = None if key is None else generator(key)
     for members, share in zip(np.split(grouped, np.cumsum(sizes)[:-1]), np.stack(shares, 1), strict=True):
-        parts = np.arange(folds).repeat(share)
-        part[members] = parts if numbers is None else numbers.permutation(parts)
-    return _from_parts(part, folds)
+        dealt = np.arange(folds).repeat(share)
+        number[members] = dealt if random is None else random.permutation(dealt)
+    return _from_numbers(number, folds)
 
 
-def grouped_k_fold(groups: Any, folds: int, *, key: Key | None = None) -> Folds:
+def grouped_k_fold(groups: ArrayLike, folds: int, *, key: Key | None = None) -> Folds:
     """Parts that never divide a group: all rows of a patient, user or site are on one side.
 
     Groups go one by one to the part with the fewest rows so far, so that two parts differ by at most the largest group.
@@ -113,11 +114,11 @@ def grouped_k_fold(groups: Any, folds: int, *, key: Key | None = None) -> Folds:
     # Reversed, not negated: of groups of one size the last comes first, as in scikit-learn.
     order = np.argsort(sizes, kind="stable")[::-1] if key is None else generator(key).permutation(len(names))
     filled = np.zeros(folds, np.int64)
-    part = np.empty(len(names), np.int64)
+    number = np.empty(len(names), np.int64)
     for group in order:
-        part[group] = filled.argmin()
-        filled[part[group]] += sizes[group]
-    return _from_parts(part[codes], folds)
+        number[group] = filled.argmin()
+        filled[number[group]] += sizes[group]
+    return _from_numbers(number[codes], folds)
 
 
 def time_series_split(rows: int, folds: int, *, gap: int = 0, test_size: int | None = None) -> Folds:
@@ -196,11 +197,10 @@ def _rows(function: str, name: str, given: Any, rows: int) -> np.ndarray:
     return found.astype(np.int32)
 
 
-def _from_parts(part: np.ndarray, folds: int) -> Folds:
-    """The folds from the part `(rows,)` in which each row is validated on."""
-    return tuple(
-        (np.flatnonzero(part != i).astype(np.int32), np.flatnonzero(part == i).astype(np.int32)) for i in range(folds)
-    )
+def _from_numbers(number: np.ndarray, folds: int) -> Folds:
+    """The folds from the number `(rows,)` of the one in which each row is validated on."""
+    sides = ((number != i, number == i) for i in range(folds))
+    return tuple((np.flatnonzero(a).astype(np.int32), np.flatnonzero(b).astype(np.int32)) for a, b in sides)
 
 
 def _names(function: str, argument: str, given: Any) -> np.ndarray:

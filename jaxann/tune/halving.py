@@ -1,65 +1,66 @@
-"""Successive halving: all settings train a little, the better part trains on, until few train to the end."""
+"""Successive halving: all settings train a little, the better ones train on, until few train to the end."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
 
+import jax
 import numpy as np
 
 from jaxann.core.checks import check_integer, fail
 from jaxann.core.typing import Key
+from jaxann.train.grouping import Build
+from jaxann.train.placement import Placement
+from jaxann.tune.resampling import Resampling, as_resampling
 from jaxann.tune.table import Table
-from jaxann.tune.trials import Trials, search_settings
+from jaxann.tune.trials import Trials
 
 __all__ = ["halving", "run_rungs", "rungs"]
 
 
-def rungs(epochs: int, *, factor: int = 3, least: int = 1) -> list[int]:
-    """Epochs at which settings are compared: epochs / factor^k, down to `least`, rising; the last is `epochs`."""
+def rungs(epochs: int, *, factor: int = 3, min_epochs: int = 1) -> list[int]:
+    """Epochs at which settings are compared: epochs / factor^k, down to `min_epochs`, rising; the last is `epochs`."""
     check_integer("halving", "epochs", epochs)
     check_integer("halving", "factor", factor, 2)
-    check_integer("halving", "least", least)
-    if least > epochs:
-        fail("halving", "least", f"at most epochs ({epochs})", least)
+    check_integer("halving", "min_epochs", min_epochs)
+    if min_epochs > epochs:
+        fail("halving", "min_epochs", f"at most epochs ({epochs})", min_epochs)
     found = [epochs]
-    while found[-1] // factor >= least:
+    while found[-1] // factor >= min_epochs:
         found.append(found[-1] // factor)
     return found[::-1]
 
 
 def halving(
-    build: Callable[[dict[str, Any]], tuple],
-    hypers: Mapping[str, Any],
-    data: Any,
+    build: Build,
+    hyperparameters: Mapping[str, Sequence | np.ndarray | jax.Array],
+    data: tuple,
     *,
     key: Key,
     epochs: int,
-    validation: Any = None,
-    folds: Any = None,
+    validation: tuple | Resampling,
+    batch_size: int | None = None,
     factor: int = 3,
-    least: int | None = None,
-    **settings: Any,
+    min_epochs: int | None = None,
+    placement: Placement | None = None,
+    progress: bool = False,
 ) -> Table:
     """Successive halving over settings, every setting on a validation set or on all folds.
 
-    All n settings train for `least` epochs; the best ceil(n / factor) train on to `factor` times as many, and so on;
+    All n settings train for `min_epochs`; the best ceil(n / factor) train on to `factor` times as many, and so on;
     those left at the end train for all `epochs`. A run goes on from where it stood: nothing is trained twice, and a
     setting that reaches the end has trained exactly as in `cross_validate`. A round costs about as much as any other,
     so the whole costs (rounds / n) of the grid at best.
 
     Args:
-        build, hypers, data, key: as in `cross_validate`.
+        build, hyperparameters, data, key: as in `cross_validate`.
         epochs: of the settings that train to the end.
-        validation: `(x, y)`; or
-        folds: as in `cross_validate`; settings are compared by their mean over folds. One of the two is given.
+        validation: what settings are compared on: `(x, y)`, or `resampling(folds=5)` for their mean over folds.
+        batch_size, placement, progress: as in `cross_validate`.
         factor: one in how many goes on.
-        least: epochs before the first comparison; by default such that one setting is left at the end, or 1 where
+        min_epochs: epochs before the first comparison; by default such that one setting is left at the end, or 1 where
             that would be less than an epoch.
-        settings: further settings of `cross_validate`: `prepare`, `seeds`, `batch_size`, `metrics`, `monitor`, `mode`,
-            `shuffle`, `evaluation_batch_size`, `compute_dtype`, `on_nonfinite`, `penalty`, `augment`,
-            `devices`, `lanes`, `progress`.
 
     Returns:
         Table: each setting with its scores when it was last compared; `table.epochs` says when. Settings that trained
@@ -70,26 +71,28 @@ def halving(
     Raises:
         InputError: an argument is wrong, or shapes, labels or values of the data are.
     """
-    rungs(epochs, factor=factor, least=1 if least is None else least)  # its checks, before anything is compiled
+    # its checks, before anything is compiled
+    rungs(epochs, factor=factor, min_epochs=1 if min_epochs is None else min_epochs)
     trials = Trials(
         "halving",
         build,
-        hypers,
+        hyperparameters,
         data,
-        validation=validation,
-        folds=folds,
+        scored_on=as_resampling("halving", "validation", validation),
         key=key,
         epochs=epochs,
-        **search_settings("halving", settings),
+        batch_size=batch_size,
+        placement=placement,
+        progress=progress,
     )
-    if least is None:  # as many rounds as it takes to leave one
-        left, rounds = trials.settings, 0
+    if min_epochs is None:  # as many rounds as it takes to leave one
+        left, rounds = trials.count, 0
         while left > 1:
             left, rounds = math.ceil(left / factor), rounds + 1
-        least = max(1, epochs // factor**rounds)
-    steps = rungs(epochs, factor=factor, least=least)
+        min_epochs = max(1, epochs // factor**rounds)
+    steps = rungs(epochs, factor=factor, min_epochs=min_epochs)
     with trials.watched():
-        figures, reached = run_rungs(trials, np.arange(trials.settings), steps, factor)
+        figures, reached = run_rungs(trials, np.arange(trials.count), steps, factor)
     return trials.table(figures, reached)
 
 
@@ -103,7 +106,7 @@ def run_rungs(
         that step, `(settings,)`.
     """
     last: dict[str, np.ndarray] = {}
-    reached = np.zeros(trials.settings, int)
+    reached = np.zeros(trials.count, int)
     alive = np.asarray(settings)
     for number, until in enumerate(steps):
         trials.train(alive, until)
@@ -113,7 +116,7 @@ def run_rungs(
         for name, values in now.items():
             last[name][there] = values[there]
         reached[there] = number
-        if trials.fleet.interrupted or number == len(steps) - 1:
+        if trials.trainer.interrupted or number == len(steps) - 1:
             break
         order = alive[np.argsort(trials.score(now)[alive], kind="stable")]
         keep = max(1, math.ceil(len(alive) / factor))

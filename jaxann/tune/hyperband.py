@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Mapping
 
 import numpy as np
 
 from jaxann.core.checks import check_integer, check_key, fail
 from jaxann.core.keys import fold_name
 from jaxann.core.typing import Key
+from jaxann.train.grouping import Build
+from jaxann.train.placement import Placement
+from jaxann.tune.dimensions import Dimension
 from jaxann.tune.halving import run_rungs
+from jaxann.tune.resampling import Resampling, as_resampling
 from jaxann.tune.samplers import random
 from jaxann.tune.space import read_space
 from jaxann.tune.table import Table
-from jaxann.tune.trials import Trials, search_settings
+from jaxann.tune.trials import Trials
 
 __all__ = ["brackets", "hyperband"]
 
@@ -35,22 +38,23 @@ def brackets(epochs: int, *, factor: int = 3) -> list[tuple[int, int]]:
         most += 1
     found = []
     for s in range(most, -1, -1):
-        settings = -(-(most + 1) * factor**s // (s + 1))
-        found.append((settings, max(1, epochs // factor**s)))
+        size = -(-(most + 1) * factor**s // (s + 1))
+        found.append((size, max(1, epochs // factor**s)))
     return found
 
 
 def hyperband(
-    build: Callable[[dict[str, Any]], tuple],
-    space: Mapping[str, Any],
-    data: Any,
+    build: Build,
+    space: Mapping[str, Dimension],
+    data: tuple,
     *,
     key: Key,
     epochs: int,
-    validation: Any = None,
-    folds: Any = None,
+    validation: tuple | Resampling,
+    batch_size: int | None = None,
     factor: int = 3,
-    **settings: Any,
+    placement: Placement | None = None,
+    progress: bool = False,
 ) -> Table:
     """Hyperband over a search space: each bracket draws settings and halves them, from many short to few long runs.
 
@@ -58,13 +62,10 @@ def hyperband(
     brackets try every guess, at `s_max + 1` times the cost of one.
 
     Args:
-        build, data, key, validation, folds: as in `halving`.
+        build, data, key, validation, batch_size, placement, progress: as in `halving`.
         space: name to dimension, see `uniform`, `log_uniform`, `integer`, `choice`, `conditional`.
         epochs: of the settings that train to the end.
         factor: one in how many goes on.
-        settings: further settings of `halving`: `seeds`, `prepare`, `batch_size`, `metrics`, `monitor`, `mode`,
-            `shuffle`, `evaluation_batch_size`, `compute_dtype`, `on_nonfinite`, `penalty`, `augment`,
-            `devices`, `lanes`, `progress`.
 
     Returns:
         Table: as `halving`, with the number of its bracket in column `bracket`.
@@ -75,28 +76,29 @@ def hyperband(
         InputError: an argument is wrong, or shapes, labels or values of the data are.
     """
     check_key("hyperband", key)
-    plan = brackets(epochs, factor=factor)
+    rounds_of = brackets(epochs, factor=factor)
     if "bracket" in read_space("hyperband", space).dimensions:
         fail("hyperband", "space", "without a dimension named 'bracket', which is the table's", space)
-    sizes = [size for size, _ in plan]
+    sizes = [size for size, _ in rounds_of]
     drawn = random(space, sum(sizes), key=fold_name(key, "settings"))
     trials = Trials(
         "hyperband",
         build,
         drawn,
         data,
-        validation=validation,
-        folds=folds,
+        scored_on=as_resampling("hyperband", "validation", validation),
         key=key,
         epochs=epochs,
-        **search_settings("hyperband", settings),
+        batch_size=batch_size,
+        placement=placement,
+        progress=progress,
     )
     figures: dict[str, np.ndarray] = {}
-    rounds = np.zeros(trials.settings, int)
+    rounds = np.zeros(trials.count, int)
     with trials.watched():
         ends = np.cumsum(sizes)
-        for (size, least), end in zip(plan, ends, strict=True):
-            steps = [least]
+        for (size, shortest), end in zip(rounds_of, ends, strict=True):
+            steps = [shortest]
             while steps[-1] * factor <= epochs:
                 steps.append(steps[-1] * factor)
             steps[-1] = epochs
@@ -106,7 +108,7 @@ def hyperband(
             for name, values in found.items():
                 figures[name][chosen] = values[chosen]
             rounds[chosen] = np.array(steps)[reached[chosen]]
-            if trials.fleet.interrupted:
+            if trials.trainer.interrupted:
                 break
-    trials.hypers["bracket"] = [number for number, size in enumerate(sizes) for _ in range(size)]
+    trials.hyperparameters["bracket"] = [number for number, size in enumerate(sizes) for _ in range(size)]
     return trials.table(figures, rounds)

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 
-from jaxann.core.checks import check_key
+from jaxann.core.checks import check_integer, check_key
 from jaxann.core.keys import fold_name
 from jaxann.core.typing import Key
-from jaxann.train.inputs import as_data
+from jaxann.train.grouping import Build
+from jaxann.train.inputs import as_batch
+from jaxann.train.placement import Placement
 from jaxann.train.population import warn_diverged
+from jaxann.tune.resampling import Pairs, Resampling, as_resampling
 from jaxann.tune.table import Table
 from jaxann.tune.trial_data import fold_rows
-from jaxann.tune.trials import Trials, search_settings
+from jaxann.tune.trials import Trials
 
 __all__ = ["Nested", "nested_cross_validate"]
 
@@ -29,26 +32,29 @@ class Nested(NamedTuple):
 
 
 def nested_cross_validate(
-    build: Callable[[dict[str, Any]], tuple],
-    hypers: Mapping[str, Any],
-    data: Any,
+    build: Build,
+    hyperparameters: Mapping[str, Sequence | np.ndarray | jax.Array],
+    data: tuple,
     *,
     key: Key,
-    epochs: int,
-    outer: Any = 5,
+    epochs: int | None = None,
+    batch_size: int | None = None,
+    outer: int | Pairs | Resampling = 5,
     inner: int = 4,
-    **settings: Any,
+    placement: Placement | None = None,
+    progress: bool = False,
 ) -> Nested:
-    """Choose a setting by cross-validation inside each outer training set, then score it on the outer rows held out.
+    """Choose a setting by cross-validation inside each outer training set, then score it on the rows outside.
 
     The best mean of a plain cross-validation is optimistic, since the same rows chose it. Here the rows that score
     have had no part in the choice. All inner runs of all outer folds are one population.
 
     Args:
-        build, hypers, data, key, epochs: as in `cross_validate`.
-        outer: a number of outer folds, or pairs of rows.
+        build: as in `cross_validate`; the recipes neither stop early nor restore their best epoch, which would be
+            chosen by the rows that score.
+        hyperparameters, data, key, epochs, batch_size, placement, progress: as in `cross_validate`.
+        outer: a number of outer folds, pairs of rows, or `resampling(5, prepare=..., repeats=...)`.
         inner: number of inner folds.
-        settings: further settings of `cross_validate`, those of early stopping excepted.
 
     Returns:
         Nested: `scores["accuracy"].mean()` is the estimate.
@@ -59,21 +65,37 @@ def nested_cross_validate(
         InputError: an argument is wrong, or shapes, labels or values of the data are.
     """
     check_key("nested_cross_validate", key)
-    common = search_settings("nested_cross_validate", settings)
-    checked = as_data("nested_cross_validate", "data", data)
-    targets = np.asarray(checked[1])
-    outside = fold_rows("nested_cross_validate", outer, targets, fold_name(key, "outer"))
+    check_integer("nested_cross_validate", "inner", inner, 2)
+    scored_on = as_resampling("nested_cross_validate", "outer", outer)
+    targets = jax.tree.map(np.asarray, as_batch("nested_cross_validate", "data", data).y)
+    outside = fold_rows("nested_cross_validate", scored_on.folds, targets, fold_name(key, "outer"))
     inside = []
     for number, (rows, _) in enumerate(outside):
         drawn = jax.random.fold_in(fold_name(key, "inner"), number)
-        pairs = fold_rows("nested_cross_validate", inner, targets[rows], drawn)
-        inside += [(rows[train], rows[held]) for train, held in pairs]
-    trials = Trials("nested_cross_validate", build, hypers, data, validation=None, folds=inside, key=key,
-                    epochs=epochs, **common)  # fmt: skip
+        own_targets = jax.tree.map(lambda a, r=rows: a[r], targets)
+        pairs = fold_rows("nested_cross_validate", inner, own_targets, drawn)
+        inside += [(rows[train], rows[tested]) for train, tested in pairs]
+
+    def trials_on(columns: Mapping[str, Any], folds: Pairs, key: Key) -> Trials:
+        return Trials(
+            "nested_cross_validate",
+            build,
+            columns,
+            data,
+            scored_on=scored_on._replace(folds=folds),
+            key=key,
+            epochs=epochs,
+            batch_size=batch_size,
+            placement=placement,
+            progress=progress,
+            whole_runs=True,
+        )
+
+    trials = trials_on(hyperparameters, inside, key)
     with trials.watched():
-        trials.train(np.arange(trials.settings))
+        trials.train(np.arange(trials.count))
         figures = trials.figures()
-    if trials.fleet.interrupted:
+    if trials.trainer.interrupted:
         raise KeyboardInterrupt  # half an inner search chooses nothing
     whole = trials.table(figures)
     each = len(inside) // len(outside)
@@ -83,18 +105,17 @@ def nested_cross_validate(
         repeats = np.arange(trials.repeats) % len(inside)
         mine = np.flatnonzero((repeats >= part.start) & (repeats < part.stop))
         scores = {name: values[:, mine] for name, values in whole.scores.items()}
-        tables.append(Table(whole.hypers, scores, whole.monitor, whole.mode, whole.epochs[:, mine]))
+        tables.append(Table(whole.hyperparameters, scores, whole.monitor, whole.mode, whole.epochs[:, mine]))
     chosen = [table.best for table in tables]
-    columns = {name: [setting[name] for setting in chosen] for name in hypers}
-    final = Trials("nested_cross_validate", build, columns, data, validation=None, folds=outside,
-                   key=fold_name(key, "final"), epochs=epochs, **common)  # fmt: skip
+    columns = {name: [setting[name] for setting in chosen] for name in hyperparameters}
+    final = trials_on(columns, outside, fold_name(key, "final"))
     own = np.arange(final.repeats) % len(outside)  # each outer fold trains its own setting only
     row = np.arange(len(outside)) if columns else np.zeros(len(outside), int)
     diagonal = np.concatenate([row[o] * final.repeats + np.flatnonzero(own == o) for o in range(len(outside))])
     with final.watched():
-        final.fleet.train(diagonal, final.epochs[diagonal], final.bar.watch)
+        final.train_members(diagonal)
         found = final.figures()
-    if final.fleet.interrupted:
+    if final.trainer.interrupted:
         raise KeyboardInterrupt
     warn_diverged("nested_cross_validate", np.isnan(found["loss"].reshape(-1)[diagonal]))
     scores = {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import jax
@@ -11,57 +11,70 @@ import numpy as np
 from jaxann.core.checks import check_integer, check_key, check_range, fail
 from jaxann.core.keys import fold_name
 from jaxann.core.typing import Key
+from jaxann.train.grouping import Build, as_columns, values_of
+from jaxann.train.placement import Placement
 from jaxann.train.population import Population, assembled, warn_diverged
-from jaxann.train.recipes import as_columns, setting_of
 from jaxann.train.run import Status
-from jaxann.tune.dimensions import Choice, Integer
+from jaxann.tune.dimensions import Choice, Dimension, Integer
+from jaxann.tune.generators import generator
+from jaxann.tune.resampling import as_resampling
 from jaxann.tune.samplers import random
-from jaxann.tune.seeds import generator
 from jaxann.tune.space import Space, read_space
-from jaxann.tune.trials import Trials, search_settings, warn_interrupted
+from jaxann.tune.trials import Trials, warn_interrupted
 
-__all__ = ["Evolution", "population_based"]
+__all__ = ["Evolution", "Exploration", "population_based"]
+
+
+class Exploration(NamedTuple):
+    """How members copy and vary in `population_based`."""
+
+    share: float = 0.25  # of the members, the worst that copy and the best that are copied, in (0, 0.5]
+    resample: float = 0.25  # probability of a fresh draw from the space instead of a small step, in [0, 1]
 
 
 class Evolution(NamedTuple):
     """What `population_based` returns; a round is `interval` epochs."""
 
-    population: Population  # as the members ended; `hypers` are the last settings
+    population: Population  # as the members ended; `hyperparameters` are the last settings
     settings: list[dict[str, Any]]  # the columns of settings in force in each round
     parents: np.ndarray  # int (rounds, members), whose weights each member began the round with
     scores: np.ndarray  # (rounds, members), what was monitored at the end of each round
 
 
+_EXPLORATION = Exploration()
+
+
 def population_based(
-    build: Callable[[dict[str, Any]], tuple],
-    space: Mapping[str, Any],
-    data: Any,
+    build: Build,
+    space: Mapping[str, Dimension],
+    data: tuple,
     *,
     key: Key,
     epochs: int,
-    validation: Any,
+    validation: tuple,
+    batch_size: int | None = None,
     members: int = 16,
     interval: int = 5,
-    share: float = 0.25,
-    resample: float = 0.25,
-    **settings: Any,
+    exploration: Exploration = _EXPLORATION,
+    placement: Placement | None = None,
+    progress: bool = False,
 ) -> Evolution:
     """Population-based training. After every `interval` epochs the worst members copy some of the best, and vary.
 
-    A member among the worst `share` takes weights, layer state and optimizer memory of one drawn from the best
-    `share`, and its settings, each drawn anew from the space with probability `resample` and else multiplied by 0.8
-    or 1.2 (a choice keeps its option). So the settings become schedules that no fixed setting has. A member that
-    diverged counts as worst, and its copy trains on. Weights are copied on the devices.
+    A member among the worst `exploration.share` takes weights, layer state and optimizer state of one drawn from the
+    best `share`, and its settings, each drawn anew from the space with probability `exploration.resample` and else
+    multiplied by 0.8 or 1.2 (a choice keeps its option). So the settings become schedules that no fixed setting has. A
+    member that diverged counts as worst, and its copy trains on. Weights are copied on the devices.
 
     Args:
-        build, data, key, epochs: as in `halving`; the settings of the space must not change shapes.
+        build: as in `halving`; values of the space must not change shapes, and recipes neither stop early nor restore
+            their best epoch: weights are copied as they stand.
+        data, key, epochs, batch_size, placement, progress: as in `halving`.
         space: name to dimension; a conditional dimension is varied while it is active.
         validation: `(x, y)`, what members are compared on.
         members: how many.
         interval: epochs between comparisons.
-        share: of the members, in (0, 0.5].
-        resample: probability of a fresh draw, in [0, 1].
-        settings: further settings of `halving`, `prepare` and `seeds` excepted.
+        exploration: how many copy, and how often a value is drawn anew.
 
     Returns:
         Evolution.
@@ -73,46 +86,62 @@ def population_based(
     """
     check_integer("population_based", "members", members, 2)
     check_integer("population_based", "interval", interval)
-    check_range("population_based", "share", share, 0, 0.5, open_low=True)
-    check_range("population_based", "resample", resample, 0, 1)
+    if not isinstance(exploration, Exploration):
+        fail("population_based", "exploration", "jaxann.tune.Exploration(share, resample)", exploration)
+    share, resample = exploration
+    check_range("population_based", "share of exploration", share, 0, 0.5, open_low=True)
+    check_range("population_based", "resample of exploration", resample, 0, 1)
     if jax.process_count() > 1:
         fail("population_based", "jax.process_count()", "1: weights are copied within a process", jax.process_count())
     check_key("population_based", key)
     known = read_space("population_based", space)
-    for name in ("prepare", "seeds"):
-        if name in settings:
-            fail("population_based", name, "left out: each member is one run", settings[name])
-    common: dict[str, Any] = search_settings("population_based", settings) | {"curves": True}
+    scored_on = as_resampling("population_based", "validation", validation)
+    if scored_on.folds is not None or scored_on.repeats != 1:
+        got = " folds" if scored_on.folds is not None else f" {scored_on.repeats} repeats"
+        fail("population_based", "validation", "data (x, y): each member is one run", got)
     columns = random(space, members, key=fold_name(key, "settings"))
-    trials = Trials("population_based", build, columns, data, validation=validation, folds=None, key=key,
-                    epochs=epochs, own_keys=True, **common)  # fmt: skip
-    found = trials.structures(_extremes(known, setting_of(columns, 0)))
-    if len(trials.fleet.groups) > 1 or found > 1:
-        told = f" {max(found, len(trials.fleet.groups))} structures"
+    trials = Trials(
+        "population_based",
+        build,
+        columns,
+        data,
+        scored_on=scored_on,
+        key=key,
+        epochs=epochs,
+        batch_size=batch_size,
+        placement=placement,
+        progress=progress,
+        every_epoch=True,
+        own_keys=True,
+        whole_runs=True,
+    )
+    found = trials.structures(_extremes(known, values_of(columns, 0)))
+    if len(trials.trainer.groups) > 1 or found > 1:
+        told = f" {max(found, len(trials.trainer.groups))} structures"
         fail("population_based", "space", "of settings that share one structure, so that weights can be copied", told)
     drawn = generator(fold_name(key, "evolution"))
-    now = [setting_of(columns, i) for i in range(members)]
-    told, parents, scores = [], [], []
+    now = [values_of(columns, i) for i in range(members)]
+    in_force, parents, scores = [], [], []
     parent = np.arange(members)
     with trials.watched():
         for until in [*range(interval, epochs, interval), epochs]:
             trials.train(np.arange(members), until)
             score = trials.score(trials.figures())
-            told.append(known.columns(now))
+            in_force.append(known.columns(now))
             parents.append(parent)
-            scores.append(score if common["mode"] == "min" else -score)
-            if until == epochs or trials.fleet.interrupted:
+            scores.append(score if trials.mode == "min" else -score)
+            if until == epochs or trials.trainer.interrupted:
                 break
             parent = _parents(score, share, drawn)
             now = [now[i] if parent[i] == i else _vary(known, now[parent[i]], resample, drawn) for i in range(members)]
             trials.replace(parent, known.columns(now))
-    fleet = trials.fleet
-    warn_interrupted("population_based", fleet)
-    last = as_columns("population_based", told[-1], members)
-    population = assembled(build, last, trials.keys, fleet.groups, [(fleet, fleet.ended())])
+    trainer = trials.trainer
+    warn_interrupted("population_based", trainer)
+    last = as_columns("population_based", in_force[-1], members)
+    population = assembled(build, last, trials.keys, trainer.groups, [(trainer, trainer.ended())])
     warn_diverged("population_based", population.status == Status.DIVERGED)
     population.best_epoch[:] = -1  # an epoch of the history of whoever the weights came from
-    return Evolution(population, told, np.stack(parents), np.stack(scores))
+    return Evolution(population, in_force, np.stack(parents), np.stack(scores))
 
 
 def _extremes(known: Space, setting: Mapping[str, Any]) -> list[dict[str, Any]]:

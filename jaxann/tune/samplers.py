@@ -1,4 +1,4 @@
-"""Settings to try, drawn from a space: all of a grid, independent ones, or evenly spread ones."""
+"""Settings to try, drawn from a space: all of a grid, independent ones, or evenly spaced ones."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy as np
 from jaxann.core.checks import check_integer, check_key, fail
 from jaxann.core.typing import Key
 from jaxann.tune.dimensions import Choice, Dimension, Integer, LogUniform, Uniform
-from jaxann.tune.seeds import generator
+from jaxann.tune.generators import generator
 from jaxann.tune.space import Space, decode, read_space
 
 __all__ = ["grid", "random", "sobol"]
@@ -25,7 +25,7 @@ def grid(
 ) -> dict[str, np.ndarray | list[Any]]:
     """Every combination of the values of each dimension, the last name moving fastest.
 
-    The number of settings is the product over the dimensions: exponential in their number. A conditional is spread out
+    The number of settings is the product over the dimensions: exponential in their number. A conditional is varied
     only where it is active, so that no setting is listed twice.
 
     Args:
@@ -80,7 +80,7 @@ def random(space: Mapping[str, Any], n: int, *, key: Key) -> dict[str, np.ndarra
 
 
 def sobol(space: Mapping[str, Any], n: int, *, key: Key) -> dict[str, np.ndarray | list[Any]]:
-    """n settings spread evenly over the encoded space: the first points of a scrambled Sobol sequence.
+    """n settings placed evenly over the encoded space: the first points of a scrambled Sobol sequence.
 
     Each point alone is uniform; together they leave smaller gaps than independent ones. A power of two balances best:
     then each half, quarter, ... of every coordinate holds its exact share.

@@ -18,6 +18,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from jaxann.core.checks import check_range, fail
 from jaxann.tune.dimensions import Choice, Conditional, Dimension, Integer, Uniform, choice, plain, same
@@ -125,7 +126,7 @@ def encode(space: Mapping[str, Any], setting: Mapping[str, Any]) -> np.ndarray:
     return np.array([point[name] for name in known.dimensions])
 
 
-def decode(space: Mapping[str, Any], unit_points: Any) -> dict[str, np.ndarray | list[Any]]:
+def decode(space: Mapping[str, Any], unit_points: ArrayLike) -> dict[str, np.ndarray | list[Any]]:
     """The settings that points of the unit cube stand for, as columns.
 
     Args:

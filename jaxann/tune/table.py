@@ -17,13 +17,13 @@ from jaxann.io.atomic import check_path, show_path, write_atomically
 from jaxann.io.header import parse_json, refuse
 from jaxann.tune.dimensions import plain
 from jaxann.tune.layout import WIDTH, layout, short, shorten
-from jaxann.tune.spelling import from_json, to_json, to_source
+from jaxann.tune.serialization import from_json, to_json, to_source
 
 __all__ = ["Table", "load_table"]
 
 _SHOWN = 10  # settings of a printed table
 _FORMAT = "jaxann table"
-_VERSION = 1
+_VERSION = 2  # 1 had "hypers" for "hyperparameters"
 _DTYPES = ("float16", "float32", "float64", *(f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)))
 
 
@@ -35,8 +35,8 @@ class Table:
     and the setting stands behind all others.
 
     Attributes:
-        hypers: from name to the column of values, an array or a list of length `settings`.
-        scores: from the name of a figure to its values `(settings, repeats)`, one a fold or seed.
+        hyperparameters: from name to the column of values, an array or a list of length `settings`.
+        scores: from the name of a figure to its values `(settings, repeats)`, one for each fold and repeat.
         monitor: the figure that settings are ordered by.
         mode: "min" or "max", which of it is better.
         epochs: epochs each run took `(settings, repeats)`.
@@ -47,7 +47,7 @@ class Table:
         InputError: shapes do not agree, or there is no figure named `monitor`.
     """
 
-    hypers: dict[str, Any]
+    hyperparameters: dict[str, Any]
     scores: dict[str, np.ndarray]
     monitor: str
     mode: str
@@ -59,13 +59,13 @@ class Table:
         if not isinstance(self.scores, Mapping) or not self.scores:
             fail("Table", "scores", "a dict from names of figures to arrays (settings, repeats)", self.scores)
         check_choice("Table", "monitor", self.monitor, self.scores)
-        if not isinstance(self.hypers, Mapping):
-            fail("Table", "hypers", "a dict from names to columns", self.hypers)
+        if not isinstance(self.hyperparameters, Mapping):
+            fail("Table", "hyperparameters", "a dict from names to columns", self.hyperparameters)
         shape = np.shape(self.scores[self.monitor])
         scores = {name: _figures(f"scores[{name!r}]", values, shape, "iuf") for name, values in self.scores.items()}
-        hypers = {name: _column(name, values, shape[0]) for name, values in self.hypers.items()}
+        hyperparameters = {name: _column(name, values, shape[0]) for name, values in self.hyperparameters.items()}
         object.__setattr__(self, "scores", {name: values.astype(np.float64) for name, values in scores.items()})
-        object.__setattr__(self, "hypers", hypers)
+        object.__setattr__(self, "hyperparameters", hyperparameters)
         object.__setattr__(self, "epochs", _figures("epochs", self.epochs, shape, "iu").astype(np.int64))
         if self.rounds is not None:
             rounds = np.asarray(self.rounds)
@@ -134,16 +134,16 @@ class Table:
         check_integer("Table.setting", "index", index, 0)
         if index >= len(self):
             fail("Table.setting", "index", f"below the number of settings, {len(self)}", index)
-        return {name: plain(column[index]) for name, column in self.hypers.items()}
+        return {name: plain(column[index]) for name, column in self.hyperparameters.items()}
 
     def rows(self) -> list[dict[str, Any]]:
         """A dict for each setting, best first, as `pandas.DataFrame` takes them.
 
-        The keys: `setting` (its index), the names of the settings, `mean_<figure>` and `std_<figure>`,
+        The keys: `setting` (its index), the names of the hyperparameters, `mean_<figure>` and `std_<figure>`,
         `mean_epochs`, and `round` where there are rounds.
 
         Raises:
-            InputError: a setting bears the name of one of the other keys.
+            InputError: a hyperparameter bears the name of one of the other keys.
         """
         figures: dict[str, np.ndarray] = {"setting": np.arange(len(self))}
         for name in self.scores:
@@ -151,9 +151,10 @@ class Table:
         figures["mean_epochs"] = self.epochs.mean(1)
         if self.rounds is not None:
             figures["round"] = self.rounds
-        taken = figures.keys() & self.hypers.keys()
+        taken = figures.keys() & self.hyperparameters.keys()
         if taken:
-            fail("Table.rows", "hypers", f"named otherwise than {', '.join(figures)}", f" {', '.join(sorted(taken))}")
+            expected = f"named otherwise than {', '.join(figures)}"
+            fail("Table.rows", "hyperparameters", expected, f" {', '.join(sorted(taken))}")
         front, *rest = figures
         return [
             {front: int(i), **self.setting(int(i)), **{name: plain(figures[name][i]) for name in rest}}
@@ -167,7 +168,7 @@ class Table:
             index: of the setting; the best one when None.
 
         Raises:
-            InputError: a value has no plain spelling, such as a function, or there is no such setting.
+            InputError: a value cannot be written as code, such as a function, or there is no such setting.
         """
         setting = self.best if index is None else self.setting(index)
         items = [
@@ -190,7 +191,7 @@ class Table:
             "version": _VERSION,
             "monitor": self.monitor,
             "mode": self.mode,
-            "hypers": {name: _encode_column(name, column) for name, column in self.hypers.items()},
+            "hyperparameters": {name: _encode_column(name, column) for name, column in self.hyperparameters.items()},
             "scores": {name: to_json("Table.save", name, values.tolist()) for name, values in self.scores.items()},
             "epochs": self.epochs.tolist(),
             "rounds": None if self.rounds is None else self.rounds.tolist(),
@@ -204,9 +205,9 @@ class Table:
     def __str__(self) -> str:
         repeats = self.epochs.shape[1]
         several = f", mean ± standard deviation of {repeats} scores" if repeats > 1 else ""
-        settings = "1 setting" if len(self) == 1 else f"{len(self)} settings, best first"
+        count = "1 setting" if len(self) == 1 else f"{len(self)} settings, best first"
         apart = "" if self.rounds is None else ", longest trained first"
-        heading = f"{settings}, by {self.monitor} ({self.mode}){apart}{several}"
+        heading = f"{count}, by {self.monitor} ({self.mode}){apart}{several}"
         shown, mean, std = self.order[:_SHOWN], self.mean, self.std
 
         def scores(name: str) -> list[str]:
@@ -216,7 +217,7 @@ class Table:
 
         columns = [["setting", *(str(i) for i in shown)], scores(self.monitor)]
         columns += [scores(name) for name in self.scores if name != self.monitor]
-        columns += [[name, *(short(plain(column[i])) for i in shown)] for name, column in self.hypers.items()]
+        columns += [[name, *(short(plain(column[i])) for i in shown)] for name, column in self.hyperparameters.items()]
         columns += [["epochs", *(f"{self.epochs[i].mean():.4g}" for i in shown)]]
         lines = layout(columns)
         if len(self) > _SHOWN:
@@ -236,16 +237,17 @@ def load_table(path: str | os.PathLike[str]) -> Table:
     where = f"load_table: {show_path(text)}"
     with open(text, "rb") as file:
         content = parse_json(where, file.read(), floats=True)
-    parts = ("format", "version", "monitor", "mode", "hypers", "scores", "epochs", "rounds")
     if not isinstance(content, dict) or content.get("format") != _FORMAT:
         refuse(where, "be a table that Table.save wrote", "other JSON")
-    if content.get("version") != _VERSION:
-        refuse(where, f"be of version {_VERSION}", str(content.get("version"))[:20])
-    if set(content) != set(parts):
-        refuse(where, f"hold {', '.join(parts)}", ", ".join(content)[:80])
+    if content.get("version") not in (1, _VERSION):
+        refuse(where, f"be of version {_VERSION} or 1", str(content.get("version"))[:20])
+    column = "hypers" if content["version"] == 1 else "hyperparameters"
+    fields = ("format", "version", "monitor", "mode", column, "scores", "epochs", "rounds")
+    if set(content) != set(fields):
+        refuse(where, f"hold {', '.join(fields)}", ", ".join(content)[:80])
     try:
         return Table(
-            hypers={name: _decode_column(column) for name, column in content["hypers"].items()},
+            hyperparameters={name: _decode_column(values) for name, values in content[column].items()},
             scores={name: np.array(from_json(values), np.float64) for name, values in content["scores"].items()},
             monitor=content["monitor"],
             mode=content["mode"],
@@ -265,7 +267,7 @@ def _figures(argument: str, values: Any, shape: tuple[int, ...], kinds: str) -> 
     return array
 
 
-def _column(name: str, values: Any, settings: int) -> np.ndarray | list[Any]:
+def _column(name: str, values: Any, count: int) -> np.ndarray | list[Any]:
     """A column of plain Python values, or of numbers as an array."""
     if isinstance(values, np.ndarray | jax.Array):
         column: Any = np.asarray(values)
@@ -274,14 +276,16 @@ def _column(name: str, values: Any, settings: int) -> np.ndarray | list[Any]:
     else:
         column = [plain(value) for value in values] if isinstance(values, list | tuple) else None
     if not isinstance(name, str) or column is None:
-        fail("Table", f"hypers[{name!r}]", "an array of shape (settings,) or a list, named by a text", values)
-    if len(column) != settings:
-        fail("Table", f"hypers[{name!r}]", f"{settings} values, one a setting", f" {len(column)}")
+        fail("Table", f"hyperparameters[{name!r}]", "an array of shape (settings,) or a list, named by a text", values)
+    if len(column) != count:
+        fail("Table", f"hyperparameters[{name!r}]", f"{count} values, one a setting", f" {len(column)}")
     return column
 
 
 def _encode_column(name: str, column: np.ndarray | list[Any]) -> Any:
-    values = to_json("Table.save", f"hypers[{name!r}]", column if isinstance(column, list) else column.tolist())
+    values = to_json(
+        "Table.save", f"hyperparameters[{name!r}]", column if isinstance(column, list) else column.tolist()
+    )
     return {"values": values} if isinstance(column, list) else {"values": values, "dtype": column.dtype.name}
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numbers
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from typing import Any
 
 import jax
@@ -13,16 +12,16 @@ import numpy as np
 from jaxann.core.checks import check_integer, fail
 from jaxann.core.keys import fold_name
 from jaxann.core.typing import Key
-from jaxann.train.crew import Fold
-from jaxann.train.inputs import as_data
-from jaxann.train.plan import plateaus, step_count, streaming_form
-from jaxann.train.population_data import folded
-from jaxann.train.recipes import Group, ingredients_of
+from jaxann.train.batches import Batch, example_count, step_count
+from jaxann.train.grouping import Group, with_batch_size
+from jaxann.train.inputs import as_batch
+from jaxann.train.measure import streaming_form
+from jaxann.train.members import Folds
+from jaxann.train.population_data import fold_tables
 from jaxann.tune.folds import check_folds, k_fold, stratified_k_fold
+from jaxann.tune.resampling import Pairs, Prepare, Resampling
 
-__all__ = ["by_size", "check_split", "data_of", "fold_rows", "has_plateau"]
-
-Pairs = Sequence[tuple[np.ndarray, np.ndarray]]
+__all__ = ["by_size", "data_of", "fold_rows"]
 
 
 def fold_rows(function: str, folds: Any, targets: Any, key: Key) -> Pairs:
@@ -30,10 +29,10 @@ def fold_rows(function: str, folds: Any, targets: Any, key: Key) -> Pairs:
 
     A number deals the rows out at random, class by class where the targets are whole numbers on one axis.
     """
-    rows = targets.shape[0]
+    rows = example_count(targets)
     if isinstance(folds, numbers.Integral):
         check_integer(function, "folds", folds, 2)
-        classes = targets.ndim == 1 and np.dtype(targets.dtype).kind in "iub"
+        classes = getattr(targets, "ndim", 0) == 1 and np.dtype(targets.dtype).kind in "iub"
         folds = int(folds)
         if classes and (rarest := int(np.unique(np.asarray(targets), return_counts=True)[1].min())) < folds:
             hint = f"If y is no class: folds=ja.tune.k_fold(len(y), {folds}, key=key)."
@@ -43,92 +42,68 @@ def fold_rows(function: str, folds: Any, targets: Any, key: Key) -> Pairs:
     return check_folds(function, folds, rows)
 
 
-def has_plateau(group: Group) -> bool:
-    """Whether members follow a schedule that has to see the validation loss after every epoch."""
-    first = ingredients_of(group.recipe, jax.tree.map(lambda a: a[0], group.leaves))
-    return bool(plateaus(first.optimizer))
-
-
-def check_split(function: str, validation: Any, folds: Any) -> None:
-    """Either a validation set or folds.
-
-    Raises:
-        InputError: both or neither.
-    """
-    if (validation is None) == (folds is None):
-        fail(function, "validation or folds", "given, one of the two", " neither" if folds is None else " both")
-
-
-def data_of(
-    function: str, data: Any, validation: Any, folds: Any, prepare: Callable | None, key: Key
-) -> tuple[Pairs | None, Any, Any]:
+def data_of(function: str, data: Any, given: Resampling, key: Key) -> tuple[Pairs | None, Batch, Batch]:
     """`(folds or None, training data, validation data)`; with folds both are the whole data, cut by rows."""
-    check_split(function, validation, folds)
-    whole = as_data(function, "data", data)
-    if folds is None:
-        held_out = as_data(function, "validation", validation)
+    whole, prepare = as_batch(function, "data", data), given.prepare
+    if given.folds is None:
+        measured = as_batch(function, "validation", given.validation)
         if prepare is not None:
-            change = _fitted(function, prepare, whole[0], whole[1])
-            whole, held_out = (change(whole[0]), *whole[1:]), (change(held_out[0]), *held_out[1:])
-        return None, whole, held_out
-    pairs = fold_rows(function, folds, whole[1], key)
+            change = _fitted(function, prepare, whole.x, whole.y)
+            whole, measured = whole._replace(x=change(whole.x)), measured._replace(x=change(measured.x))
+        return None, whole, measured
+    pairs = fold_rows(function, given.folds, whole.y, key)
     if prepare is None:
         return pairs, whole, whole
-    parts, moved, start = [], [], 0
-    x, y, weights = np.asarray(whole[0]), np.asarray(whole[1]), whole[2] if whole[2] is None else np.asarray(whole[2])
-    for train, held in pairs:
-        change = _fitted(function, prepare, x[train], y[train])
-        rows = np.concatenate([train, held])
-        parts.append([change(x[rows]), y[rows], None if weights is None else weights[rows]])
+    pieces, moved, start = [], [], 0
+    host = jax.tree.map(np.asarray, whole)
+    for train, tested in pairs:
+        change = _fitted(function, prepare, *(jax.tree.map(lambda a, r=train: a[r], tree) for tree in host[:2]))
+        rows = np.concatenate([train, tested])
+        own = jax.tree.map(lambda a, r=rows: a[r], host)
+        pieces.append(own._replace(x=change(own.x)))
         places = start + np.arange(len(rows), dtype=np.int32)
         moved.append((places[: len(train)], places[len(train) :]))
         start += len(rows)
-    whole = tuple(None if column[0] is None else np.concatenate(column) for column in zip(*parts, strict=True))
+    whole = jax.tree.map(lambda *column: np.concatenate(column), *pieces)
     return moved, whole, whole
 
 
-def _fitted(function: str, prepare: Callable, x: np.ndarray, y: np.ndarray) -> Callable:
+def _fitted(function: str, prepare: Prepare, x: Any, y: Any) -> Callable[[Any], Any]:
     """The change of x that `prepare` learns from these rows, its result checked like data."""
-    change = prepare(np.asarray(x), np.asarray(y))
+    change = prepare(*jax.tree.map(np.asarray, (x, y)))
     if not callable(change):
         expected = "a function (x, y) -> (x -> x), which learns from training rows alone"
         fail(function, "prepare", expected, change, hint="lambda x, y: StandardScaler().fit(x).transform")
 
     def apply(rows: Any) -> Any:
-        changed = change(np.asarray(rows))
-        (checked, *_) = as_data(function, "prepared x", (changed, np.zeros(len(rows), np.int32)))
-        return np.asarray(checked)
+        changed = change(jax.tree.map(np.asarray, rows))
+        checked = as_batch(function, "prepared x", (changed, np.zeros(example_count(rows), np.int32)))
+        return jax.tree.map(np.asarray, checked.x)
 
     return apply
 
 
-def by_size(groups: Sequence[Group], pairs: Pairs, which: np.ndarray, data: Any) -> tuple[list[Group], list[Fold]]:
+def by_size(groups: Sequence[Group], pairs: Pairs, which: np.ndarray, data: Batch) -> tuple[list[Group], list[Folds]]:
     """Groups split where folds cannot share a program: other numbers of steps, or metrics that see whole arrays."""
     found, tables = [], []
     for group in groups:
-        first = jax.tree.map(lambda a: a[0], group.leaves)
-        exact = _sees_whole(group, first, data[1])
+        size = group.recipe.batch_size
+        assert size is not None
+        exact = any(streaming_form(metric, data.y) is None for metric in group.recipe.metrics.values())
         classes: dict[Any, list[int]] = {}
-        for number, (train, held) in enumerate(pairs):
-            steps = step_count(len(train), group.plan.batch_size)
-            classes.setdefault((len(train), len(held)) if exact else (steps, steps == 1), []).append(number)
+        for number, (train, tested) in enumerate(pairs):
+            steps = step_count(len(train), size)
+            classes.setdefault((len(train), len(tested)) if exact else (steps, steps == 1), []).append(number)
         for alike in classes.values():
             chosen = np.flatnonzero(np.isin(which[group.members], alike))
             longest = max(len(pairs[n][0]) for n in alike)
-            found.append(
-                group._replace(
-                    plan=replace(group.plan, batch_size=min(group.plan.batch_size, longest)),
-                    leaves=jax.tree.map(lambda a, c=chosen: a[c], group.leaves),
-                    members=group.members[chosen],
-                    epochs=group.epochs[chosen],
-                )
+            part = group._replace(
+                leaves=jax.tree.map(lambda a, c=chosen: a[c], group.leaves),
+                members=group.members[chosen],
+                epochs=group.epochs[chosen],
             )
+            found.append(with_batch_size(part, min(size, longest)))
             place = np.full(len(pairs), -1)
             place[alike] = np.arange(len(alike))
-            tables.append(folded([pairs[n] for n in alike], place[which]))
+            tables.append(fold_tables([pairs[n] for n in alike], place[which]))
     return found, tables
-
-
-def _sees_whole(group: Group, leaves: Any, targets: Any) -> bool:
-    metrics = ingredients_of(group.recipe, leaves).metrics
-    return any(streaming_form(metric, targets) is None for metric in metrics.values())

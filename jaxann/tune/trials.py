@@ -1,8 +1,11 @@
 """Trials: every setting on every fold, as one population in training. What every search is made of.
 
-Setting s on fold (or seed) r is member s * repeats + r. All settings share the keys of a fold, so that two settings
+Setting s on fold (or repeat) r is member s * repeats + r. All settings share the keys of a fold, so that two settings
 differ in nothing but themselves. Folds whose sizes differ by a row or two are padded to one length with rows of no
 weight and share a program; the shuffle, the steps and the means are those of the rows that count.
+
+Settings are ranked by what their recipe monitors: the monitor and mode of its `early_stopping`, the validation loss
+where it has none.
 """
 
 from __future__ import annotations
@@ -17,131 +20,138 @@ import numpy as np
 
 from jaxann.core.checks import check_choice, check_integer, check_key, fail
 from jaxann.core.keys import pick_keys, split_name
-from jaxann.core.typing import Device, Key
-from jaxann.train.fleet import Fleet
+from jaxann.core.typing import Key
+from jaxann.train.batches import example_count
+from jaxann.train.epoch import has_plateau
+from jaxann.train.grouping import Build, Group, as_columns, group_members
 from jaxann.train.interrupts import held_interrupts
 from jaxann.train.memory import available, predict_memory, summary
+from jaxann.train.observers import Moment, observing
+from jaxann.train.placement import Placement, placed_on
 from jaxann.train.population import warn_diverged
-from jaxann.train.population_data import check_lanes, prepared, some_devices
+from jaxann.train.prepare import prepare_data
 from jaxann.train.progress import population_bar
-from jaxann.train.recipes import as_columns, group_members
+from jaxann.train.recipe import Recipe
+from jaxann.train.trainer import PopulationTrainer
+from jaxann.tune.resampling import Resampling
 from jaxann.tune.table import Table
-from jaxann.tune.trial_data import by_size, data_of, has_plateau
+from jaxann.tune.trial_data import by_size, data_of
 
-__all__ = ["Trials", "search_settings", "warn_interrupted"]
-
-_COMMON = {
-    "prepare": None,
-    "seeds": 1,
-    "batch_size": None,
-    "metrics": None,
-    "monitor": "validation_loss",
-    "mode": "min",
-    "shuffle": True,
-    "evaluation_batch_size": 2048,
-    "compute_dtype": None,
-    "on_nonfinite": "stop",
-    "penalty": None,
-    "augment": (),
-    "devices": None,
-    "lanes": None,
-    "progress": False,
-}
-
-
-def search_settings(function: str, given: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings that every search takes, defaults filled in.
-
-    Raises:
-        InputError: a name that is none of them; the closest is pointed at.
-    """
-    for name in given:
-        check_choice(function, "each keyword", name, _COMMON)
-    fixed = {"curves": False, "patience": None, "min_delta": 0.0, "restore_best": False}
-    return _COMMON | dict(given) | fixed
+__all__ = ["Trials", "warn_interrupted"]
 
 
 class Trials:
     """Settings times folds in training.
 
+    Args:
+        function: the search, for messages.
+        build, hyperparameters, data, key, epochs, batch_size, placement, progress: as in `cross_validate`.
+        scored_on: what settings are scored on.
+        every_epoch: whether the validation set is measured after every epoch although no recipe asks for it.
+        own_keys: whether each member has a key of its own.
+        whole_runs: whether recipes that stop early or restore their best epoch are refused.
+
+    Raises:
+        InputError: an argument is wrong, or recipes differ in what they monitor; before anything is compiled.
+
     Attributes:
-        hypers: columns, one entry a setting.
-        settings, repeats: how many settings, and how many members each has.
-        fleet: the members.
+        hyperparameters: columns, one entry a setting.
+        pairs: the rows of the folds; None on a validation set.
+        count, repeats: how many settings there are, and how many members each has.
+        monitor, mode: the figure that settings are ranked by, and whether "min" or "max" of it is better.
+        trainer: the members.
         key: the search's.
     """
 
     def __init__(
         self,
         function: str,
-        build: Callable,
-        hypers: Mapping[str, Any],
-        data: Any,
+        build: Build,
+        hyperparameters: Mapping[str, Any],
+        data: tuple,
         *,
-        validation: Any,
-        folds: Any,
-        prepare: Callable | None,
+        scored_on: Resampling,
         key: Key,
-        seeds: int,
-        epochs: int,
-        curves: bool,
-        on_nonfinite: str,
-        devices: Sequence[Device] | None,
-        lanes: int | str | None,
+        epochs: int | None,
+        batch_size: int | None,
+        placement: Placement | None,
         progress: bool,
+        every_epoch: bool = False,
         own_keys: bool = False,
-        **settings: Any,
+        whole_runs: bool = False,
     ):
         check_key(function, key)
-        check_integer(function, "epochs", epochs, 1)
-        check_integer(function, "seeds", seeds)
-        check_lanes(function, lanes)
-        check_choice(function, "on_nonfinite", on_nonfinite, ("stop", "skip"))
+        if epochs is not None:
+            check_integer(function, "epochs", epochs)
+        devices, at_once, _ = placed_on(function, placement)
         self.function, self.key = function, key
-        self.monitor, self.mode = settings["monitor"], settings["mode"]
-        self.metrics = tuple(settings["metrics"] or {})
-        check_choice(function, "monitor", self.monitor, [f"validation_{name}" for name in ("loss", *self.metrics)])
-        self.hypers = as_columns(function, hypers, None)
-        self.settings = len(next(iter(self.hypers.values()))) if self.hypers else 1
-        if self.settings == 0:
-            fail(function, "hypers", "at least one setting", " none")
-        pairs, whole, held_out = data_of(function, data, validation, folds, prepare, key)
+        self.hyperparameters = as_columns(function, hyperparameters, None)
+        self.count = len(next(iter(self.hyperparameters.values()))) if self.hyperparameters else 1
+        if self.count == 0:
+            fail(function, "hyperparameters", "at least one setting", " none")
+        pairs, whole, measured = data_of(function, data, scored_on, key)
         self.pairs = pairs
-        self.repeats = seeds * (1 if pairs is None else len(pairs))
-        members = self.settings * self.repeats
-        columns = {name: [v for v in column for _ in range(self.repeats)] for name, column in self.hypers.items()}
-        roots = split_name(key, "members", members if own_keys else self.repeats)
-        keys = roots if own_keys else pick_keys(roots, np.tile(np.arange(self.repeats), self.settings))
+        self.repeats = scored_on.repeats * (1 if pairs is None else len(pairs))
+        members = self.count * self.repeats
+        columns = {name: [v for v in col for _ in range(self.repeats)] for name, col in self.hyperparameters.items()}
+        most = example_count(whole.x) if pairs is None else max(len(rows) for rows, _ in pairs)
+
+        def grouped(columns: Mapping[str, Sequence], members: int) -> list[Group]:
+            sizes = [most] * members
+            return group_members(
+                function, build, columns, members, epochs=epochs, batch_size=batch_size, examples=sizes
+            )
+
+        self._grouped = grouped
+        groups = grouped(columns, members)
+        if min(int(group.epochs.min()) for group in groups) < 1:
+            fail(function, "epochs of the recipe", "at least 1", 0)
+        structures = [group.recipe for group in groups]
+        self.monitor, self.mode, self.metrics = _ranking(function, structures)
+        if whole_runs:
+            _check_whole_runs(function, structures)
+        keys = split_name(key, "members", members if own_keys else self.repeats)
+        if not own_keys:
+            keys = pick_keys(keys, np.tile(np.arange(self.repeats), self.count))
         self.keys = keys
-        most = whole[0].shape[0] if pairs is None else max(len(rows) for rows, _ in pairs)
-        settings |= {"epochs": epochs, "examples": [most] * members, "most_bad": 1 if on_nonfinite == "stop" else 10}
-        self._settings = {"function": function, "build": build, **settings}
-        groups = group_members(columns=columns, members=members, **self._settings)
-        whole, held_out = prepared(function, groups, keys, whole, held_out)
-        curves = curves or any(g.plan.stops_early or g.plan.restore_best or has_plateau(g) for g in groups)
-        fold = None
+        whole, measured = prepare_data(function, structures, pick_keys(keys, np.array(0)), whole, measured)
+        every_epoch = every_epoch or any(r.stops_early or r.restores_best or has_plateau(r) for r in structures)
+        folds = None
         if pairs is not None:
-            groups, fold = by_size(groups, pairs, np.tile(np.arange(self.repeats) % len(pairs), self.settings), whole)
+            groups, folds = by_size(groups, pairs, np.tile(np.arange(self.repeats) % len(pairs), self.count), whole)
         self.epochs = np.zeros(members, int)
         for group in groups:
             self.epochs[group.members] = group.epochs
-        devices = some_devices(function, devices)
-        needs = [predict_memory(group, (whole, held_out, fold), devices, lanes) for group in groups]
+        needs = [predict_memory(group, (whole, measured, folds), devices, at_once) for group in groups]
         needed, free = sum(need.total for need in needs), available(devices)
         if needed > free:
             hint = "Search fewer settings at a time, or smaller models."
-            fail(function, "hypers", f"settings that fit into {free:,} bytes", f" {needed:,} bytes", hint=hint)
-        total = int(self.epochs.sum())
-        self.bar = population_bar(progress, members=members, epochs=total, monitor=self.monitor, mode=self.mode)
-        self.say = summary(members, groups, needs, len(groups), devices)
-        self.fleet = Fleet(groups, keys, whole, held_out, fold=fold, curves=curves, devices=devices, lanes=lanes)
+            fail(function, "hyperparameters", f"settings that fit into {free:,} bytes", f" {needed:,} bytes", hint=hint)
+        self._bars: tuple = ()
+        if progress:
+            heading = summary(members, groups, needs, len(groups), devices)
+            total = int(self.epochs.sum())
+            bar = population_bar(members=members, epochs=total, monitor=self.monitor, mode=self.mode, heading=heading)
+            self._bars = (bar,)
+        self._observe: Callable[[Moment], bool] | None = None
+        self.trainer = PopulationTrainer(
+            groups,
+            keys,
+            whole,
+            measured,
+            folds=folds,
+            every_epoch=every_epoch,
+            devices=devices,
+            members_at_once=at_once,
+        )
 
     @contextlib.contextmanager
     def watched(self) -> Iterator[None]:
         """Show the bar, and let Ctrl-C wait for a moment at which the search can be told as it stands."""
-        with held_interrupts(), self.bar:
-            self.bar.say(self.say)
+        with held_interrupts(), observing(self._bars) as observe:
+            self._observe = observe if self._bars else None
             yield
+            self._observe = None
 
     def members(self, settings: np.ndarray) -> np.ndarray:
         """The members of some settings."""
@@ -149,15 +159,18 @@ class Trials:
 
     def train(self, settings: np.ndarray, until: int | None = None) -> None:
         """Train some settings up to an epoch, or to the end of their own."""
-        members = self.members(settings)
+        self.train_members(self.members(settings), until)
+
+    def train_members(self, members: np.ndarray, until: int | None = None) -> None:
+        """Train some members up to an epoch, or to the end of their own."""
         wanted = self.epochs[members] if until is None else np.minimum(until, self.epochs[members])
-        self.fleet.train(members, wanted, self.bar.watch)
+        self.trainer.train(members, wanted, self._observe)
 
     def reached(self, settings: np.ndarray, until: int) -> np.ndarray:
         """Which of these settings have trained up to an epoch, or have stopped for good."""
         members = self.members(settings)
-        there = self.fleet.epoch[members] >= np.minimum(until, self.epochs[members])
-        done = np.logical_or(there, ~self.fleet.going[members])
+        there = self.trainer.epoch[members] >= np.minimum(until, self.epochs[members])
+        done = np.logical_or(there, ~self.trainer.going[members])
         return np.all(np.reshape(done, (-1, self.repeats)), axis=1)
 
     def figures(self, settings: np.ndarray | None = None) -> dict[str, np.ndarray]:
@@ -165,8 +178,8 @@ class Trials:
 
         NaN for the others, and for members that diverged.
         """
-        found = self.fleet.evaluate(None if settings is None else self.members(settings))
-        shape = (self.settings, self.repeats)
+        found = self.trainer.evaluate(None if settings is None else self.members(settings))
+        shape = (self.count, self.repeats)
         return {name: found[:, i].reshape(shape) for i, name in enumerate(("loss", *self.metrics))}
 
     def score(self, figures: Mapping[str, np.ndarray]) -> np.ndarray:
@@ -174,30 +187,29 @@ class Trials:
         mean = figures[self.monitor.removeprefix("validation_")].mean(1)
         return np.where(np.isnan(mean), np.inf, mean if self.mode == "min" else -mean)
 
-    def replace(self, source: np.ndarray, hypers: Mapping[str, Any]) -> None:
+    def replace(self, source: np.ndarray, hyperparameters: Mapping[str, Any]) -> None:
         """Each member goes on from the weights of member `source[i]`, with the settings of new columns.
 
         For trials of one group with one member a setting.
         """
-        self.hypers = as_columns(self.function, hypers, self.settings)
-        groups = group_members(columns=self.hypers, members=self.settings, **self._settings)
-        (old,) = self.fleet.groups
-        same = len(groups) == 1 and (groups[0].plan, groups[0].recipe) == (old.plan, old.recipe)
+        self.hyperparameters = as_columns(self.function, hyperparameters, self.count)
+        groups = self._grouped(self.hyperparameters, self.count)
+        (old,) = self.trainer.groups
+        same = len(groups) == 1 and groups[0].traced == old.traced
         if not same or jax.tree.structure(groups[0].leaves) != jax.tree.structure(old.leaves):
             fail(self.function, "build", "a function whose structure stays when numbers change", " another structure")
-        self.fleet.replace(source, [groups[0].leaves])
+        self.trainer.replace(source, [groups[0].leaves])
+        self.epochs[groups[0].members] = self.trainer.expected[groups[0].members] = groups[0].epochs
 
     def structures(self, settings: Sequence[Mapping[str, Any]]) -> int:
         """How many programs these settings would need."""
-        columns = {name: [setting[name] for setting in settings] for name in self.hypers}
-        few = {"columns": columns, "members": len(settings), "examples": self._settings["examples"][:1] * len(settings)}
-        return len(group_members(**{**self._settings, **few}))
+        columns = {name: [setting[name] for setting in settings] for name in self.hyperparameters}
+        return len(self._grouped(columns, len(settings)))
 
     def release(self, settings: np.ndarray) -> None:
         """Let some settings train no further."""
         members = self.members(settings)
-        self.epochs[members] = self.fleet.epoch[members]
-        self.bar.expect(int(self.epochs.sum()))
+        self.epochs[members] = self.trainer.expected[members] = self.trainer.epoch[members]
 
     def table(self, figures: Mapping[str, np.ndarray], rounds: np.ndarray | None = None) -> Table:
         """The figures as a table; says which members diverged.
@@ -206,20 +218,50 @@ class Trials:
             figures: by name, `(settings, repeats)`.
             rounds: int `(settings,)`, how far each came where scores are comparable only among equals.
         """
-        warn_interrupted(self.function, self.fleet)
-        warn_diverged(self.function, ~self.fleet.going & np.isnan(figures["loss"]).reshape(-1))
-        columns = {name: _column(values) for name, values in self.hypers.items()}
-        epochs = self.fleet.epoch.reshape(self.settings, self.repeats)
+        warn_interrupted(self.function, self.trainer)
+        warn_diverged(self.function, ~self.trainer.going & np.isnan(figures["loss"]).reshape(-1))
+        columns = {name: _column(values) for name, values in self.hyperparameters.items()}
+        epochs = self.trainer.epoch.reshape(self.count, self.repeats)
         monitor = self.monitor.removeprefix("validation_")
-        scores = dict(figures)
-        return Table(hypers=columns, scores=scores, monitor=monitor, mode=self.mode, epochs=epochs, rounds=rounds)
+        return Table(
+            hyperparameters=columns,
+            scores=dict(figures),
+            monitor=monitor,
+            mode=self.mode,
+            epochs=epochs,
+            rounds=rounds,
+        )
 
 
-def warn_interrupted(function: str, fleet: Fleet) -> None:
+def _ranking(function: str, structures: Sequence[Recipe]) -> tuple[str, str, tuple[str, ...]]:
+    """What settings are ranked by: `(monitor, mode, metrics)`, the same of every recipe."""
+    first = structures[0]
+    metrics = tuple(first.metrics)
+    known = [f"validation_{name}" for name in ("loss", *metrics)]
+    check_choice(function, "monitor of the recipe's stopping", first.monitor, known)
+    for recipe in structures:
+        if (recipe.monitor, recipe.mode, tuple(recipe.metrics)) != (first.monitor, first.mode, metrics):
+            expected = "one whose recipes have the same metrics, and monitor the same"
+            got = f" {recipe.monitor} ({recipe.mode}) beside {first.monitor} ({first.mode})"
+            if tuple(recipe.metrics) != metrics:
+                got = f" metrics {', '.join(recipe.metrics)} beside {', '.join(metrics)}"
+            fail(function, "build", expected, got)
+    return first.monitor, first.mode, metrics
+
+
+def _check_whole_runs(function: str, structures: Sequence[Recipe]) -> None:
+    for recipe in structures:
+        if recipe.stops_early or recipe.restores_best:
+            expected = "one that neither stops nor restores the best"
+            hint = "early_stopping(None, monitor=..., mode=..., restore_best=False) only ranks."
+            fail(function, "stopping of the recipe", expected, recipe.stopping, hint=hint)
+
+
+def warn_interrupted(function: str, trainer: PopulationTrainer) -> None:
     """Say so when Ctrl-C ended a search."""
-    if fleet.interrupted:
-        least, most = int(fleet.epoch.min()), int(fleet.epoch.max())
-        message = f"{function}: interrupted when members had trained for {least} to {most} epochs"
+    if trainer.interrupted:
+        fewest, most = int(trainer.epoch.min()), int(trainer.epoch.max())
+        message = f"{function}: interrupted when members had trained for {fewest} to {most} epochs"
         warnings.warn(f"{message}; the scores are those of then.", UserWarning, stacklevel=4)
 
 

@@ -99,8 +99,8 @@ def _each_key(function: Callable[..., Any]) -> Callable[..., Any]:
 
     def over(keys: Any, *others: Any, **params: Any) -> np.ndarray:
         lead = keys.shape[:-1]
-        spread = [np.broadcast_to(other, lead) for other in others]
-        rows = [function(keys[i], *(other[i] for other in spread), **params) for i in np.ndindex(*lead)]
+        places = [np.broadcast_to(other, lead) for other in others]
+        rows = [function(keys[i], *(other[i] for other in places), **params) for i in np.ndindex(*lead)]
         return np.stack(rows).reshape(*lead, *rows[0].shape)
 
     return over

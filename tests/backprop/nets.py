@@ -10,9 +10,9 @@ import jax
 import numpy as np
 
 from jaxann import activations, layers, losses
+from jaxann.core import TrainMode
 from jaxann.core.products import Layer
 from jaxann.core.trees import map_named
-from jaxann.layers.base import Stack
 from tests.catalogue import LOSSES as ROWS
 from tests.rows.kinds import LossRow
 
@@ -43,7 +43,7 @@ class Net(NamedTuple):
     y: np.ndarray
     loss: Callable
     key: jax.Array
-    train: bool | str
+    train: bool | TrainMode
     weights: np.ndarray | None
     mask: np.ndarray | None
 
@@ -54,7 +54,7 @@ def draw_numbers(random: Random, model: Layer, shape: tuple[int, ...]) -> tuple[
     return map_named(functools.partial(_number, random), params), map_named(functools.partial(_number, random), state)
 
 
-class _Plan(NamedTuple):
+class _Layout(NamedTuple):
     model: Layer
     row: LossRow
     input: tuple[int, ...]  # shape of x
@@ -64,13 +64,13 @@ class _Plan(NamedTuple):
 
 def draw_model(number: int) -> Layer:
     """The network alone."""
-    return _plan(np.random.default_rng(number), number).model
+    return _layout(np.random.default_rng(number), number).model
 
 
 def draw_net(number: int) -> Net:
     """The network of this number: loss, activations and depth go round their lists, the rest is drawn."""
     random = np.random.default_rng(number)
-    model, row, shape, output, members = _plan(random, number)
+    model, row, shape, output, members = _layout(random, number)
     batch = shape[0]
     x, y = random.normal(size=shape), row.targets(random, output)
     loss = functools.partial(row.build, **row.numbers) if row.numbers and _chance(random, 0.5) else row.build
@@ -78,14 +78,14 @@ def draw_net(number: int) -> Net:
     padded = not row.whole_batch and batch > 1 and _chance(random, 0.3)
     mask = np.arange(batch) > 0 if padded else None
     weights = random.random(batch) if padded or _chance(random, 0.3) else None
-    train = (True, True, True, False, "noise")[random.integers(5)]
+    train = (True, True, True, False, TrainMode.NOISE)[random.integers(5)]
     return Net(
         model, params, state, x, y, losses.each_member(loss) if members else loss, jax.random.key(number), train,
         weights if mask is None or weights is None else np.where(mask, weights, 0), mask,
     )  # fmt: skip
 
 
-def _plan(random: Random, number: int) -> _Plan:
+def _layout(random: Random, number: int) -> _Layout:
     row = ROWS[number % len(ROWS)]
     batch, middle = int(random.choice(BATCHES)), row.event[:-1]
     members = not row.whole_batch and not middle and _chance(random, 0.15)
@@ -96,7 +96,7 @@ def _plan(random: Random, number: int) -> _Plan:
         table["sum_out"] = layers.elementwise("log_sum_exp")
     shape = (batch, 2, 2, WIDTH) if pictures else (batch, *middle, WIDTH)
     output = (batch,) if summed else (batch, *(row.event or (WIDTH,)))
-    return _Plan(layers.sequential(table), row, shape, output, members)
+    return _Layout(layers.sequential(table), row, shape, output, members)
 
 
 def _chance(random: Random, share: float) -> bool:
@@ -110,7 +110,7 @@ def _pick(random: Random, *kinds: Callable[[], Any]) -> Any:
 def _front(pictures: bool, members: bool) -> dict[str, Layer]:
     if pictures:
         return {"block": layers.drop_block(0.3, block=2), "flat": layers.flatten(), "in": layers.dense(WIDTH)}
-    return {"members": layers.spread(2), "shared": layers.batch_ensemble_dense(WIDTH, 2)} if members else {}
+    return {"members": layers.repeat_members(2), "shared": layers.batch_ensemble_dense(WIDTH, 2)} if members else {}
 
 
 def _hidden(random: Random, number: int, depth: int) -> dict[str, Layer]:
@@ -197,13 +197,11 @@ def _nested(random: Random, which: int) -> dict[str, Layer]:
 
 def _specs(layer: Layer, shape: tuple[int, ...]) -> tuple[Any, Any, tuple[int, ...]]:
     """Shapes of parameters, state and output, of each layer by itself: equal layers are traced once in all nets."""
-    row = isinstance(layer.functions, Stack)
-    inner = layer.functions.layers if row else {n: layer.arguments.get(n) for n in ("body", "skip")}
-    inner = {name: child for name, child in inner.items() if child is not None}
-    if not inner:
+    row = "chain" in layer.traits
+    if not layer.children:
         return _of_layer(layer, shape)
     params, state, after = {}, {}, shape
-    for name, child in inner.items():
+    for name, child in layer.children.items():
         params[name], state[name], after = _specs(child, after if row else shape)
     return params, state, after
 
@@ -226,5 +224,5 @@ def _number(random: Random, name: str, spec: Any) -> np.ndarray:
     if kind == "weight":
         return random.normal(size=spec.shape) / np.sqrt(spec.shape[-2])
     usual = {"scale": (1, 0.3), "var": (1, 0.1), "alpha": (0.3, 0.1), "beta": (1.2, 0.1)}
-    middle, spread = usual.get(kind, (0, 0.3))
-    return middle + spread * random.normal(size=spec.shape)
+    middle, width = usual.get(kind, (0, 0.3))
+    return middle + width * random.normal(size=spec.shape)

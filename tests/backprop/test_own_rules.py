@@ -11,9 +11,7 @@ import numpy as np
 import pytest
 
 from jaxann import backprop, layers, losses
-from jaxann.backprop.deltas import LOSSES
-from jaxann.backprop.slopes import ACTIVATIONS
-from jaxann.backprop.table import LAYERS
+from jaxann.backprop.registry import ACTIVATIONS, LAYERS, LOSSES
 from jaxann.core.factories import factory
 from jaxann.core.products import Layer
 from tests.backprop.interpret import evaluate
@@ -55,7 +53,7 @@ def _enter_rules() -> None:
     def rule(call: backprop.Call) -> backprop.Step:
         y, state = call.apply()
         s = call.params["s"]
-        return backprop.Step(y, state, lambda g: backprop.Back(s * g, {"s": jnp.sum(call.x * g)}))
+        return backprop.Step(y, state, lambda g: backprop.Cotangents(s * g, {"s": jnp.sum(call.x * g)}))
 
     assert backprop.layer_rule(scale)(rule) is rule
     backprop.layer_rule(_scaled)(rule)
@@ -95,10 +93,10 @@ def test_whole_numbers_have_no_gradient(tables: None, x64: None):
     def rule(call: backprop.Call) -> backprop.Step:
         y, state = call.apply()
 
-        def back(g: Any) -> backprop.Back:
-            return backprop.Back(None, {"rows": jnp.zeros_like(call.params["rows"]).at[call.x].add(g)})
+        def vjp(g: Any) -> backprop.Cotangents:
+            return backprop.Cotangents(None, {"rows": jnp.zeros_like(call.params["rows"]).at[call.x].add(g)})
 
-        return backprop.Step(y, state, back)
+        return backprop.Step(y, state, vjp)
 
     model = layers.sequential(
         {"embed": layers.custom(lambda key, spec: ({}, {}), apply), "act": layers.elementwise("tanh")}

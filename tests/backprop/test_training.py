@@ -12,7 +12,7 @@ from jax import lax
 from sklearn.datasets import load_digits
 
 from jaxann import backprop, losses, models, optimizers
-from jaxann.train.objective import batch_sums
+from tests.backprop.reference import mean_loss
 
 STEPS, BATCH = 150, 64
 
@@ -26,19 +26,18 @@ def test_digits_learn_alike_by_hand_and_by_autodiff():
 
     def cost(params: Any, state: Any, x: Any, y: Any, key: Any) -> Any:
         predictions, state = model.apply(params, state, x, key=key, train=True)
-        total, weight = batch_sums(loss, predictions, y, None)
-        return total / weight, (predictions, state)
+        return mean_loss(loss, predictions, y, None), (predictions, state)
 
     def by_autodiff(params: Any, state: Any, x: Any, y: Any, *, key: Any) -> Any:
         return jax.value_and_grad(cost, has_aux=True)(params, state, x, y, key)
 
     def curve(gradient: Any, start: Any) -> Any:
         def step(carry: Any, given: Any) -> Any:
-            params, state, memory = carry
+            params, state, opt_state = carry
             chosen, key = given
             (value, (_, state)), grads = gradient(params, state, x[chosen], y[chosen], key=key)
-            updates, memory = optimizer.update(grads, memory, params)
-            return (optimizers.apply_updates(params, updates), state, memory), value
+            updates, opt_state = optimizer.update(grads, opt_state, params)
+            return (optimizers.apply_updates(params, updates), state, opt_state), value
 
         return lax.scan(step, start, (rows, jax.random.split(jax.random.key(1), STEPS)))[1]
 

@@ -16,7 +16,7 @@ import jaxann as ja
 from jaxann.cli import build, main
 from jaxann.cli.costs import LABELS, ONE_NUMBER, SEVERAL_ROWS, loss_by_name, loss_names
 from jaxann.cli.inputs import read_row
-from tests.teach.nets import filled
+from tests.teach.nets import filled, recipe
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 
@@ -68,11 +68,10 @@ def test_explain_takes_a_saved_model_and_a_row(files: Path):
     assert "softmax_cross_entropy" in done.output and "income W1[2,1]" in done.output
     model, params, _ = ja.load(files / "net.safetensors")
     account = ja.teach.explain(
-        model,
+        recipe(model, ja.losses.softmax_cross_entropy),
         params,
         np.array([1.0, 0, 0]),
         0,
-        ja.losses.softmax_cross_entropy,
         names=("age", "income", "height"),
         train=False,
     )
@@ -106,7 +105,7 @@ def test_explain_refuses_bad_input(files: Path):
     (files / "bytes.csv").write_bytes(b"\xff\xfe\x00\x01")
     for arguments, text in (
         (("explain", "--digits", 1), "explain: digits must be an integer of at least 2, got 1."),
-        (("explain", "--learning-rate", -1), "explain: learning_rate must be in [0, inf), got -1.0."),
+        (("explain", "--learning-rate", -1), "explain: --learning-rate must be in [0, inf), got -1.0."),
         (("explain", "--example", "2-2-2"), "example: name must be one of 2-2-1"),
         (
             ("explain", "--loss", "hubert"),
@@ -191,13 +190,13 @@ def test_a_first_line_with_a_hole_is_a_row(files: Path):
 
 def test_every_loss_gets_the_targets_it_takes():
     for name in loss_names():
-        outputs = ONE_NUMBER.get(name, 3)
+        units = ONE_NUMBER.get(name, 3)
         shape, kind = ((1,), np.int32 if name in LABELS else np.float32)
-        shape = shape if name in (*LABELS, *ONE_NUMBER) else (1, outputs)
+        shape = shape if name in (*LABELS, *ONE_NUMBER) else (1, units)
         values = jax.eval_shape(
-            loss_by_name(name), jax.ShapeDtypeStruct((1, outputs), np.float32), jax.ShapeDtypeStruct(shape, kind)
+            loss_by_name(name), jax.ShapeDtypeStruct((1, units), np.float32), jax.ShapeDtypeStruct(shape, kind)
         )
-        assert values.shape in ((1,), (1, outputs)), name
+        assert values.shape in ((1,), (1, units)), name
     taken = {name for name in dir(ja.losses) if name in (*loss_names(), *SEVERAL_ROWS)}
     assert taken == set(loss_names()) | set(SEVERAL_ROWS) and {"poly1", "huber"} < set(loss_names())
 
@@ -217,14 +216,15 @@ def test_a_net_with_dropout_is_explained_as_it_predicts_or_as_it_trains(files: P
     params, state = filled(model, np.zeros((1, 3)), np.float32)
     ja.save(files / "drop.safetensors", model, params, state)
     given = ("explain", "--model", files / "drop.safetensors", "--data", files / "class.csv")
-    known = {"x": np.array([0.5, -1, 2]), "y": 1, "loss": ja.losses.softmax_cross_entropy, "state": state}
+    known = {"x": np.array([0.5, -1, 2]), "y": 1, "state": state}
+    net = recipe(model, ja.losses.softmax_cross_entropy)
     names = ("age", "income", "height")
     plain = _run(*given)
     assert plain.exit_code == 0, plain.output
-    assert plain.output.rstrip() == str(ja.explain(model, params, **known, names=names, train=False))
+    assert plain.output.rstrip() == str(ja.explain(net, params, **known, names=names, train=False))
     for seed in (0, 5):
         trained = _run(*given, "--train", "--seed", seed)
-        account = ja.explain(model, params, **known, names=names, train=True, key=jax.random.key(seed))
+        account = ja.explain(net, params, **known, names=names, train=True, key=jax.random.key(seed))
         assert trained.exit_code == 0 and trained.output.rstrip() == str(account)
     assert plain.output != trained.output
 

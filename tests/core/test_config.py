@@ -11,8 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jaxann import initializers, layers, losses, models, optimizers, schedules
+from jaxann import activations, initializers, layers, losses, models, optimizers, schedules
 from jaxann.core import InputError, from_config, is_product, to_config
+from jaxann.core.config import FORMER
+from jaxann.core.factories import known_factories, known_functions
 from tests.contract import assert_input_error
 
 
@@ -142,3 +144,24 @@ def test_config_from_anywhere_gives_a_product_or_an_input_error(name: str, argum
     except InputError:
         return
     assert is_product(product)
+
+
+def test_former_names_are_read_and_written_as_the_new_ones(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setitem(FORMER, "layers.once_dense", "layers.dense")
+    monkeypatch.setitem(FORMER, "activations.once_relu", "activations.relu")
+    old = {"factory": "layers.once_dense", "arguments": {"units": 3}}
+    assert from_config(old) == layers.dense(3)
+    assert to_config(from_config(old))["factory"] == "layers.dense"
+    named = {"factory": "layers.elementwise", "arguments": {"activation": {"function": "activations.once_relu"}}}
+    assert from_config(named) == layers.elementwise(activations.relu)
+    inside = to_config(layers.residual(layers.dense(3)))
+    inside["arguments"]["body"]["factory"] = "layers.once_dense"
+    assert from_config(inside) == layers.residual(layers.dense(3))
+    unknown = {"factory": "layers.never_dense", "arguments": {"units": 3}}
+    assert_input_error(lambda: from_config(unknown), "factory")
+
+
+def test_former_names_are_free_and_lead_to_names_of_now():
+    known = {*known_factories(), *known_functions()}
+    assert not FORMER.keys() & known
+    assert set(FORMER.values()) <= known

@@ -32,9 +32,9 @@ def line(slope, size=3, *, offset=0.0, names=("a", "b"), table=None, function=No
 
 
 @factory(Schedule)
-def total(*parts, scale=1.0):
+def total(*terms, scale=1.0):
     """A schedule of several."""
-    return lambda step: sum(jnp.asarray(part(step)) for part in parts) * jnp.asarray(scale, jnp.float32)
+    return lambda step: sum(jnp.asarray(term(step)) for term in terms) * jnp.asarray(scale, jnp.float32)
 
 
 @factory(Schedule, convert={"value": float})
@@ -103,8 +103,8 @@ def test_another_number_compiles_nothing_and_an_equal_structure_neither():
 
     x = jnp.ones((2, 3))
     params, state = models.mlp((4, 2), dropout=0.5).init(jax.random.key(0), x)
-    outputs = [apply(models.mlp((4, 2), dropout=rate), params, state, x) for rate in (0.5, 0.0, 0.9)]
-    assert (np.asarray(outputs[1]) != np.asarray(outputs[2])).any()
+    predictions = [apply(models.mlp((4, 2), dropout=rate), params, state, x) for rate in (0.5, 0.0, 0.9)]
+    assert (np.asarray(predictions[1]) != np.asarray(predictions[2])).any()
 
 
 def test_product_is_safe_in_other_programs_after_a_first_use_inside_one():
@@ -116,15 +116,15 @@ def test_product_is_safe_in_other_programs_after_a_first_use_inside_one():
 
 @pytest.mark.parametrize("name", ["glorot_uniform", "glorot_normal", "he_uniform", "he_normal", "lecun_normal"])
 def test_initializer_leaks_nothing_from_a_program(name: str, key: jax.Array):
-    law = jax.tree.map(jnp.asarray, getattr(initializers, name)())
-    inside = jax.jit(lambda k: law(k, (3, 4)))(key)
-    np.testing.assert_allclose(law(key, (3, 4)), inside, rtol=1e-6)
+    distribution = jax.tree.map(jnp.asarray, getattr(initializers, name)())
+    inside = jax.jit(lambda k: distribution(k, (3, 4)))(key)
+    np.testing.assert_allclose(distribution(key, (3, 4)), inside, rtol=1e-6)
 
 
 def test_products_nest_and_vmap_over_members():
     inner = [line(jnp.array([1.0, 2.0, 3.0])), line(10.0)]
     product = total(*inner, scale=2.0)
-    assert is_product(product.arguments["parts"][0])
+    assert is_product(product.arguments["terms"][0])
     axes = batch_axes(product)
     assert jax.tree.leaves(axes) == [0]
     values = jax.vmap(lambda p: p(1), in_axes=(axes,))(product)

@@ -44,20 +44,20 @@ def scaled(pixels):
 @pytest.fixture
 def small_mnist(tmp_path):
     """A folder with the four files, 7 and 3 pictures; and what they hold."""
-    parts = {"train": pictures(7), "t10k": pictures(3, seed=1)}
-    for part, (x, y) in parts.items():
+    pieces = {"train": pictures(7), "t10k": pictures(3, seed=1)}
+    for part, (x, y) in pieces.items():
         (tmp_path / f"{part}-images-idx3-ubyte").write_bytes(idx(x))
         (tmp_path / f"{part}-labels-idx1-ubyte.gz").write_bytes(gzip.compress(idx(y)))
-    return tmp_path, parts
+    return tmp_path, pieces
 
 
 def test_mnist_reads_plain_and_packed_files(small_mnist):
-    folder, parts = small_mnist
+    folder, pieces = small_mnist
     data = mnist(folder)
     assert data.x.shape == (7, 28, 28, 1) and data.x_test.shape == (3, 28, 28, 1)
     assert (data.x.dtype, data.y.dtype) == (np.float32, np.int32)
-    np.testing.assert_array_equal(data.x[..., 0], scaled(parts["train"][0]))
-    np.testing.assert_array_equal(data.y_test, parts["t10k"][1])
+    np.testing.assert_array_equal(data.x[..., 0], scaled(pieces["train"][0]))
+    np.testing.assert_array_equal(data.y_test, pieces["t10k"][1])
     assert data.classes == tuple("0123456789")
     assert mnist(str(folder)).y.tolist() == data.y.tolist()
 

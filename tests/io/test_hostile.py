@@ -61,15 +61,15 @@ def test_r1_a_model_is_named_out_of_a_fixed_table_or_refused(name, forge):
     assert str(caught.value).startswith("load: ") and len(str(caught.value)) < 500
 
 
-@factory(Layer, static=("parts",))
-def fragile(parts: int):
+@factory(Layer, static=("pieces",))
+def fragile(pieces: int):
     """A layer of somebody's own that checks nothing."""
-    share = 1 / parts
+    share = 1 / pieces
     return lambda key, spec: ({}, {}), lambda params, state, x, *, key=None, train=False: (x * share, state)
 
 
 def test_a_factory_that_fails_in_its_own_way_is_reported_as_the_file_s_fault(forge):
-    zero = {"factory": to_config(fragile(2))["factory"], "arguments": {"parts": 0}}
+    zero = {"factory": to_config(fragile(2))["factory"], "arguments": {"pieces": 0}}
     with pytest.raises(CheckpointError, match="describe a model, got ZeroDivisionError: division by zero"):
         load(forge(metadata={"model": json.dumps(zero)}))
 

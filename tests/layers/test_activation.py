@@ -11,7 +11,7 @@ import pytest
 
 from jaxann import activations, layers, models, optimizers
 from jaxann.core import from_config, to_config
-from jaxann.layers import gated_dense, maxout, outputs, prelu, rrelu, sequential, swish
+from jaxann.layers import gated_dense, layer_outputs, maxout, prelu, rrelu, sequential, swish
 from tests.contract import assert_input_error
 
 X = np.random.default_rng(0).normal(size=(6, 5))
@@ -107,9 +107,9 @@ def test_outputs_are_those_of_every_layer():
     x, key = jnp.asarray(X, jnp.float32), jax.random.key(0)
     params, state = model.init(key, x)
     for options in ({}, {"key": key, "train": True}):
-        found = outputs(model, state, **options)(params, x)
+        found = layer_outputs(model, state, **options)(params, x)
         assert list(found) == ["a", "drop", "block.d", "block.act", "r"]
         np.testing.assert_array_equal(found["r"], model.apply(params, state, x, **options)[0])
     net = models.mlp((4, 2))
-    assert list(outputs(net, net.init(key, x)[1])(net.init(key, x)[0], x)) == ["dense0", "act0", "dense1"]
-    assert_input_error(lambda: outputs(layers.dense(3), {}), "model")
+    assert list(layer_outputs(net, net.init(key, x)[1])(net.init(key, x)[0], x)) == ["dense0", "act0", "dense1"]
+    assert_input_error(lambda: layer_outputs(layers.dense(3), {}), "model")

@@ -32,10 +32,10 @@ def test_dense_and_its_gradients_match_torch():
     (out**2).sum().backward()
     y = layer.apply(params, state, x)[0]
     np.testing.assert_allclose(y, out.detach().numpy(), rtol=1e-12)
-    slopes = jax.grad(lambda p, v: jnp.sum(layer.apply(p, state, v)[0] ** 2), argnums=(0, 1))(params, x)
-    np.testing.assert_allclose(slopes[0]["weight"], theirs.weight.grad.numpy().T, rtol=1e-12)
-    np.testing.assert_allclose(slopes[0]["bias"], theirs.bias.grad.numpy(), rtol=1e-12)
-    np.testing.assert_allclose(slopes[1], inputs.grad.numpy(), rtol=1e-12)
+    gradients = jax.grad(lambda p, v: jnp.sum(layer.apply(p, state, v)[0] ** 2), argnums=(0, 1))(params, x)
+    np.testing.assert_allclose(gradients[0]["weight"], theirs.weight.grad.numpy().T, rtol=1e-12)
+    np.testing.assert_allclose(gradients[0]["bias"], theirs.bias.grad.numpy(), rtol=1e-12)
+    np.testing.assert_allclose(gradients[1], inputs.grad.numpy(), rtol=1e-12)
 
 
 def test_dense_sums_half_precision_in_single():
@@ -94,8 +94,8 @@ def test_randomness_of_a_layer_stays_when_another_is_inserted():
     x, key = jnp.ones((4, 50)), jax.random.key(1)
     plain = sequential({"drop": dropout(0.5)})
     longer = sequential({"first": dropout(0.0), "drop": dropout(0.5)})
-    outputs = [m.apply(*m.init(key, x), x, key=key, train=True)[0] for m in (plain, longer)]
-    np.testing.assert_array_equal(*outputs)
+    draws = [m.apply(*m.init(key, x), x, key=key, train=True)[0] for m in (plain, longer)]
+    np.testing.assert_array_equal(*draws)
     two = sequential({"a": dropout(0.5), "b": dropout(0.5)})
     kept = np.asarray(two.apply(*two.init(key, x), x, key=key, train=True)[0] != 0).mean()
     assert 0.15 < kept < 0.35  # two different masks; the same one twice would keep half
@@ -143,13 +143,13 @@ def test_foreign_layers_are_taken_in():
 
 
 def test_custom_layer_hears_of_padding():
-    def apply(params, state, x, *, key=None, train=False, mask=None):
-        return x * 0 if mask is None else x, state
+    def apply(params, state, x, *, key=None, train=False, example_mask=None):
+        return x * 0 if example_mask is None else x, state
 
     for function in (apply, functools.partial(apply), jax.jit(apply, static_argnames="train")):
         layer = custom(own_init, function)
         x = jnp.ones((2, 3))
-        y, _ = layer.apply({}, {}, x, train=True, mask=jnp.ones(2))
+        y, _ = layer.apply({}, {}, x, train=True, example_mask=jnp.ones(2))
         np.testing.assert_array_equal(y, x)
 
 

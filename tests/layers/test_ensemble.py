@@ -9,7 +9,7 @@ import pytest
 
 from jaxann import initializers
 from jaxann.core.trees import flatten_named
-from jaxann.layers import batch_ensemble_dense, dense, packed_dense, sequential, spread
+from jaxann.layers import batch_ensemble_dense, dense, packed_dense, repeat_members, sequential
 from jaxann.optimizers import matrices
 from tests.contract import assert_input_error
 
@@ -30,7 +30,7 @@ def _output(layer, params, x):
 
 
 @jax.jit
-def _slopes(layer, params, x):
+def _gradients(layer, params, x):
     return jax.grad(lambda p, v: jnp.sum(layer.apply(p, {}, v)[0] ** 2), argnums=(0, 1))(params, x)
 
 
@@ -44,7 +44,7 @@ def test_batch_ensemble_dense_and_its_gradients_match_torch():
     out = (inputs * t["input.scale"]) @ t["weight"] * t["output.scale"] + t["bias"]
     (out**2).sum().backward()
     np.testing.assert_allclose(_output(layer, params, x), out.detach().numpy(), rtol=1e-10, atol=1e-12)
-    grads, slope = _slopes(layer, params, x)
+    grads, slope = _gradients(layer, params, x)
     for name, grad in flatten_named(grads).items():
         np.testing.assert_allclose(grad, t[name].grad.numpy(), rtol=1e-10, atol=1e-10, err_msg=name)
     np.testing.assert_allclose(slope, inputs.grad.numpy(), rtol=1e-10, atol=1e-10)
@@ -60,7 +60,7 @@ def test_packed_dense_and_its_gradients_match_torch():
     out = torch.einsum("bki,kio->bko", inputs, t["weight"]) + t["bias"]
     (out**2).sum().backward()
     np.testing.assert_allclose(_output(layer, params, x), out.detach().numpy(), rtol=1e-10, atol=1e-12)
-    grads, slope = _slopes(layer, params, x)
+    grads, slope = _gradients(layer, params, x)
     for name, grad in grads.items():
         np.testing.assert_allclose(grad, t[name].grad.numpy(), rtol=1e-10, atol=1e-10, err_msg=name)
     np.testing.assert_allclose(slope, inputs.grad.numpy(), rtol=1e-10, atol=1e-10)
@@ -106,10 +106,10 @@ def test_scales_begin_as_documented():
 
 def test_members_of_batch_ensemble_dense_begin_with_one_bias_and_those_of_packed_dense_each_with_its_own():
     x = jnp.zeros((1, 3, 40))
-    law = initializers.normal(1.0)
-    bias = np.asarray(batch_ensemble_dense(6, 3, bias_init=law).init(KEY, x)[0]["bias"])
+    initializer = initializers.normal(1.0)
+    bias = np.asarray(batch_ensemble_dense(6, 3, bias_init=initializer).init(KEY, x)[0]["bias"])
     assert bias.shape == (3, 6) and (bias == bias[0]).all() and (bias[0] != 0).all()
-    own, _ = packed_dense(300, 3, bias_init=law).init(KEY, x)
+    own, _ = packed_dense(300, 3, bias_init=initializer).init(KEY, x)
     assert (np.asarray(own["bias"])[0] != np.asarray(own["bias"])[1]).all()
     weight = np.asarray(own["weight"])
     assert weight.shape == (3, 40, 300) and (weight[0] != weight[1]).all()
@@ -126,10 +126,10 @@ def test_weight_decay_leaves_scales_and_biases_alone():
 
 def test_spread_gives_every_member_the_same():
     x = jax.random.normal(KEY, (2, 6, 5))
-    y, _ = spread(3).apply({}, {}, x)
+    y, _ = repeat_members(3).apply({}, {}, x)
     assert y.shape == (2, 6, 3, 5)
     np.testing.assert_array_equal(y, np.stack([x] * 3, 2))
-    assert_input_error(lambda: spread(3).apply({}, {}, np.float32(1)), "x")
+    assert_input_error(lambda: repeat_members(3).apply({}, {}, np.float32(1)), "x")
 
 
 @pytest.mark.parametrize("make", [batch_ensemble_dense, packed_dense])
@@ -140,9 +140,9 @@ def test_ensemble_layers_check_members_features_and_dtype(make):
         assert_input_error(lambda s=shape: layer.apply(params, {}, np.zeros(s, np.float32)), "x", given=str(shape))
     assert_input_error(lambda: layer.apply(params, {}, np.zeros((2, 3, 5), np.float16)), "x", given="float16")
     message = assert_input_error(lambda: layer.init(KEY, np.zeros((2, 5), np.float32)), "spec", given="(2, 5)")
-    assert "spread(3)" in message
+    assert "repeat_members(3)" in message
     for bad in (np.zeros((3, 0), np.float32), np.zeros((2, 3, 5), np.int32)):
         assert_input_error(lambda bad=bad: layer.init(KEY, bad), "spec")
-    model = sequential({"all": spread(3), "first": layer})
+    model = sequential({"all": repeat_members(3), "first": layer})
     x = jnp.ones((2, 5))
     assert model.apply(*model.init(KEY, x), x)[0].shape == (2, 3, 4)

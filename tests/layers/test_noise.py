@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxann import layers, ops
+from jaxann.core import TrainMode
 from jaxann.models import mlp
 from tests.contract import assert_input_error
 
@@ -80,7 +81,7 @@ def test_frozen_statistics_stay_and_are_used():
     free, frozen = layers.batch_norm(), layers.batch_norm(frozen=True)
     params, _ = free.init(jax.random.key(0), x)
     expected = np.asarray(free.apply(params, state, x)[0])
-    for layer, mode in ((frozen, True), (frozen, False), (free, "noise")):
+    for layer, mode in ((frozen, True), (frozen, False), (free, TrainMode.NOISE)):
         y, after = layer.apply(params, state, x, train=mode)
         np.testing.assert_array_equal(y, expected)
         assert after is state
@@ -89,7 +90,7 @@ def test_frozen_statistics_stay_and_are_used():
     mask = jnp.arange(8) < 6
 
     def total(params):
-        return jnp.sum(frozen.apply(params, state, padded, train=True, mask=mask)[0][:6] ** 2)
+        return jnp.sum(frozen.apply(params, state, padded, train=True, example_mask=mask)[0][:6] ** 2)
 
     assert all(np.isfinite(s).all() for s in jax.tree.leaves(jax.grad(total)(params)))
 
@@ -98,7 +99,7 @@ def test_noise_alone_reaches_the_layers_a_model_is_made_of():
     model = mlp((6, 3), dropout=0.5, batch_norm=True)
     x = jax.random.normal(jax.random.key(0), (8, 3))
     params, state = model.init(jax.random.key(1), x)
-    y, after = model.apply(params, state, x, key=jax.random.key(2), train="noise")  # type: ignore[arg-type]
-    other, _ = model.apply(params, state, x, key=jax.random.key(3), train="noise")  # type: ignore[arg-type]
+    y, after = model.apply(params, state, x, key=jax.random.key(2), train=TrainMode.NOISE)
+    other, _ = model.apply(params, state, x, key=jax.random.key(3), train=TrainMode.NOISE)
     assert (np.asarray(y) != np.asarray(other)).any()
     np.testing.assert_array_equal(after["norm0"]["mean"], state["norm0"]["mean"])

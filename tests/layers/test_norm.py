@@ -40,10 +40,10 @@ def test_batch_norm_matches_torch_in_training_and_after():
         def total(p, v, state=state):
             return jnp.sum(layer.apply(p, state, v, train=True)[0] ** 3)
 
-        slopes = jax.grad(total, argnums=(0, 1))(params, jnp.asarray(batch))
-        np.testing.assert_allclose(slopes[0]["scale"], theirs.weight.grad.numpy(), rtol=1e-9)
-        np.testing.assert_allclose(slopes[0]["bias"], theirs.bias.grad.numpy(), rtol=1e-9)
-        np.testing.assert_allclose(slopes[1], inputs.grad.numpy(), rtol=1e-8, atol=1e-10)
+        gradients = jax.grad(total, argnums=(0, 1))(params, jnp.asarray(batch))
+        np.testing.assert_allclose(gradients[0]["scale"], theirs.weight.grad.numpy(), rtol=1e-9)
+        np.testing.assert_allclose(gradients[0]["bias"], theirs.bias.grad.numpy(), rtol=1e-9)
+        np.testing.assert_allclose(gradients[1], inputs.grad.numpy(), rtol=1e-8, atol=1e-10)
         state = after
     np.testing.assert_allclose(state["mean"], theirs.running_mean.numpy(), rtol=1e-12)
     np.testing.assert_allclose(state["var"], theirs.running_var.numpy(), rtol=1e-12)
@@ -70,11 +70,13 @@ def test_masked_rows_do_not_count(shape: tuple[int, ...]):
     y, after = layer.apply(params, state, x[:4], train=True)
     spoiled = x.at[4:].set(jnp.nan)
     for mask in (jnp.array([1.0, 1, 1, 1, 0, 0]), jnp.arange(6) < 4):
-        masked, masked_after = layer.apply(params, state, spoiled, train=True, mask=mask)
+        masked, masked_after = layer.apply(params, state, spoiled, train=True, example_mask=mask)
         np.testing.assert_allclose(masked[:4], y, rtol=1e-5, atol=1e-6)
         for name in ("mean", "var"):
             np.testing.assert_allclose(masked_after[name], after[name], rtol=1e-5)
-    slope = jax.grad(lambda v: jnp.sum(layer.apply(params, state, v, train=True, mask=mask)[0][:4] ** 3))(spoiled)
+    slope = jax.grad(lambda v: jnp.sum(layer.apply(params, state, v, train=True, example_mask=mask)[0][:4] ** 3))(
+        spoiled
+    )
     assert np.isfinite(slope[:4]).all() and not np.asarray(slope[4:]).any()
 
 
@@ -83,7 +85,7 @@ def test_batch_of_nothing_but_padding_leaves_the_statistics_alone():
     layer = batch_norm()
     params, state = layer.init(jax.random.key(0), x)
     state = {"mean": jnp.array([1.0, 2.0]), "var": jnp.array([3.0, 4.0])}
-    _, after = layer.apply(params, state, x, train=True, mask=jnp.zeros(3))
+    _, after = layer.apply(params, state, x, train=True, example_mask=jnp.zeros(3))
     for name in state:
         np.testing.assert_array_equal(after[name], state[name])
 

@@ -58,9 +58,9 @@ def _slope(loss, p, t, **keywords):
     ids=lambda value: value if isinstance(value, str) else "",
 )
 def test_value_and_slope_by_hand(name: str, p, t, value, slope):
-    values, slopes = _slope(getattr(losses, name), p, t)
+    values, gradients = _slope(getattr(losses, name), p, t)
     np.testing.assert_allclose(values, value, rtol=2e-6, atol=2e-7)
-    np.testing.assert_allclose(slopes, slope, rtol=2e-6, atol=1e-6)
+    np.testing.assert_allclose(gradients, slope, rtol=2e-6, atol=1e-6)
 
 
 def test_log_cosh_keeps_its_digits_near_zero():

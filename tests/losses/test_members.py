@@ -62,7 +62,8 @@ def _fit(loss, seed=0):
     x = np.asarray(jax.random.normal(A, (20, 3)))
     y = (x[:, 0] > 0).astype(np.int32)
     model = ja.models.tabm((4, 2), members=3)
-    return ja.fit(model, loss, ja.optimizers.sgd(0.1), (x, y), key=jax.random.key(seed), epochs=2, batch_size=8)
+    recipe = ja.recipe(model, loss, ja.optimizers.sgd(0.1))
+    return ja.fit(recipe, (x, y), key=jax.random.key(seed), epochs=2, batch_size=8)
 
 
 def test_equal_losses_share_one_program_and_a_bound_number_compiles_nothing():

@@ -52,7 +52,7 @@ def test_barron_is_precise_near_its_limits():
 
         return losses.barron(x, jnp.zeros_like(x), alpha=a), *jax.grad(total, (0, 1))(x, a)
 
-    values, slopes, by_alpha = program(x, a)
+    values, gradients, by_alpha = program(x, a)
     assert np.isfinite(by_alpha).all()
     with mpmath.workdps(40):
         for i in range(len(x)):
@@ -60,7 +60,7 @@ def test_barron_is_precise_near_its_limits():
             power = 1 if n == 2 else (m * m / abs(n - 2) + 1) ** (n / 2 - 1)
             where = f"x={float(x[i])}, alpha={float(a[i])}"
             np.testing.assert_allclose(values[i], float(_rho(m, n)), rtol=1e-13, err_msg=where)
-            np.testing.assert_allclose(slopes[i], float(m * power), rtol=1e-11, atol=1e-300, err_msg=where)
+            np.testing.assert_allclose(gradients[i], float(m * power), rtol=1e-11, atol=1e-300, err_msg=where)
             if n not in (0, 2) and 0.1 < m < 100 and abs(n - 2) > 1e-6:
                 numeric = mpmath.diff(lambda n, m=m: _rho(m, n), n, h=mpmath.mpf(10) ** -15)
                 np.testing.assert_allclose(by_alpha[i], float(numeric), rtol=1e-8, atol=1e-10, err_msg=where)
@@ -77,7 +77,7 @@ def test_density_of_barron_integrates_to_one():
 
         return at_zero(a), jax.grad(lambda a: jnp.sum(at_zero(a)))(a)
 
-    values, slopes = program(alphas)
+    values, gradients = program(alphas)
 
     def rho(x: np.ndarray, a: float) -> np.ndarray:
         if a in (0, 2):
@@ -87,14 +87,14 @@ def test_density_of_barron_integrates_to_one():
     def log_z(a: float) -> float:
         ends = [-40.0, -20.0, -10.0, -5.0, -3.0, -1.0, 0.0, 1.0, 2.0, 3.0, 5.0, 10.0, 20.0, 40.0]
         spans = zip(ends, ends[1:], strict=False)
-        parts = [integrate.fixed_quad(lambda w: np.exp(w - rho(np.exp(w), a)), s, e, n=60)[0] for s, e in spans]
-        return math.log(2 * math.fsum(parts))
+        pieces = [integrate.fixed_quad(lambda w: np.exp(w - rho(np.exp(w), a)), s, e, n=60)[0] for s, e in spans]
+        return math.log(2 * math.fsum(pieces))
 
     np.testing.assert_allclose(values, [log_z(a) for a in alphas], rtol=1e-10)
     np.testing.assert_allclose(
         values[np.array([0, -1])], [math.log(math.pi * math.sqrt(2)), math.log(2 * math.pi) / 2], rtol=1e-11
     )
-    for a, slope in zip(alphas[1:-1], slopes[1:-1], strict=True):
+    for a, slope in zip(alphas[1:-1], gradients[1:-1], strict=True):
         h = 1e-4 * min(a, 2 - a)
         numeric = (log_z(a + h) - log_z(a - h)) / (2 * h)
         np.testing.assert_allclose(slope, numeric, rtol=1e-6, err_msg=str(a))

@@ -43,8 +43,8 @@ def test_r2_of_a_constant_target(constant: float, rows: int):
     y = jnp.full((rows,), constant)
     assert float(r2(y, y)) == 1.0
     assert float(r2(y + 1.0, y)) == 0.0
-    parts = [streaming.r2().update(streaming.r2().init(), y[i::2], y[i::2]) for i in range(2)]
-    assert float(streaming.r2().compute(streaming.merge(streaming.r2(), *parts))) == 1.0
+    pieces = [streaming.r2().update(streaming.r2().init(), y[i::2], y[i::2]) for i in range(2)]
+    assert float(streaming.r2().compute(streaming.merge(streaming.r2(), *pieces))) == 1.0
 
 
 def test_r2_survives_a_large_mean():
@@ -82,4 +82,4 @@ def test_shapes_are_checked():
         assert_input_error(lambda metric=metric: metric(x, x[:, 0]), "targets", given="(4,)")
     assert_input_error(lambda: accuracy(x, np.zeros((3,), np.int32)), "targets", given="(3,)")
     two = streaming.r2(2)
-    assert_input_error(lambda: two.update(two.init(), x, x), "outputs", given="2")
+    assert_input_error(lambda: two.update(two.init(), x, x), "columns", given="2")

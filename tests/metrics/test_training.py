@@ -14,7 +14,7 @@ from jaxann.core import from_config, to_config
 from jaxann.core.binding import as_partial, bound
 from jaxann.metrics import streaming
 from jaxann.metrics.forms import form_of, sizes_of
-from jaxann.train.plan import make_plan, streaming_form
+from jaxann.train.measure import streaming_form
 
 METRICS = {
     "f2": functools.partial(ja.metrics.f_beta, beta=2.0, average="weighted", classes=3),
@@ -35,9 +35,11 @@ def _expected(predictions, targets, weights=None):
 
 def test_fit_and_evaluate_give_the_figures_of_whole_arrays():
     model = ja.models.mlp((8, 3))
-    result = ja.fit(model, LOSS, ja.optimizers.adam(1e-2), (X[:60], Y[:60]), validation=(X[60:], Y[60:]),
-                    key=jax.random.key(0), epochs=2, batch_size=16, metrics=METRICS, monitor="validation_f2",
-                    mode="max", evaluation_batch_size=7)  # fmt: skip
+    watched = ja.train.early_stopping(None, monitor="validation_f2", mode="max", restore_best=False)
+    recipe = ja.recipe(model, LOSS, ja.optimizers.adam(1e-2), metrics=METRICS, stopping=watched)
+    result = ja.fit(recipe, (X[:60], Y[:60]), validation=(X[60:], Y[60:]), key=jax.random.key(0), epochs=2,
+                    batch_size=16)  # fmt: skip
+    assert result.best_epoch == np.argmax(result.history["validation_f2"])
     logits = ja.predict(model, result.params, result.state, X[60:])
     for name, figure in _expected(logits, Y[60:]).items():
         np.testing.assert_allclose(result.history[f"validation_{name}"][-1], figure, rtol=1e-5)
@@ -45,15 +47,15 @@ def test_fit_and_evaluate_give_the_figures_of_whole_arrays():
     weights = np.arange(90.0) % 3
     logits = ja.predict(model, result.params, result.state, X)
     data = X, Y, weights
-    found = ja.train.evaluate(model, result.params, result.state, data, loss=LOSS, metrics=METRICS, batch_size=32)
+    found = ja.train.evaluate(recipe, result.params, result.state, data, batch_size=32)
     for name, figure in _expected(logits, Y, weights).items():
         np.testing.assert_allclose(found[name], figure, rtol=1e-5)
 
 
 def test_a_training_epoch_without_steps_has_the_figures_of_its_start():
     model = ja.models.mlp((8, 3))
-    result = ja.fit(model, LOSS, ja.optimizers.sgd(0.0), (X, Y), key=jax.random.key(0), epochs=1, batch_size=16,
-                    metrics=FEW)  # fmt: skip
+    recipe = ja.recipe(model, LOSS, ja.optimizers.sgd(0.0), metrics=FEW)
+    result = ja.fit(recipe, (X, Y), key=jax.random.key(0), epochs=1, batch_size=16)
     logits = ja.predict(model, result.params, result.state, X)
     for name, metric in FEW.items():
         np.testing.assert_allclose(result.history[name][-1], metric(logits, Y), rtol=1e-5)
@@ -61,12 +63,11 @@ def test_a_training_epoch_without_steps_has_the_figures_of_its_start():
 
 def test_members_of_a_population_and_folds_have_them_too():
     def build(hyper):
-        return ja.models.mlp((8, 3)), LOSS, ja.optimizers.adam(hyper["learning_rate"])
+        return ja.recipe(ja.models.mlp((8, 3)), LOSS, ja.optimizers.adam(hyper["learning_rate"]), metrics=FEW)
 
     rates = np.asarray([1e-3, 1e-2], np.float32)
     many = ja.train.fit_population(build, {"learning_rate": rates}, (X[:60], Y[:60]), validation=(X[60:], Y[60:]),
-                                   keys=jax.random.split(jax.random.key(0), 2), epochs=2, batch_size=16,
-                                   metrics=FEW)  # fmt: skip
+                                   keys=jax.random.split(jax.random.key(0), 2), epochs=2, batch_size=16)  # fmt: skip
     for member in range(2):
         one = many.member(member)
         logits = ja.predict(ja.models.mlp((8, 3)), one.params, one.state, X[60:])
@@ -74,14 +75,12 @@ def test_members_of_a_population_and_folds_have_them_too():
             figure = FEW[name](logits, Y[60:])
             np.testing.assert_allclose(many.history[f"validation_{name}"][member, -1], figure, rtol=1e-4)
     table = ja.tune.cross_validate(build, {"learning_rate": rates}, (X[:70], Y[:70]), folds=3, key=jax.random.key(0),
-                                   epochs=1, batch_size=16, metrics=FEW)  # fmt: skip
+                                   epochs=1, batch_size=16)  # fmt: skip
     assert all(np.isfinite(table.mean[name]).all() for name in FEW)
 
 
-def _parts(**metrics):
-    return make_plan("test", ja.models.mlp((8, 3)), LOSS, ja.optimizers.sgd(0.1), batch_size=8, metrics=metrics,
-                     patience=None, min_delta=0.0, monitor="loss", mode="min", restore_best=None, shuffle=True,
-                     evaluation_batch_size=8, compute_dtype=None, most_bad=1)[1].metrics  # fmt: skip
+def _metrics_of(**metrics):
+    return ja.recipe(ja.models.mlp((8, 3)), LOSS, ja.optimizers.sgd(0.1), metrics=metrics).metrics
 
 
 def test_bound_settings_are_structure_and_bound_numbers_leaves():
@@ -108,7 +107,7 @@ def test_every_metric_has_a_form_for_known_shapes():
     assert form_of(ja.metrics.confusion_matrix, Y) is None
     binary = jax.ShapeDtypeStruct((90,), np.float32)
     assert form_of(ja.metrics.confusion_matrix, Y, binary) == streaming.confusion_matrix()
-    assert form_of(ja.metrics.r2, X).arguments["outputs"] == 4
+    assert form_of(ja.metrics.r2, X).arguments["columns"] == 4
     assert form_of(ja.metrics.median_absolute_error, X).arguments["capacity"] == 90
     assert (
         form_of(functools.partial(ja.metrics.expected_calibration_error, adaptive=True), Y).arguments["capacity"] == 90
@@ -118,7 +117,7 @@ def test_every_metric_has_a_form_for_known_shapes():
 
 @pytest.mark.parametrize("name", ["f1", "kappa"])
 def test_whole_arrays_serve_where_the_number_of_classes_is_not_known(name: str):
-    part = _parts(**{name: FEW[name]})[name]
-    assert streaming_form(part, Y) is None
+    metric = _metrics_of(**{name: FEW[name]})[name]
+    assert streaming_form(metric, Y) is None
     logits = np.random.default_rng(2).normal(size=(90, 3)).astype(np.float32)
-    np.testing.assert_allclose(jax.jit(lambda m, p, t: m(p, t))(part, logits, Y), FEW[name](logits, Y), rtol=1e-6)
+    np.testing.assert_allclose(jax.jit(lambda m, p, t: m(p, t))(metric, logits, Y), FEW[name](logits, Y), rtol=1e-6)

@@ -43,11 +43,11 @@ def test_tabm_and_its_gradients_match_torch():
     @jax.jit
     @functools.partial(jax.value_and_grad, has_aux=True)
     def objective(p):
-        outputs, _ = model.apply(p, state, x)
-        return jnp.mean(loss(outputs, targets)), outputs
+        predictions, _ = model.apply(p, state, x)
+        return jnp.mean(loss(predictions, targets)), predictions
 
-    (ours, outputs), grads = objective(params)
-    np.testing.assert_allclose(outputs, z.detach().numpy(), rtol=1e-10, atol=1e-12)
+    (ours, predictions), grads = objective(params)
+    np.testing.assert_allclose(predictions, z.detach().numpy(), rtol=1e-10, atol=1e-12)
     np.testing.assert_allclose(ours, value.item(), rtol=1e-10)
     for name, grad in flatten_named(grads).items():
         np.testing.assert_allclose(grad, t[name].grad.numpy(), rtol=1e-10, atol=1e-12, err_msg=name)
@@ -105,11 +105,11 @@ def test_the_mean_of_trained_members_is_better_than_the_members():
     x = random.normal(size=(600, 6)).astype(np.float32)
     y = (np.sin(2 * x[:, 0]) + x[:, 1] * x[:, 2] + 0.3 * random.normal(size=600)).astype(np.float32)[:, None]
     model = tabm((32, 32, 1), members=8)
-    result = ja.fit(
+    recipe = ja.recipe(
         model, ja.losses.each_member(ja.losses.squared_error), ja.optimizers.adam(3e-3),
-        (x[:400], y[:400]), validation=(x[400:], y[400:]), key=KEY, epochs=60, batch_size=50,
         metrics={"rmse": ja.metrics.of_mean(ja.metrics.streaming.rmse())},
     )  # fmt: skip
+    result = ja.fit(recipe, (x[:400], y[:400]), validation=(x[400:], y[400:]), key=KEY, epochs=60, batch_size=50)
     predictions = np.asarray(ja.predict(model, result.params, result.state, x[400:]))
     assert predictions.shape == (200, 8, 1)
     figures = np.sqrt(np.mean((predictions - y[400:, None]) ** 2, (0, 2)))
@@ -124,11 +124,11 @@ def test_a_classifier_is_scored_on_mean_probabilities_and_comes_back_from_a_file
     x = random.normal(size=(200, 4)).astype(np.float32)
     y = (x[:, 0] * x[:, 1] > 0).astype(np.int32) + (x[:, 2] > 1)
     model = tabm((16, 3), members=4, dropout=0.1)
-    result = ja.fit(
+    recipe = ja.recipe(
         model, ja.losses.each_member(ja.losses.softmax_cross_entropy), ja.optimizers.adam(1e-2),
-        (x[:150], y[:150]), validation=(x[150:], y[150:]), key=KEY, epochs=5, batch_size=50,
         metrics={"accuracy": ja.metrics.of_mean_softmax(ja.metrics.streaming.accuracy())},
     )  # fmt: skip
+    result = ja.fit(recipe, (x[:150], y[:150]), validation=(x[150:], y[150:]), key=KEY, epochs=5, batch_size=50)
     ja.save(tmp_path / "model.safetensors", model, result.params, result.state)
     again, params, state = ja.load(tmp_path / "model.safetensors")
     assert again == model

@@ -24,7 +24,7 @@ def _loop(
     def wrong(weights: np.ndarray) -> int:
         return int(np.sum((given @ weights > 0) != targets))
 
-    weights, pocket, least = first.copy(), first.copy(), wrong(first)
+    weights, pocket, fewest = first.copy(), first.copy(), wrong(first)
     counts, history, every = [], [first.copy()], []
     for epoch in range(EPOCHS):
         order = np.arange(len(x))
@@ -45,8 +45,8 @@ def _loop(
                     longest, best = run, weights.copy()
                 every.append(weights.copy())
         for candidate in (best, weights):
-            if wrong(candidate) < least:
-                pocket, least = candidate.copy(), wrong(candidate)
+            if wrong(candidate) < fewest:
+                pocket, fewest = candidate.copy(), wrong(candidate)
         counts.append(mistakes)
         history.append(weights.copy())
         if not mistakes:
@@ -54,7 +54,7 @@ def _loop(
     rest = EPOCHS - len(counts)
     return weights, PerceptronReport(
         counts[-1] == 0, len(counts), sum(counts), np.array(counts + [0] * rest),
-        np.array(history + [weights] * rest), pocket, least, np.mean(every, 0),
+        np.array(history + [weights] * rest), pocket, fewest, np.mean(every, 0),
     )  # fmt: skip
 
 

@@ -85,11 +85,11 @@ def test_any_axis_any_program_and_a_finite_slope():
     def total(x, beta):
         return jnp.nansum(ewma(x, beta, axis=1, skip_nan=True) ** 2)
 
-    slopes = jax.jit(jax.grad(total, argnums=(0, 1)))(holes, 0.8)
-    assert all(np.isfinite(s).all() for s in slopes) and np.asarray(slopes[0][:, 4]).all()
+    gradients = jax.jit(jax.grad(total, argnums=(0, 1)))(holes, 0.8)
+    assert all(np.isfinite(s).all() for s in gradients) and np.asarray(gradients[0][:, 4]).all()
     step = 1e-3
     numeric = (total(holes, 0.8 + step) - total(holes, 0.8 - step)) / (2 * step)
-    np.testing.assert_allclose(slopes[1], numeric, rtol=1e-3)
+    np.testing.assert_allclose(gradients[1], numeric, rtol=1e-3)
     assert ewma(jnp.zeros((0, 2)), 0.5).shape == (0, 2)
 
 

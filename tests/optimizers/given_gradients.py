@@ -53,8 +53,8 @@ def _run(update: Callable[..., Any], optimizer: Any, params: Any, state: Any, gr
         number, g, value = given
 
         def value_fn(p):
-            parts = jax.tree.map(lambda a, w, s: jnp.sum(s * (a - w)) + jnp.sum((a - w) ** 2) / 2, p, params, g)
-            return value + sum(jax.tree.leaves(parts))
+            terms = jax.tree.map(lambda a, w, s: jnp.sum(s * (a - w)) + jnp.sum((a - w) ** 2) / 2, p, params, g)
+            return value + sum(jax.tree.leaves(terms))
 
         key = jax.random.fold_in(jax.random.key(0), number)
         updates, state = update(optimizer, g, state, params, value=value, value_fn=value_fn, key=key)

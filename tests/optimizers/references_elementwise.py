@@ -14,7 +14,7 @@ __all__ = ["CASES"]
 Rule = Callable[..., np.ndarray]
 
 
-class Memory(dict):
+class LeafState(dict):
     """What a rule keeps of a leaf; what it has not set yet is 0."""
 
     def __missing__(self, name: str) -> Any:
@@ -26,9 +26,9 @@ def by_leaf(rule: Rule) -> Callable[..., list[dict[str, np.ndarray]]]:
 
     def reference(start, grads, values):
         params, updates = dict(start), []
-        memory = {name: Memory() for name in params}
+        state = {name: LeafState() for name in params}
         for t, g in enumerate(grads, 1):
-            updates.append({n: rule(memory[n], t, w, g[n]) for n, w in params.items()})
+            updates.append({n: rule(state[n], t, w, g[n]) for n, w in params.items()})
             params = {n: w + updates[-1][n] for n, w in params.items()}
         return updates
 
@@ -40,10 +40,10 @@ def decays(w: np.ndarray, decay: float, matrices: bool) -> np.ndarray | float:
 
 
 def sgd(rate: Callable[[int], float], mu=0.0, nesterov=False, tau=0.0, ema=False, inside=False) -> Rule:
-    def rule(memory, t, w, g):
+    def rule(state, t, w, g):
         share = 1 - mu if ema else (1.0 if t == 1 else 1 - tau)
         new = share * g * (rate(t) if inside else 1.0)
-        v = memory["v"] = mu * memory["v"] + new
+        v = state["v"] = mu * state["v"] + new
         step = new + mu * v if nesterov else v
         return -step if inside else -rate(t) * step
 
@@ -51,21 +51,21 @@ def sgd(rate: Callable[[int], float], mu=0.0, nesterov=False, tau=0.0, ema=False
 
 
 def adagrad(rate: float, start=0.1, eps=1e-7, in_sqrt=True) -> Rule:
-    def rule(memory, t, w, g):
+    def rule(state, t, w, g):
         if t == 1:
-            memory["G"] = np.full_like(w, start)
-        total = memory["G"] = memory["G"] + g**2
-        root = np.sqrt(total + eps) if in_sqrt else np.sqrt(total) + eps
-        return np.where(total > 0, -rate * g / np.where(total > 0, root, 1.0), 0.0)
+            state["G"] = np.full_like(w, start)
+        total = state["G"] = state["G"] + g**2
+        divisor = np.sqrt(total + eps) if in_sqrt else np.sqrt(total) + eps
+        return np.where(total > 0, -rate * g / np.where(total > 0, divisor, 1.0), 0.0)
 
     return rule
 
 
 def adadelta(rate=1.0, rho=0.9, eps=1e-6, decay=0.0) -> Rule:
-    def rule(memory, t, w, g):
-        mean = memory["E"] = rho * memory["E"] + (1 - rho) * g**2
-        u = g * np.sqrt(memory["D"] + eps) / np.sqrt(mean + eps)
-        memory["D"] = rho * memory["D"] + (1 - rho) * u**2
+    def rule(state, t, w, g):
+        mean = state["E"] = rho * state["E"] + (1 - rho) * g**2
+        u = g * np.sqrt(state["D"] + eps) / np.sqrt(mean + eps)
+        state["D"] = rho * state["D"] + (1 - rho) * u**2
         return -rate * (u + decay * w)
 
     return rule
@@ -74,108 +74,108 @@ def adadelta(rate=1.0, rho=0.9, eps=1e-6, decay=0.0) -> Rule:
 def rmsprop(
     rate, rho=0.9, eps=1e-8, start=0.0, in_sqrt=True, centered=False, mu=None, nesterov=False, correct=False
 ) -> Rule:
-    def rule(memory, t, w, g):
+    def rule(state, t, w, g):
         if t == 1:
-            memory["v"] = np.full_like(w, start)
-        v = memory["v"] = rho * memory["v"] + (1 - rho) * g**2
-        m = memory["m"] = rho * memory["m"] + (1 - rho) * g
+            state["v"] = np.full_like(w, start)
+        v = state["v"] = rho * state["v"] + (1 - rho) * g**2
+        m = state["m"] = rho * state["m"] + (1 - rho) * g
         fix = 1 - rho**t if correct else 1.0
-        spread = np.maximum(v / fix - (m / fix) ** 2, 0.0) if centered else v / fix
-        u = rate * g / (np.sqrt(spread + eps) if in_sqrt else np.sqrt(spread) + eps)
+        variance = np.maximum(v / fix - (m / fix) ** 2, 0.0) if centered else v / fix
+        u = rate * g / (np.sqrt(variance + eps) if in_sqrt else np.sqrt(variance) + eps)
         if mu is None:
             return -u
-        b = memory["b"] = mu * memory["b"] + u
+        b = state["b"] = mu * state["b"] + u
         return -(u + mu * b) if nesterov else -b
 
     return rule
 
 
-def adam(rate, b1=0.9, b2=0.999, eps=1e-8, root=0.0, nesterov=False, decay=0.0, matrices=False) -> Rule:
-    def rule(memory, t, w, g):
-        m = memory["m"] = b1 * memory["m"] + (1 - b1) * g
-        v = memory["v"] = b2 * memory["v"] + (1 - b2) * g**2
+def adam(rate, b1=0.9, b2=0.999, eps=1e-8, eps_root=0.0, nesterov=False, decay=0.0, matrices=False) -> Rule:
+    def rule(state, t, w, g):
+        m = state["m"] = b1 * state["m"] + (1 - b1) * g
+        v = state["v"] = b2 * state["v"] + (1 - b2) * g**2
         ahead = b1 * m / (1 - b1 ** (t + 1)) + (1 - b1) * g / (1 - b1**t)
-        step = (ahead if nesterov else m / (1 - b1**t)) / (np.sqrt(v / (1 - b2**t) + root) + eps)
+        step = (ahead if nesterov else m / (1 - b1**t)) / (np.sqrt(v / (1 - b2**t) + eps_root) + eps)
         return -rate * (step + decays(w, decay, matrices))
 
     return rule
 
 
-def amsgrad(rate, b1=0.9, b2=0.999, eps=1e-8, root=0.0, corrected=True) -> Rule:
-    def rule(memory, t, w, g):
-        m = memory["m"] = b1 * memory["m"] + (1 - b1) * g
-        v = memory["v"] = b2 * memory["v"] + (1 - b2) * g**2
-        most = memory["most"] = np.maximum(memory["most"], v / (1 - b2**t) if corrected else v)
+def amsgrad(rate, b1=0.9, b2=0.999, eps=1e-8, eps_root=0.0, corrected=True) -> Rule:
+    def rule(state, t, w, g):
+        m = state["m"] = b1 * state["m"] + (1 - b1) * g
+        v = state["v"] = b2 * state["v"] + (1 - b2) * g**2
+        most = state["most"] = np.maximum(state["most"], v / (1 - b2**t) if corrected else v)
         most = most if corrected else most / (1 - b2**t)
-        return -rate * m / (1 - b1**t) / (np.sqrt(most + root) + eps)
+        return -rate * m / (1 - b1**t) / (np.sqrt(most + eps_root) + eps)
 
     return rule
 
 
 def adamax(rate, b1=0.9, b2=0.999, eps=1e-8, decay=0.0, matrices=False) -> Rule:
-    def rule(memory, t, w, g):
-        m = memory["m"] = b1 * memory["m"] + (1 - b1) * g
-        u = memory["u"] = np.maximum(b2 * memory["u"], np.abs(g) + eps)
+    def rule(state, t, w, g):
+        m = state["m"] = b1 * state["m"] + (1 - b1) * g
+        u = state["u"] = np.maximum(b2 * state["u"], np.abs(g) + eps)
         return -rate * (m / (1 - b1**t) / u + decays(w, decay, matrices))
 
     return rule
 
 
-def radam(rate, b1=0.9, b2=0.999, eps=1e-8, root=0.0, threshold=5.0) -> Rule:
+def radam(rate, b1=0.9, b2=0.999, eps=1e-8, eps_root=0.0, threshold=5.0) -> Rule:
     most = 2 / (1 - b2) - 1
 
-    def rule(memory, t, w, g):
-        m = memory["m"] = b1 * memory["m"] + (1 - b1) * g
-        v = memory["v"] = b2 * memory["v"] + (1 - b2) * g**2
+    def rule(state, t, w, g):
+        m = state["m"] = b1 * state["m"] + (1 - b1) * g
+        v = state["v"] = b2 * state["v"] + (1 - b2) * g**2
         m_hat, v_hat = m / (1 - b1**t), v / (1 - b2**t)
         rho = most - 2 * t * b2**t / (1 - b2**t)
         if rho < threshold:
             return -rate * m_hat
         r = np.sqrt((rho - 4) * (rho - 2) * most / ((most - 4) * (most - 2) * rho))
-        return -rate * r * m_hat / (np.sqrt(v_hat + root) + eps)
+        return -rate * r * m_hat / (np.sqrt(v_hat + eps_root) + eps)
 
     return rule
 
 
-def adabelief(rate, b1=0.9, b2=0.999, eps=1e-16, root=1e-16) -> Rule:
-    def rule(memory, t, w, g):
-        m = memory["m"] = b1 * memory["m"] + (1 - b1) * g
-        s = memory["s"] = b2 * memory["s"] + (1 - b2) * (g - m) ** 2 + root
+def adabelief(rate, b1=0.9, b2=0.999, eps=1e-16, eps_root=1e-16) -> Rule:
+    def rule(state, t, w, g):
+        m = state["m"] = b1 * state["m"] + (1 - b1) * g
+        s = state["s"] = b2 * state["s"] + (1 - b2) * (g - m) ** 2 + eps_root
         return -rate * m / (1 - b1**t) / (np.sqrt(s / (1 - b2**t)) + eps)
 
     return rule
 
 
 def yogi(rate, b1=0.9, b2=0.999, eps=1e-3, start=1e-6) -> Rule:
-    def rule(memory, t, w, g):
+    def rule(state, t, w, g):
         if t == 1:
-            memory["m"] = memory["v"] = np.full_like(w, start)
-        m = memory["m"] = b1 * memory["m"] + (1 - b1) * g
-        v = memory["v"] = memory["v"] - (1 - b2) * np.sign(memory["v"] - g**2) * g**2
+            state["m"] = state["v"] = np.full_like(w, start)
+        m = state["m"] = b1 * state["m"] + (1 - b1) * g
+        v = state["v"] = state["v"] - (1 - b2) * np.sign(state["v"] - g**2) * g**2
         return -rate * m / (1 - b1**t) / (np.sqrt(v / (1 - b2**t)) + eps)
 
     return rule
 
 
 def lion(rate, b1=0.9, b2=0.99, decay=1e-3, matrices=False) -> Rule:
-    def rule(memory, t, w, g):
-        c = b1 * memory["m"] + (1 - b1) * g
-        memory["m"] = b2 * memory["m"] + (1 - b2) * g
+    def rule(state, t, w, g):
+        c = b1 * state["m"] + (1 - b1) * g
+        state["m"] = b2 * state["m"] + (1 - b2) * g
         return -rate * (np.sign(c) + decays(w, decay, matrices))
 
     return rule
 
 
-def rprop(start, minus=0.5, plus=1.2, least=1e-6, most=50.0) -> Rule:
-    def rule(memory, t, w, g):
+def rprop(start, minus=0.5, plus=1.2, min_size=1e-6, most=50.0) -> Rule:
+    def rule(state, t, w, g):
         if t == 1:
-            memory["size"], memory["g"] = np.full(w.size, start), np.zeros(w.size)
-        size, last, update = memory["size"], memory["g"], np.zeros(w.size)
+            state["size"], state["g"] = np.full(w.size, start), np.zeros(w.size)
+        size, last, update = state["size"], state["g"], np.zeros(w.size)
         for i, slope in enumerate(g.flat):
             if slope * last[i] > 0:
                 size[i] = min(size[i] * plus, most)
             elif slope * last[i] < 0:
-                size[i] = max(size[i] * minus, least)
+                size[i] = max(size[i] * minus, min_size)
                 slope = 0.0
             update[i] = -size[i] * np.sign(slope)
             last[i] = slope
@@ -184,66 +184,66 @@ def rprop(start, minus=0.5, plus=1.2, least=1e-6, most=50.0) -> Rule:
     return rule
 
 
-def novograd(rate, b1=0.9, b2=0.25, eps=1e-6, root=0.0, decay=0.0, matrices=False) -> Rule:
-    def rule(memory, t, w, g):
+def novograd(rate, b1=0.9, b2=0.25, eps=1e-6, eps_root=0.0, decay=0.0, matrices=False) -> Rule:
+    def rule(state, t, w, g):
         square = np.sum(g**2)
-        v = memory["v"] = square if t == 1 else b2 * memory["v"] + (1 - b2) * square
-        m = memory["m"] = b1 * memory["m"] + g / (np.sqrt(v + root) + eps) + decays(w, decay, matrices)
+        v = state["v"] = square if t == 1 else b2 * state["v"] + (1 - b2) * square
+        m = state["m"] = b1 * state["m"] + g / (np.sqrt(v + eps_root) + eps) + decays(w, decay, matrices)
         return -rate * m
 
     return rule
 
 
-def adan(rate, b1=0.98, b2=0.92, b3=0.99, eps=1e-8, root=1e-8, decay=0.0, matrices=False) -> Rule:
-    def rule(memory, t, w, g):
-        d = g - memory["g"] if t > 1 else 0.0 * g
-        memory["g"] = g
-        m = memory["m"] = b1 * memory["m"] + (1 - b1) * g
-        c = memory["c"] = b2 * memory["c"] + (1 - b2) * d
-        n = memory["n"] = b3 * memory["n"] + (1 - b3) * (g + (1 - b2) * d) ** 2
+def adan(rate, b1=0.98, b2=0.92, b3=0.99, eps=1e-8, eps_root=1e-8, decay=0.0, matrices=False) -> Rule:
+    def rule(state, t, w, g):
+        d = g - state["g"] if t > 1 else 0.0 * g
+        state["g"] = g
+        m = state["m"] = b1 * state["m"] + (1 - b1) * g
+        c = state["c"] = b2 * state["c"] + (1 - b2) * d
+        n = state["n"] = b3 * state["n"] + (1 - b3) * (g + (1 - b2) * d) ** 2
         top = m / (1 - b1**t) + (1 - b2) * c / (1 - b2**t)
-        return -rate * (top / (np.sqrt(n / (1 - b3**t) + root) + eps) + decays(w, decay, matrices))
+        return -rate * (top / (np.sqrt(n / (1 - b3**t) + eps_root) + eps) + decays(w, decay, matrices))
 
     return rule
 
 
 def sm3(rate, momentum=0.9, eps=1e-8) -> Rule:
-    def rule(memory, t, w, g):
+    def rule(state, t, w, g):
         if w.ndim == 1:
-            a = memory["a"] = memory["a"] + g**2
+            a = state["a"] = state["a"] + g**2
         else:
-            rows, columns = memory["rows"] + np.zeros(len(w)), memory["columns"] + np.zeros(len(w[0]))
+            rows, columns = state["rows"] + np.zeros(len(w)), state["columns"] + np.zeros(len(w[0]))
             a = np.array([[min(r, c) for c in columns] for r in rows]) + g**2
-            memory["rows"], memory["columns"] = a.max(axis=1), a.max(axis=0)
+            state["rows"], state["columns"] = a.max(axis=1), a.max(axis=0)
         scaled = np.where(a > 0, g / np.sqrt(a + eps), 0.0)
-        m = memory["m"] = momentum * memory["m"] + (1 - momentum) * scaled
+        m = state["m"] = momentum * state["m"] + (1 - momentum) * scaled
         return -rate * m
 
     return rule
 
 
 def adopt(rate, b1=0.9, b2=0.9999, eps=1e-6, clipping=True) -> Rule:
-    def rule(memory, t, w, g):
+    def rule(state, t, w, g):
         if t == 1:
-            memory["v"], memory["m"] = g**2, 0.0 * g
+            state["v"], state["m"] = g**2, 0.0 * g
             return 0.0 * g
         c = (t - 1) ** 0.25 if clipping else np.inf
-        ratio = np.clip(g / np.maximum(np.sqrt(memory["v"]), eps), -c, c)
-        m = memory["m"] = b1 * memory["m"] + (1 - b1) * ratio
-        memory["v"] = b2 * memory["v"] + (1 - b2) * g**2
+        ratio = np.clip(g / np.maximum(np.sqrt(state["v"]), eps), -c, c)
+        m = state["m"] = b1 * state["m"] + (1 - b1) * ratio
+        state["v"] = b2 * state["v"] + (1 - b2) * g**2
         return -rate * m
 
     return rule
 
 
 def ademamix(
-    rate, b1=0.9, b2=0.999, b3=lambda t: 0.9999, alpha=lambda t: 5.0, eps=1e-8, root=0.0, decay=0.0, matrices=False
+    rate, b1=0.9, b2=0.999, b3=lambda t: 0.9999, alpha=lambda t: 5.0, eps=1e-8, eps_root=0.0, decay=0.0, matrices=False
 ) -> Rule:
-    def rule(memory, t, w, g):
-        m = memory["m"] = b1 * memory["m"] + (1 - b1) * g
-        v = memory["v"] = b2 * memory["v"] + (1 - b2) * g**2
-        s = memory["s"] = b3(t) * memory["s"] + (1 - b3(t)) * g
-        step = (m / (1 - b1**t) + alpha(t) * s) / (np.sqrt(v / (1 - b2**t) + root) + eps)
+    def rule(state, t, w, g):
+        m = state["m"] = b1 * state["m"] + (1 - b1) * g
+        v = state["v"] = b2 * state["v"] + (1 - b2) * g**2
+        s = state["s"] = b3(t) * state["s"] + (1 - b3(t)) * g
+        step = (m / (1 - b1**t) + alpha(t) * s) / (np.sqrt(v / (1 - b2**t) + eps_root) + eps)
         return -rate * (step + decays(w, decay, matrices))
 
     return rule
@@ -311,7 +311,7 @@ RULES: dict[str, tuple[Any, Rule]] = {
         adam(R, 0.4, 0.45, 1e-3, 1e-4),
     ),
     "adamw": (optimizers.adamw(R, weight_decay=0.1, **MATRICES), adam(R, decay=0.1, matrices=True)),
-    "nadam": (optimizers.nadam(R, eps_root=1e-6), adam(R, root=1e-6, nesterov=True)),
+    "nadam": (optimizers.nadam(R, eps_root=1e-6), adam(R, eps_root=1e-6, nesterov=True)),
     "nadamw": (
         optimizers.nadamw(R, weight_decay=0.1, **MATRICES),
         adam(R, nesterov=True, decay=0.1, matrices=True),
@@ -319,7 +319,7 @@ RULES: dict[str, tuple[Any, Rule]] = {
     "amsgrad": (optimizers.amsgrad(R), amsgrad(R)),
     "amsgrad raw": (
         optimizers.amsgrad(R, eps_root=1e-6, bias_correct_max=False),
-        amsgrad(R, root=1e-6, corrected=False),
+        amsgrad(R, eps_root=1e-6, corrected=False),
     ),
     "adamax": (optimizers.adamax(R), adamax(R)),
     "adamaxw": (

@@ -31,8 +31,8 @@ def by_leaf(rule: Callable[..., np.ndarray]) -> Callable[..., list[Tree]]:
     """`rule(memory, t, w, g) -> update` of one leaf; `memory` is a dict of its own, empty at first."""
 
     def make(start):
-        memory: dict[str, dict[str, Any]] = {n: {} for n in start}
-        return lambda t, w, g: {n: rule(memory[n], t, w[n], g[n]) for n in w}
+        state: dict[str, dict[str, Any]] = {n: {} for n in start}
+        return lambda t, w, g: {n: rule(state[n], t, w[n], g[n]) for n in w}
 
     return stepping(make)
 
@@ -49,54 +49,54 @@ def ratio(w: np.ndarray, u: np.ndarray, c: float = 1.0, eps: float = 0.0) -> flo
     return 1.0 if norm(w) == 0 or norm(u) == 0 else c * norm(w) / (norm(u) + eps)
 
 
-def adam_means(memory: dict[str, Any], t: int, g: np.ndarray, b1: float, b2: float) -> tuple[np.ndarray, np.ndarray]:
-    memory["m"] = b1 * memory.get("m", 0.0) + (1 - b1) * g
-    memory["v"] = b2 * memory.get("v", 0.0) + (1 - b2) * g**2
-    return memory["m"] / (1 - b1**t), memory["v"] / (1 - b2**t)
+def adam_means(state: dict[str, Any], t: int, g: np.ndarray, b1: float, b2: float) -> tuple[np.ndarray, np.ndarray]:
+    state["m"] = b1 * state.get("m", 0.0) + (1 - b1) * g
+    state["v"] = b2 * state.get("v", 0.0) + (1 - b2) * g**2
+    return state["m"] / (1 - b1**t), state["v"] / (1 - b2**t)
 
 
-def adamw(memory, t, w, g, rate, b1=0.9, b2=0.999, eps=1e-8, decay=0.0):
-    m, v = adam_means(memory, t, g, b1, b2)
+def adamw(state, t, w, g, rate, b1=0.9, b2=0.999, eps=1e-8, decay=0.0):
+    m, v = adam_means(state, t, g, b1, b2)
     return -rate * (m / (np.sqrt(v) + eps) + decay * w)
 
 
 def lars(rate, c=1e-3, mu=0.9, decay=0.0, eps=0.0, nesterov=False, matrices=True):
-    def rule(memory, t, w, g):
+    def rule(state, t, w, g):
         new = rate * g
         if w.ndim > 1 or not matrices:
             u = g + decay * w
             new = rate * ratio(w, u, c, eps) * u
-        v = memory["v"] = mu * memory.get("v", 0.0) + new
+        v = state["v"] = mu * state.get("v", 0.0) + new
         return -(mu * v + new) if nesterov else -v
 
     return rule
 
 
 def lamb(rate, b1=0.9, b2=0.999, eps=1e-6, eps_root=0.0, decay=0.0):
-    def rule(memory, t, w, g):
-        m, v = adam_means(memory, t, g, b1, b2)
+    def rule(state, t, w, g):
+        m, v = adam_means(state, t, g, b1, b2)
         u = m / (np.sqrt(v + eps_root) + eps) + decay * w
         return -rate * ratio(w, u) * u
 
     return rule
 
 
-def adafactor(rate, least=128, power=0.8, offset=0, scaled=True, clip: Any = 1.0, mu=None, decay=0.0, eps=1e-30):
-    def rule(memory, t, w, g):
+def adafactor(rate, min_size=128, power=0.8, offset=0, scaled=True, clip: Any = 1.0, mu=None, decay=0.0, eps=1e-30):
+    def rule(state, t, w, g):
         b = 1 - float(max(t - offset, 1)) ** -power
         square = g**2 + eps
-        if w.ndim == 2 and min(w.shape) >= least:
-            memory["R"] = b * memory.get("R", 0.0) + (1 - b) * square.mean(1)
-            memory["C"] = b * memory.get("C", 0.0) + (1 - b) * square.mean(0)
-            u = g / np.sqrt(np.outer(memory["R"], memory["C"]) / memory["R"].mean())
+        if w.ndim == 2 and min(w.shape) >= min_size:
+            state["R"] = b * state.get("R", 0.0) + (1 - b) * square.mean(1)
+            state["C"] = b * state.get("C", 0.0) + (1 - b) * square.mean(0)
+            u = g / np.sqrt(np.outer(state["R"], state["C"]) / state["R"].mean())
         else:
-            memory["v"] = b * memory.get("v", 0.0) + (1 - b) * square
-            u = g / np.sqrt(memory["v"])
+            state["v"] = b * state.get("v", 0.0) + (1 - b) * square
+            u = g / np.sqrt(state["v"])
         if clip is not None:
             u = u / max(1.0, rms(u) / clip)
         u = rate * u * (max(rms(w), 1e-3) if scaled else 1.0)
         if mu is not None:
-            u = memory["m"] = mu * memory.get("m", 0.0) + (1 - mu) * u
+            u = state["m"] = mu * state.get("m", 0.0) + (1 - mu) * u
         return -u - rate * decay * w
 
     return rule
@@ -105,18 +105,18 @@ def adafactor(rate, least=128, power=0.8, offset=0, scaled=True, clip: Any = 1.0
 def muon(rate, other, beta=0.95, nesterov=True, steps=5, coefficients=(3.4445, -4.775, 2.0315), match=False, decay=0.0):
     a, b, c = coefficients
 
-    def rule(memory, t, w, g):
+    def rule(state, t, w, g):
         if w.ndim != 2:
-            return adamw(memory, t, w, g, other)
-        m = memory["m"] = beta * memory.get("m", 0.0) + (1 - beta) * g
+            return adamw(state, t, w, g, other)
+        m = state["m"] = beta * state.get("m", 0.0) + (1 - beta) * g
         n = m / (1 - beta**t)
         if nesterov:
             n = beta * m / (1 - beta ** (t + 1)) + (1 - beta) * g / (1 - beta**t)
         left, values, right = np.linalg.svd(n / (norm(n) + 1e-8), full_matrices=False)
         for _ in range(steps):
             values = a * values + b * values**3 + c * values**5
-        inputs, outputs = w.shape
-        scale = 0.2 * np.sqrt(max(w.shape)) if match else np.sqrt(max(1.0, outputs / inputs))
+        rows, columns = w.shape
+        scale = 0.2 * np.sqrt(max(w.shape)) if match else np.sqrt(max(1.0, columns / rows))
         return -rate * (scale * (left * values) @ right + decay * w)
 
     return rule
@@ -128,11 +128,11 @@ def power(c: np.ndarray, exponent: float, eps: float) -> np.ndarray:
 
 
 def shampoo(rate, b1, b2, every, size, graft, eps=1e-12, decay=0.0):
-    def rule(memory, t, w, g):
-        m, v = adam_means(memory, t, g, b1, b2)
+    def rule(state, t, w, g):
+        m, v = adam_means(state, t, g, b1, b2)
         u = np.zeros_like(w)
         for begin in range(0, len(w), size):  # here only the first axis is longer than a block
-            part, own = g[begin : begin + size], memory.setdefault(begin, {})
+            part, own = g[begin : begin + size], state.setdefault(begin, {})
             sides = [part @ part.T, part.T @ part] if w.ndim == 2 else [np.outer(part, part)]
             own["c"] = [b2 * old + (1 - b2) * new for old, new in zip(own.get("c", [0.0, 0.0]), sides, strict=False)]
             if (t - 1) % every == 0:
@@ -148,42 +148,42 @@ def shampoo(rate, b1, b2, every, size, graft, eps=1e-12, decay=0.0):
 
 
 def soap(rate, b1=0.95, b2=0.95, eps=1e-8, decay=0.01, every=10, largest=10000):
-    def rule(memory, t, w, g):
+    def rule(state, t, w, g):
         if w.ndim != 2:
-            return adamw(memory, t, w, g, rate, b1, b2, eps, decay)
+            return adamw(state, t, w, g, rate, b1, b2, eps, decay)
         keep = [n <= largest for n in w.shape]
         sides = [g @ g.T, g.T @ g]
         update = np.zeros_like(w)
         if t > 1:
-            q_l, q_r = memory["q"]
-            memory["m"] = b1 * memory.get("m", 0.0) + (1 - b1) * g
-            memory["v"] = b2 * memory.get("v", 0.0) + (1 - b2) * (q_l.T @ g @ q_r) ** 2
-            m, v = memory["m"] / (1 - b1 ** (t - 1)), memory["v"] / (1 - b2 ** (t - 1))
+            q_l, q_r = state["q"]
+            state["m"] = b1 * state.get("m", 0.0) + (1 - b1) * g
+            state["v"] = b2 * state.get("v", 0.0) + (1 - b2) * (q_l.T @ g @ q_r) ** 2
+            m, v = state["m"] / (1 - b1 ** (t - 1)), state["v"] / (1 - b2 ** (t - 1))
             n = (q_l.T @ m @ q_r) / (np.sqrt(v) + eps)
             update = -rate * (q_l @ n @ q_r.T + decay * w)
-        memory["c"] = [b2 * old + (1 - b2) * new for old, new in zip(memory.get("c", [0.0, 0.0]), sides, strict=True)]
+        state["c"] = [b2 * old + (1 - b2) * new for old, new in zip(state.get("c", [0.0, 0.0]), sides, strict=True)]
         if t == 1:
-            eigen = [np.linalg.eigh(c)[1][:, ::-1] for c in memory["c"]]
-            memory["q"] = [q if kept else np.eye(len(q)) for q, kept in zip(eigen, keep, strict=True)]
+            eigen = [np.linalg.eigh(c)[1][:, ::-1] for c in state["c"]]
+            state["q"] = [q if kept else np.eye(len(q)) for q, kept in zip(eigen, keep, strict=True)]
         elif (t - 1) % every == 0:
             for axis in (0, 1):
                 if keep[axis]:
-                    c, q = memory["c"][axis], memory["q"][axis]
+                    c, q = state["c"][axis], state["q"][axis]
                     order = np.argsort(-np.diag(q.T @ c @ q), kind="stable")
-                    memory["v"] = np.take(memory["v"], order, axis)
-                    memory["q"][axis] = np.linalg.qr(c @ q[:, order])[0]
+                    state["v"] = np.take(state["v"], order, axis)
+                    state["q"][axis] = np.linalg.qr(c @ q[:, order])[0]
         return update
 
     return rule
 
 
 def sophia(rate, b1=0.965, b2=0.99, eps=1e-8, gamma=0.01, clip: Any = 1.0, every=10, decay=1e-4):
-    def rule(memory, t, w, g):
-        memory["m"] = b1 * memory.get("m", 0.0) + (1 - b1) * g
-        h = memory.get("h", np.zeros_like(w))
-        u = memory["m"] / (1 - b1**t) / np.maximum(gamma * h, eps)
+    def rule(state, t, w, g):
+        state["m"] = b1 * state.get("m", 0.0) + (1 - b1) * g
+        h = state.get("h", np.zeros_like(w))
+        u = state["m"] / (1 - b1**t) / np.maximum(gamma * h, eps)
         if (t - 1) % every == 0:
-            memory["h"] = b2 * h + (1 - b2) * 1.0  # the second derivative of the objective given is 1
+            state["h"] = b2 * h + (1 - b2) * 1.0  # the second derivative of the objective given is 1
         return -rate * ((u if clip is None else np.clip(u, -clip, clip)) + decay * w)
 
     return rule
@@ -248,7 +248,7 @@ def sam(rate, mu, rho, adaptive):
     return make
 
 
-def lbfgs(rate, memory):
+def lbfgs(rate, memory_size):
     """The two loops over whole vectors, with the steps as they are."""
 
     def make(start):
@@ -262,7 +262,7 @@ def lbfgs(rate, memory):
                 s, y = x - before[0], q - before[1]
                 if s @ y > 1e-10 * norm(s) * norm(y):
                     pairs.append((s, y))
-                    del pairs[:-memory]
+                    del pairs[:-memory_size]
             before[:] = [x, q]
             shares = []
             for s, y in reversed(pairs):
@@ -272,8 +272,8 @@ def lbfgs(rate, memory):
             r = gamma * q
             for (s, y), share in zip(pairs, reversed(shares), strict=True):
                 r = r + s * (share - y @ r / (s @ y))
-            parts = np.split(-rate * r, np.cumsum([w[n].size for n in w])[:-1])
-            return {n: part.reshape(w[n].shape) for n, part in zip(w, parts, strict=True)}
+            pieces = np.split(-rate * r, np.cumsum([w[n].size for n in w])[:-1])
+            return {n: part.reshape(w[n].shape) for n, part in zip(w, pieces, strict=True)}
 
         return rule
 
@@ -315,7 +315,7 @@ CASES: dict[str, Any] = {
     "muon": (optimizers.muon(0.02, adam_learning_rate=0.01), by_leaf(muon(0.02, 0.01))),
     "muon numbers": (
         optimizers.muon(
-            0.02, mask=WEIGHT, beta=0.8, nesterov=False, ns_steps=3, ns_coeffs=(2.0, -1.5, 0.5),
+            0.02, mask=WEIGHT, beta=0.8, nesterov=False, ns_coeffs=((2.0, -1.5, 0.5),) * 3,
             scaling="match_rms_adamw", weight_decay=0.1,
         ),
         by_leaf(muon(0.02, 0.02, 0.8, False, 3, (2.0, -1.5, 0.5), True, 0.1)),
@@ -355,7 +355,7 @@ CASES: dict[str, Any] = {
         ),
         stepping(prodigy(0.5, 0.8, 0.99, 0.9, 1e-3, 1e-3, 0.5, 0.1, True)),
     ),
-    "lbfgs": (optimizers.lbfgs(0.1, memory=4, line_search=None), stepping(lbfgs(0.1, 4))),
+    "lbfgs": (optimizers.lbfgs(0.1, memory_size=4, line_search=None), stepping(lbfgs(0.1, 4))),
     "sam": (optimizers.sam(optimizers.sgd(0.01)), stepping(sam(0.01, 0.0, 0.05, False))),
     "sam adaptive": (
         optimizers.sam(optimizers.sgd(0.01, momentum=0.9), rho=0.5, adaptive=True),

@@ -49,6 +49,6 @@ SETTINGS = {
     "sophia": Setting(o.sophia(cosine(0.005, 10_000), gamma=0.03), 10_000),
     "schedule_free": Setting(o.schedule_free(o.adam(0.03, b1=0.0), b1=0.98), 8000),
     "prodigy": Setting(o.prodigy(0.02), 4000),
-    "lbfgs": Setting(o.lbfgs(), 1000),
+    "lbfgs": Setting(o.lbfgs(), 1500),
     "sam": Setting(o.sam(o.adam(0.01), rho=0.01), 5000),
 }

@@ -158,7 +158,7 @@ def test_weights_stay_where_nothing_goes_down():
 
 @x64
 def test_pairs_that_bend_down_are_left_out_and_failures_forget():
-    rule, w = lbfgs(line_search=None, memory=2), jnp.zeros(2)
+    rule, w = lbfgs(line_search=None, memory_size=2), jnp.zeros(2)
     state = rule.init(w)
     up, down = jnp.array([1.0, 0.0]), jnp.array([3.0, 0.0])
     updates, state = rule.update(up, state, w)
@@ -172,7 +172,7 @@ def test_pairs_that_bend_down_are_left_out_and_failures_forget():
         _, kept = rule.update(grads, kept, kept.params + jnp.array([0.1, 0.5]) * number)
     assert int(kept.pairs) == 4 and int((kept.rho > 0).sum()) == 2
     nowhere = {"value": jnp.zeros(()), "value_fn": lambda p: jnp.sum(p) * jnp.nan}
-    updates, after = lbfgs(memory=2).update(up, kept, w, **nowhere)
+    updates, after = lbfgs(memory_size=2).update(up, kept, w, **nowhere)
     np.testing.assert_array_equal(updates, [0.0, 0.0])
     assert int(after.pairs) == 0 and not np.asarray(after.rho).any()
 
@@ -193,7 +193,7 @@ def test_direction_is_that_of_optax():
     theirs = optax.chain(optax.scale_by_lbfgs(memory_size=5), optax.scale(-1.0))
     with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
         expected = jax.jit(lambda: walk(theirs))()
-    ours = jax.jit(lambda: walk(lbfgs(memory=5, line_search=None)))()
+    ours = jax.jit(lambda: walk(lbfgs(memory_size=5, line_search=None)))()
     assert_close(ours, expected, "oracle")
 
 
@@ -239,4 +239,3 @@ def test_search_says_what_the_update_lacks():
         with pytest.raises(ValueError, match=f"lbfgs: {missing} must be given"):
             lbfgs().update(w, state, w, **given)
     assert_input_error(lambda: lbfgs(c1=0.5, c2=0.2), "c1", expected="0.2", given="0.5")
-    assert optimizers.looks_at_all(lbfgs())

@@ -46,8 +46,9 @@ def test_lbfgs_reaches_the_loss_of_scikit_learn():
     ours, theirs = [], []
     for seed in range(4):
         key = jax.random.key(seed)
-        result = ja.fit(model, loss, ja.optimizers.lbfgs(), (x, y), key=key, epochs=STEPS, penalty=penalty)
-        start = ja.fit(model, loss, ja.optimizers.lbfgs(), (x, y), key=key, epochs=0, penalty=penalty)
+        recipe = ja.recipe(model, loss, ja.optimizers.lbfgs(), penalty=penalty)
+        result = ja.fit(recipe, (x, y), key=key, epochs=STEPS)
+        start = ja.fit(recipe, (x, y), key=key, epochs=0)
         ours.append(result.history["loss"][-1])
         theirs.append(_theirs(x, y, start.params))
         assert result.history["gradient_norm"][-1] < 1e-8

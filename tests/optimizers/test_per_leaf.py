@@ -21,6 +21,7 @@ from jaxann.optimizers import (
     apply_updates,
     chain,
     freeze,
+    leaf_learning_rates,
     masked,
     matrices,
     muon,
@@ -28,7 +29,6 @@ from jaxann.optimizers import (
     per_leaf,
     sgd,
 )
-from jaxann.optimizers.rates import leaf_rates
 from tests.contract import assert_input_error
 
 SHAPES = {"encoder": {"weight": (7, 3), "bias": (3,)}, "head": {"weight": (3, 5), "bias": (5,)}}
@@ -234,15 +234,15 @@ def test_the_rate_in_force_is_known_at_every_leaf():
     falling = schedules.multi_step(1.0, (2,), gamma=0.5)
 
     def rates(rule, step=0):
-        return {n: float(r) for n, r in flatten_named(leaf_rates(rule, jnp.int32(step), PARAMS)).items()}
+        return {n: float(r) for n, r in flatten_named(leaf_learning_rates(rule, jnp.int32(step), PARAMS)).items()}
 
     everywhere = dict.fromkeys(flatten_named(PARAMS), 0.5)
     assert rates(chain(optimizers.centralize(), sgd(falling)), 2) == everywhere
     assert rates(optimizers.ema(optimizers.max_norm(sgd(0.5)))) == everywhere
     frozen = per_leaf(sgd(0.5), freeze="encoder", learning_rate_scale={"head.bias": 0.5})
     assert rates(frozen) == {"encoder.bias": 0, "encoder.weight": 0, "head.bias": 0.25, "head.weight": 0.5}
-    parts = partition({"encoder": None, "*.bias": sgd(0.125), "*": adam(falling)})
-    assert rates(parts, 1) == {"encoder.bias": 0, "encoder.weight": 0, "head.bias": 0.125, "head.weight": 1.0}
+    groups = partition({"encoder": None, "*.bias": sgd(0.125), "*": adam(falling)})
+    assert rates(groups, 1) == {"encoder.bias": 0, "encoder.weight": 0, "head.bias": 0.125, "head.weight": 1.0}
     gathered = optimizers.accumulate(sgd(falling), 2)
     assert [rates(gathered, i)["head.bias"] for i in range(6)] == [0, 1.0, 0, 1.0, 0, 0.5]
     both = muon(0.5, adam_learning_rate=falling, mask="*.weight")

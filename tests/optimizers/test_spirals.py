@@ -26,9 +26,9 @@ def _trained(optimizer: Any, epochs: int) -> Any:
         return jnp.mean(ja.losses.sigmoid_cross_entropy(MODEL.apply(p, state, x)[0], y))
 
     def step(_, carry):
-        params, memory = carry
-        updates, memory = optimizer.update(jax.grad(mean_loss)(params), memory, params)
-        return ja.optimizers.apply_updates(params, updates), memory
+        params, own = carry
+        updates, own = optimizer.update(jax.grad(mean_loss)(params), own, params)
+        return ja.optimizers.apply_updates(params, updates), own
 
     return jax.jit(lambda carry, n: jax.lax.fori_loop(0, n, step, carry))((params, optimizer.init(params)), epochs)[0]
 
@@ -53,7 +53,6 @@ def test_optimizer_learns_the_two_spirals(name: str):
 def test_optimizer_that_asks_for_more_than_the_gradient_learns_them_through_fit(name: str):
     x, y = two_spirals()
     setting, loss = SETTINGS[name], ja.losses.sigmoid_cross_entropy
-    result = ja.fit(
-        MODEL, loss, setting.optimizer, (x, y), key=jax.random.key(0), epochs=setting.epochs, batch_size=len(x)
-    )  # fmt: skip
+    recipe = ja.recipe(MODEL, loss, setting.optimizer)
+    result = ja.fit(recipe, (x, y), key=jax.random.key(0), epochs=setting.epochs, batch_size=len(x))
     assert _accuracy(result.params) >= 0.95

@@ -28,19 +28,19 @@ LABELS = {"weight": "matrix", "bias": "rest"}
 RISE = schedules.linear(0.01, 100, end=RATE)
 
 
-def _adafactor(rate: float | None, power: float, least: int, *after: Any) -> Any:
+def _adafactor(rate: float | None, power: float, min_size: int, *after: Any) -> Any:
     """optax's parts, with its share 1 - t^-power in float64: its own is float32 whatever the gradients are."""
 
     def share(step, exponent):
         return 1 - (step + 1).astype(jnp.float64) ** -exponent
 
     factored = optax.scale_by_factored_rms(
-        decay_rate=power, min_dim_size_to_factor=least, epsilon=1e-30, decay_rate_fn=share
+        decay_rate=power, min_dim_size_to_factor=min_size, epsilon=1e-30, decay_rate_fn=share
     )
-    parts = [factored, optax.clip_by_block_rms(1.0)]
+    transforms = [factored, optax.clip_by_block_rms(1.0)]
     if rate is not None:
-        parts.append(optax.scale_by_learning_rate(rate, flip_sign=False))
-    return optax.chain(*parts, optax.scale_by_param_block_rms(), *after, optax.scale(-1))
+        transforms.append(optax.scale_by_learning_rate(rate, flip_sign=False))
+    return optax.chain(*transforms, optax.scale_by_param_block_rms(), *after, optax.scale(-1))
 
 
 def _parted(matrices: Any) -> Any:
@@ -75,7 +75,8 @@ OPTAX: dict[str, tuple[Any, Any]] = {
     ),
     "muon numbers": (
         optimizers.muon(
-            RATE, adam_learning_rate=RATE / 2, beta=0.8, nesterov=False, ns_steps=3, scaling="match_rms_adamw"
+            RATE, adam_learning_rate=RATE / 2, beta=0.8, nesterov=False, ns_coeffs=((3.4445, -4.775, 2.0315),) * 3,
+            scaling="match_rms_adamw",
         ),
         contrib.muon(RATE, beta=0.8, nesterov=False, ns_steps=3, consistent_rms=0.2, adam_learning_rate=RATE / 2),
     ),
@@ -258,7 +259,7 @@ def test_adafactor_keeps_rows_and_columns():
     params = {"wide": jnp.zeros((4, 200, 150)), "narrow": jnp.zeros((200, 100)), "bias": jnp.zeros(300)}
     sizes = {n: [a.shape for a in kept] for n, kept in optimizers.adafactor().init(params).nu.items()}
     assert sizes == {"wide": [(4, 150), (4, 200)], "narrow": [(200, 100)], "bias": [(300,)]}
-    whole = optimizers.adafactor(factored=False).init(params).nu
+    whole = optimizers.adafactor(min_dim_size_to_factor=None).init(params).nu
     assert whole["wide"][0].shape == (4, 200, 150)
     # squares of rank one are kept exactly: every step has the size of the rate before it is cut
     g = jnp.outer(jnp.array([1.0, 2.0, 3.0]), jnp.array([0.1, -5.0]))
@@ -275,10 +276,10 @@ def test_muon_takes_singular_values_near_one(key: jax.Array):
     values = np.geomspace(0.01, 1, 6)
     (left, _, _), (right, _, _) = (np.linalg.svd(np.asarray(jax.random.normal(key, (n, 6))), False) for n in (9, 6))
     tall = jnp.asarray((left * values) @ right.T)
-    x = orthogonalized(tall, (3.4445, -4.775, 2.0315), 5, 1e-8)
+    x = orthogonalized(tall, ((3.4445, -4.775, 2.0315),) * 5, 1e-8)
     found = jnp.linalg.svd(x, compute_uv=False)
     assert 0.6 < float(found.min()) and float(found.max()) < 1.2
-    np.testing.assert_allclose(orthogonalized(tall.T, (3.4445, -4.775, 2.0315), 5, 1e-8), x.T, atol=1e-7)
+    np.testing.assert_allclose(orthogonalized(tall.T, ((3.4445, -4.775, 2.0315),) * 5, 1e-8), x.T, atol=1e-7)
 
 
 def test_muon_goes_by_names_and_axes():
@@ -326,8 +327,8 @@ def test_sophia_finds_the_diagonal_in_the_mean(key: jax.Array):
         return rule.update(w, state, w, value_fn=lambda p: p @ jnp.asarray(form) @ p / 2, key=k)[1].curvature
 
     seen = jax.vmap(lambda k: look(k, 0))(jax.random.split(key, 4000))
-    spread = np.sqrt((form**2).sum(1) - np.diag(form) ** 2) / np.sqrt(4000)
-    assert (np.abs(seen.mean(0) - np.diag(form)) < 4 * spread).all()
+    deviation = np.sqrt((form**2).sum(1) - np.diag(form) ** 2) / np.sqrt(4000)
+    assert (np.abs(seen.mean(0) - np.diag(form)) < 4 * deviation).all()
     np.testing.assert_array_equal(look(key, 1), np.zeros(3))  # between two estimates it stays
 
 

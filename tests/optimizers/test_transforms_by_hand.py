@@ -9,7 +9,7 @@ import pytest
 
 from jaxann import optimizers, schedules
 from jaxann.optimizers import apply_updates, chain, sgd
-from jaxann.train.plan import plateaus
+from jaxann.train.epoch import plateaus
 from tests.contract import assert_input_error
 
 

@@ -16,9 +16,9 @@ pytest.importorskip("matplotlib")
 RATES = np.array([1e-4, 1e-3, 1e-2, 1e-1])
 
 
-def _table(hypers=None, scores=(0.4, 0.1, 0.2, 0.8), mode="min", monitor="loss") -> Table:
-    hypers = {"learning_rate": RATES} if hypers is None else hypers
-    return Table(hypers, {monitor: np.array(scores)[:, None]}, monitor, mode, np.ones((len(scores), 1), int))
+def _table(hyperparameters=None, scores=(0.4, 0.1, 0.2, 0.8), mode="min", monitor="loss") -> Table:
+    hyperparameters = {"learning_rate": RATES} if hyperparameters is None else hyperparameters
+    return Table(hyperparameters, {monitor: np.array(scores)[:, None]}, monitor, mode, np.ones((len(scores), 1), int))
 
 
 def _faint(axes) -> list[np.ndarray]:
@@ -85,12 +85,12 @@ def test_zero_stands_apart_on_a_logarithmic_axis():
 
 
 def test_categories_are_evenly_spaced_ticks():
-    hypers = {
+    hyperparameters = {
         "activation": ["tanh", "relu", "gelu", "tanh"],
         "widths": [(8,), None, "x", (8,)],
         "on": [True, False] * 2,
     }
-    texts = _texts(plot.parallel_coordinates(_table(hypers)))
+    texts = _texts(plot.parallel_coordinates(_table(hyperparameters)))
     assert [texts[name] for name in ("gelu", "relu", "tanh")] == [(-0.04, 0.0), (-0.04, 0.5), (-0.04, 1.0)]
     assert sorted(texts[name][1] for name in ("(8,)", "None", "x")) == [0.0, 0.5, 1.0]
     assert texts["False"][1] == 0 and texts["True"][1] == 1
@@ -162,7 +162,7 @@ def test_parallel_coordinates_draws_where_it_is_told():
 
 def test_parallel_coordinates_refuses_what_is_no_search():
     assert_input_error(lambda: plot.parallel_coordinates({"a": 1}), "table", given="{'a': 1}")
-    assert_input_error(lambda: plot.parallel_coordinates(_table({})), "table", expected="hyper-parameter")
+    assert_input_error(lambda: plot.parallel_coordinates(_table({})), "table", expected="hyperparameter")
     assert_input_error(lambda: plot.parallel_coordinates(_table(), best=-1), "best", given="-1")
     lost = _table(scores=(np.nan,) * 4)
     assert_input_error(lambda: plot.parallel_coordinates(lost), "table", expected="finite loss", given="none of 4")

@@ -38,8 +38,8 @@ def _texts(figure) -> list[str]:
     return [found.get_text() for found in figure.findobj(Text) if found.get_text()]
 
 
-def test_curves_draws_both_sets_from_epoch_1():
-    axes = plot.curves(HISTORY, "loss", best_epoch=1)
+def test_learning_curves_draws_both_sets_from_epoch_1():
+    axes = plot.learning_curves(HISTORY, "loss", best_epoch=1)
     training, validation, best = axes.get_lines()
     np.testing.assert_array_equal(training.get_xdata(), [1, 2, 3, 4])
     np.testing.assert_array_equal(training.get_ydata(), HISTORY["loss"])
@@ -49,21 +49,21 @@ def test_curves_draws_both_sets_from_epoch_1():
     assert _drawn(axes.figure).startswith(b"\x89PNG")
 
 
-def test_curves_without_validation_has_one_line():
-    assert len(plot.curves(HISTORY, "learning_rate", best_epoch=-1).get_lines()) == 1
+def test_learning_curves_without_validation_has_one_line():
+    assert len(plot.learning_curves(HISTORY, "learning_rate", best_epoch=-1).get_lines()) == 1
 
 
-def test_curves_shows_a_single_epoch():
-    axes = plot.curves({"loss": [1.0]})
+def test_learning_curves_shows_a_single_epoch():
+    axes = plot.learning_curves({"loss": [1.0]})
     assert axes.get_lines()[0].get_marker() == "o"
     assert axes.get_xlim()[0] < 1 < axes.get_xlim()[1]
 
 
-def test_curves_refuses_what_is_not_there():
-    message = assert_input_error(lambda: plot.curves(HISTORY, "acuracy"), "name", given="acuracy")
+def test_learning_curves_refuses_what_is_not_there():
+    message = assert_input_error(lambda: plot.learning_curves(HISTORY, "acuracy"), "name", given="acuracy")
     assert "accuracy" in message
-    assert_input_error(lambda: plot.curves({"loss": np.ones((3, 4))}), "history['loss']", given="(3, 4)")
-    assert_input_error(lambda: plot.curves({"loss": np.ones(0)}), "history['loss']", given="(0,)")
+    assert_input_error(lambda: plot.learning_curves({"loss": np.ones((3, 4))}), "history['loss']", given="(3, 4)")
+    assert_input_error(lambda: plot.learning_curves({"loss": np.ones(0)}), "history['loss']", given="(0,)")
 
 
 @pytest.mark.parametrize("predictions", (LOGITS, LOGITS.argmax(-1)), ids=("logits", "labels"))
@@ -160,7 +160,8 @@ def test_report_refuses_a_metric_that_was_not_measured():
 def test_drawing_needs_neither_pyplot_nor_a_screen(tmp_path):
     code = (
         "import sys; from jaxann import plot; assert 'matplotlib' not in sys.modules;"
-        "plot.curves({'loss': [1.0, 0.5]}).figure.savefig(sys.argv[1]); assert 'matplotlib.pyplot' not in sys.modules"
+        "plot.learning_curves({'loss': [1.0, 0.5]}).figure.savefig(sys.argv[1]);"
+        "assert 'matplotlib.pyplot' not in sys.modules"
     )
     done = subprocess.run([sys.executable, "-c", code, str(tmp_path / "a.png")], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
@@ -170,5 +171,7 @@ def test_missing_matplotlib_names_the_extra(monkeypatch):
     from jaxann.core import MissingDependencyError
 
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
-    with pytest.raises(MissingDependencyError, match=r'plot\.curves needs matplotlib: pip install "jaxann\[plots\]"'):
-        plot.curves(HISTORY)
+    with pytest.raises(
+        MissingDependencyError, match=r'plot\.learning_curves needs matplotlib: pip install "jaxann\[plots\]"'
+    ):
+        plot.learning_curves(HISTORY)

@@ -32,7 +32,7 @@ def test_penalties_follow_their_formulas():
     params = jax.tree.map(jnp.asarray, tree)
     ones, squares = np.abs(w).sum(), (w * w).sum()
     start = {"dense": {"weight": params["dense"]["weight"] + 0.5}}
-    slopes = jax.jit(lambda penalty, params: jax.value_and_grad(penalty)(params))
+    gradients = jax.jit(lambda penalty, params: jax.value_and_grad(penalty)(params))
     for penalty, expected in (
         (l2_penalty(0.3), 0.3 * squares),
         (l2_penalty(0.3, half=True), 0.15 * squares),
@@ -48,11 +48,11 @@ def test_penalties_follow_their_formulas():
         (l2_sp(0.3, start, half=True), 0.15 * 12 * 0.25),
         (l2_sp(0.3, jax.tree.map(lambda leaf: leaf - 1.0, params)), 0.3 * everything.size),
     ):
-        value, slope = slopes(penalty, params)
+        value, slope = gradients(penalty, params)
         np.testing.assert_allclose(value, expected, rtol=1e-12)
         moved, back = (jax.tree.map(lambda p, g, s=s: p + s * 1e-6 * g, params, slope) for s in (1, -1))
         square = sum((np.asarray(g) ** 2).sum() for g in jax.tree.leaves(slope))
-        rise = slopes(penalty, moved)[0] - slopes(penalty, back)[0]
+        rise = gradients(penalty, moved)[0] - gradients(penalty, back)[0]
         np.testing.assert_allclose(rise / 2e-6, square, rtol=1e-6)
 
 

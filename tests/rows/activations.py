@@ -32,8 +32,8 @@ def _gelu(x: Any, approximate: bool = True) -> Any:
 
 
 def _squareplus(x: Any, b: float = 4.0) -> Any:
-    root = np.sqrt(x * x + b)
-    return np.where(x > 0, (x + root) / 2, b / 2 / (root + np.abs(x)))
+    square_root = np.sqrt(x * x + b)
+    return np.where(x > 0, (x + square_root) / 2, b / 2 / (square_root + np.abs(x)))
 
 
 def _elu(x: Any, alpha: float = 1.0) -> Any:
@@ -97,52 +97,53 @@ GATED = {
 ACTIVATIONS = [
     ActivationRow(
         "activations.identity", activations.identity, "closed form",
-        limits=(-INF, INF), slopes=(1.0, 1.0), reference=lambda x: x, nan_slope=1.0,
+        limits=(-INF, INF), end_slopes=(1.0, 1.0), reference=lambda x: x, nan_slope=1.0,
     ),
     ActivationRow(
         "activations.heaviside", activations.heaviside, "torch",
-        limits=(0.0, 1.0), slopes=(0.0, 0.0), reference=lambda x, value_at_zero=0.0: np.heaviside(x, value_at_zero),
+        limits=(0.0, 1.0), end_slopes=(0.0, 0.0), reference=lambda x, value_at_zero=0.0: np.heaviside(x, value_at_zero),
         peer=lambda torch, x: torch.heaviside(x.detach(), x.new_zeros(())) + 0 * x, settings=({"value_at_zero": 0.5},),
         takes_integers=True, nan_slope=0.0,
     ),
     ActivationRow(
         "activations.sign", activations.sign, "torch",
-        limits=(-1.0, 1.0), slopes=(0.0, 0.0), reference=np.sign, peer=lambda torch, x: torch.sign(x), nan_slope=0.0,
+        limits=(-1.0, 1.0),
+        end_slopes=(0.0, 0.0), reference=np.sign, peer=lambda torch, x: torch.sign(x), nan_slope=0.0,
     ),
     ActivationRow(
         "activations.straight_through", activations.straight_through, "closed form",
-        kinks={-1.0: 1.0, 1.0: 1.0}, limits=(0.0, 1.0), slopes=(0.0, 0.0),
+        kinks={-1.0: 1.0, 1.0: 1.0}, limits=(0.0, 1.0), end_slopes=(0.0, 0.0),
         settings=({"forward": "sign", "surrogate": "tanh"}, {"forward": "hard_max", "surrogate": "softmax"}),
     ),
     ActivationRow(
         "activations.sigmoid", activations.sigmoid, "torch",
-        limits=(0.0, 1.0), slopes=(0.0, 0.0), reference=lambda x, beta=1.0: special.expit(beta * x),
+        limits=(0.0, 1.0), end_slopes=(0.0, 0.0), reference=lambda x, beta=1.0: special.expit(beta * x),
         peer=lambda torch, x: torch.sigmoid(x), settings=({"beta": 3.0}, {"beta": -0.5}),
     ),
     ActivationRow(
         "activations.log_sigmoid", activations.log_sigmoid, "torch",
-        limits=(-INF, 0.0), slopes=(1.0, 0.0), reference=lambda x: -np.logaddexp(-x, 0),
+        limits=(-INF, 0.0), end_slopes=(1.0, 0.0), reference=lambda x: -np.logaddexp(-x, 0),
         peer=lambda torch, x: torch.nn.functional.logsigmoid(x),
     ),
     ActivationRow(
         "activations.hard_sigmoid", activations.hard_sigmoid, "torch, composed",
-        kinks={-3.0: 0.0, 3.0: 0.0}, limits=(0.0, 1.0), slopes=(0.0, 0.0),
+        kinks={-3.0: 0.0, 3.0: 0.0}, limits=(0.0, 1.0), end_slopes=(0.0, 0.0),
         reference=lambda x: np.clip(x + 3, 0, 6) / 6,
         peer=lambda torch, x: torch.clamp(x + 3, 0, 6) / 6,  # the slope of its hardsigmoid is 1/6 in float32 alone
     ),
     ActivationRow(
         "activations.tanh", activations.tanh, "torch",
-        limits=(-1.0, 1.0), slopes=(0.0, 0.0), reference=np.tanh, peer=lambda torch, x: torch.tanh(x),
+        limits=(-1.0, 1.0), end_slopes=(0.0, 0.0), reference=np.tanh, peer=lambda torch, x: torch.tanh(x),
     ),
     ActivationRow(
         "activations.hard_tanh", activations.hard_tanh, "torch",
-        kinks={-1.0: 1.0, 1.0: 1.0}, limits=(-1.0, 1.0), slopes=(0.0, 0.0),
+        kinks={-1.0: 1.0, 1.0: 1.0}, limits=(-1.0, 1.0), end_slopes=(0.0, 0.0),
         reference=lambda x, low=-1.0, high=1.0: np.clip(x, low, high),
         peer=lambda torch, x: torch.nn.functional.hardtanh(x), settings=({"low": -0.3, "high": 1.7},),
     ),
     ActivationRow(
         "activations.softsign", activations.softsign, "torch",
-        limits=(-1.0, 1.0), slopes=(0.0, 0.0), reference=lambda x: x / (1 + np.abs(x)),
+        limits=(-1.0, 1.0), end_slopes=(0.0, 0.0), reference=lambda x: x / (1 + np.abs(x)),
         peer=lambda torch, x: torch.nn.functional.softsign(x),
     ),
     ActivationRow(
@@ -151,29 +152,29 @@ ACTIVATIONS = [
     ),
     ActivationRow(
         "activations.relu6", activations.relu6, "torch",
-        kinks={0.0: 0.0, 6.0: 0.0}, limits=(0.0, 6.0), slopes=(0.0, 0.0),
+        kinks={0.0: 0.0, 6.0: 0.0}, limits=(0.0, 6.0), end_slopes=(0.0, 0.0),
         reference=lambda x: np.clip(x, 0, 6), peer=lambda torch, x: torch.nn.functional.relu6(x),
     ),
     ActivationRow(
         "activations.relu_squared", activations.relu_squared, "torch, composed",
-        limits=(0.0, INF), slopes=(0.0, INF), reference=lambda x: np.maximum(x, 0) ** 2,
+        limits=(0.0, INF), end_slopes=(0.0, INF), reference=lambda x: np.maximum(x, 0) ** 2,
         peer=lambda torch, x: torch.relu(x) ** 2,
         largest={"float16": 255.0, "float32": 1e18, "bfloat16": 1e18, "float64": 1e150},
     ),
     ActivationRow(
         "activations.leaky_relu", activations.leaky_relu, "torch",
-        kinks={0.0: 1.0}, limits=(-INF, INF), slopes=(0.01, 1.0), reference=_leaky,
+        kinks={0.0: 1.0}, limits=(-INF, INF), end_slopes=(0.01, 1.0), reference=_leaky,
         peer=lambda torch, x: torch.nn.functional.leaky_relu(x), settings=({"negative_slope": 0.2},),
     ),
     ActivationRow(
         "activations.rrelu", activations.rrelu, "torch",
-        kinks={0.0: 1.0}, limits=(-INF, INF), slopes=(11 / 48, 1.0),
+        kinks={0.0: 1.0}, limits=(-INF, INF), end_slopes=(11 / 48, 1.0),
         reference=lambda x, lower=1 / 8, upper=1 / 3: _leaky(x, (lower + upper) / 2),
         peer=lambda torch, x: torch.nn.functional.rrelu(x), settings=({"lower": 0.1, "upper": 0.4},),
     ),
     ActivationRow(
         "activations.prelu", lambda x, alpha=0.25: activations.prelu(x, alpha), "torch",
-        kinks={0.0: 1.0}, limits=(-INF, INF), slopes=(0.25, 1.0),
+        kinks={0.0: 1.0}, limits=(-INF, INF), end_slopes=(0.25, 1.0),
         reference=lambda x, alpha=0.25: _leaky(x, alpha),
         peer=lambda torch, x: torch.nn.functional.prelu(x, x.new_tensor([0.25])), settings=({"alpha": 0.4},),
         named=False,
@@ -190,7 +191,7 @@ ACTIVATIONS = [
     ),
     ActivationRow(
         "activations.selu", activations.selu, "torch",
-        kinks={0.0: SCALE * ALPHA}, limits=(-SCALE * ALPHA, INF), slopes=(0.0, SCALE),
+        kinks={0.0: SCALE * ALPHA}, limits=(-SCALE * ALPHA, INF), end_slopes=(0.0, SCALE),
         reference=lambda x: SCALE * _elu(x, ALPHA), peer=lambda torch, x: torch.nn.functional.selu(x),
     ),
     ActivationRow(

@@ -46,7 +46,7 @@ class ActivationRow(Row):
 
     kinks: Mapping[float, float] = field(default_factory=dict)  # where the slope jumps: its value there
     limits: tuple[float, float] | None = None  # values at -inf and inf; None for activations of a whole axis
-    slopes: tuple[float, float] = (0.0, 1.0)  # the same of the slope
+    end_slopes: tuple[float, float] = (0.0, 1.0)  # the same of the slope
     reference: Callable[..., Any] | None = None
     peer: Callable[..., Any] | None = None
     settings: tuple[Mapping[str, Any], ...] = ()  # other parameters; numbers are traced and differentiated
@@ -63,7 +63,7 @@ class InitializerRow(Row):
 
     shape: tuple[int, ...] = (6, 5)
     random: bool = True
-    exact: bool = True  # the same bits in every program: XLA folds no constant of the law into another
+    exact: bool = True  # the same bits in every program: XLA folds no constant of the distribution into another
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,9 +78,15 @@ class AugmentRow(Row):
 
 @dataclass(frozen=True, eq=False)
 class LayerRow(Row):
-    """`build()` gives the layer."""
+    """`build()` gives the layer.
 
-    shape: tuple[int, ...] = (4, 5)
+    `shape` is that of an input, or those of several by name; `sequence` that of an input `(batch, time, ...)`, if the
+    layer takes one. `grows` is whether the output of a longer sequence is another one at the same places.
+    """
+
+    shape: Any = (4, 5)
+    sequence: Any = (3, 4, 5)
+    grows: bool = True
     random: bool = False
     stateful: bool = False  # statistics that move in training
     takes_integers: bool = False

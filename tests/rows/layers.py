@@ -15,7 +15,7 @@ __all__ = ["HELPERS", "LAYERS"]
 
 HELPERS = {
     "layers.as_layer": "takes in a foreign layer",
-    "layers.outputs": "looks inside a model",
+    "layers.layer_outputs": "looks inside a model",
 }
 
 
@@ -36,7 +36,7 @@ def _stack() -> Product:
 
 LAYERS = [
     LayerRow("layers.dense", lambda: layers.dense(3), "torch", ({"units": 0}, {"units": 2.5}, {"units": True})),
-    LayerRow("layers.flatten", layers.flatten, shape=(4, 2, 3), takes_integers=True),
+    LayerRow("layers.flatten", layers.flatten, shape=(4, 2, 3), takes_integers=True, grows=False),
     LayerRow("layers.dropout", lambda: layers.dropout(0.5), "torch", ({"rate": 1.0}, {"rate": -0.1}), random=True),
     LayerRow("layers.alpha_dropout", lambda: layers.alpha_dropout(0.3), "torch", ({"rate": 1.0},), random=True),
     LayerRow(
@@ -45,6 +45,7 @@ LAYERS = [
         "torch",
         ({"rate": 1.0}, {"rate": "0.5"}),
         shape=(4, 3, 2, 5),
+        sequence=(3, 4, 2, 5),
         random=True,
     ),
     LayerRow(
@@ -53,6 +54,7 @@ LAYERS = [
         "a loop in NumPy",
         ({"rate": 1.0}, {"block": 0}, {"block": 2.5}),
         shape=(4, 5, 4, 3),
+        sequence=(3, 5, 4, 3),
         random=True,
     ),
     LayerRow("layers.gaussian_noise", lambda: layers.gaussian_noise(0.5), bad=({"stddev": -0.1},), random=True),
@@ -76,10 +78,32 @@ LAYERS = [
         lambda: layers.residual(layers.dense(3), layers.dense(3, use_bias=False)),
         bad=({"body": 3}, {"skip": "dense"}),
     ),
+    LayerRow(
+        "layers.parallel",
+        lambda: layers.parallel({"b": layers.dense(3), "a": layers.sequential({"norm": layers.batch_norm()})}),
+        bad=({"layers": [layers.dense(3)]}, {"layers": {"a": 3}}),
+        shape={"a": (4, 5), "b": (4, 2)},
+        sequence={"a": (3, 4, 5), "b": (3, 4, 2)},
+        stateful=True,
+    ),
+    LayerRow(
+        "layers.branch",
+        lambda: layers.branch({"b": layers.dense(3), "a": layers.batch_norm()}),
+        bad=({"layers": 3}, {"layers": {"a": "dense"}}),
+        stateful=True,
+    ),
+    LayerRow(
+        "layers.concatenate",
+        lambda: layers.concatenate(names=("b", "a")),
+        bad=({"names": "ab"}, {"names": (1, 2)}),
+        shape={"a": (4, 5), "b": (4, 2)},
+        sequence={"a": (3, 4, 5), "b": (3, 4, 2)},
+        takes_integers=True,
+    ),
     LayerRow("layers.elementwise", lambda: layers.elementwise("tanh"), bad=({"activation": "rleu"},)),
     LayerRow(
-        "layers.spread",
-        lambda: layers.spread(3),
+        "layers.repeat_members",
+        lambda: layers.repeat_members(3),
         bad=({"members": 0}, {"members": 2.5}, {"members": True}),
         takes_integers=True,
     ),
@@ -89,6 +113,7 @@ LAYERS = [
         "torch",
         ({"units": 0}, {"members": 0}, {"input_scale": "one"}, {"output_scale": "signs"}),
         shape=(4, 3, 5),
+        sequence=(3, 4, 3, 5),
     ),
     LayerRow(
         "layers.packed_dense",
@@ -96,6 +121,7 @@ LAYERS = [
         "torch",
         ({"units": 0}, {"members": -1}),
         shape=(4, 3, 5),
+        sequence=(3, 4, 3, 5),
     ),
     LayerRow(
         "layers.prelu", lambda: layers.prelu(0.3, per_channel=True), "torch", ({"alpha": "a"}, {"per_channel": 1})
@@ -109,7 +135,13 @@ LAYERS = [
         "NumPy",
         ({"units": 0}, {"gate": "glue"}, {"gate_first": 1}),
     ),
-    LayerRow("layers.custom", lambda: layers.custom(own_init, own_apply), saved=False, takes_integers=True),
+    LayerRow(
+        "layers.custom",
+        lambda: layers.custom(own_init, own_apply, traits=("positionwise",)),
+        bad=({"traits": ("position",)}, {"children": 3}),
+        saved=False,
+        takes_integers=True,
+    ),
     LayerRow(
         "models.mlp",
         lambda: models.mlp((6, 3), activation="tanh", dropout=0.3, batch_norm=True),

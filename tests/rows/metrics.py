@@ -19,6 +19,10 @@ HELPERS = {
     "metrics.streaming": "a room of its own",
     "metrics.streaming.merge": "adds two sums of any metric",
     "metrics.streaming.merge_across": "adds the sums of all devices",
+    "metrics.direction_of": "asks a metric whether more of it is better",
+    "metrics.higher_is_better": "declares it",
+    "metrics.lower_is_better": "declares it",
+    "metrics.of_head": "hands one of several outputs to another metric",
     "metrics.of_mean": "hands the mean of an ensemble to another metric",
     "metrics.of_mean_sigmoid": "hands the mean of an ensemble to another metric",
     "metrics.of_mean_softmax": "hands the mean of an ensemble to another metric",
@@ -109,11 +113,11 @@ METRICS = [
     _numbers("mae", metrics.mae, streaming.mae, "mean_absolute_error"),
     _numbers("median_absolute_error", metrics.median_absolute_error,
              lambda: streaming.median_absolute_error(200, 3), "median_absolute_error",
-             ({"capacity": 0}, {"outputs": 0})),
+             ({"capacity": 0}, {"columns": 0})),
     _numbers("mape", metrics.mape, streaming.mape, "mean_absolute_percentage_error", ({"eps": 0.0},)),
-    _numbers("r2", metrics.r2, lambda: streaming.r2(3), "r2_score", ({"outputs": 0},), empty=1.0),
+    _numbers("r2", metrics.r2, lambda: streaming.r2(3), "r2_score", ({"columns": 0},), empty=1.0),
     _numbers("explained_variance", metrics.explained_variance, lambda: streaming.explained_variance(3),
-             "explained_variance_score", ({"outputs": 0},), empty=1.0),
+             "explained_variance_score", ({"columns": 0},), empty=1.0),
 ]  # fmt: skip
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import jax
+import optax
 
 from jaxann import optimizers
 from tests.rows.kinds import OptimizerRow
@@ -14,15 +15,15 @@ __all__ = ["HELPERS", "OPTIMIZERS"]
 HELPERS = {
     "optimizers.apply_updates": "adds the updates",
     "optimizers.as_optimizer": "takes in a foreign optimizer",
+    "optimizers.leaf_learning_rates": "reads the rate of every leaf",
     "optimizers.learning_rate_at": "reads the rate of any optimizer",
-    "optimizers.looks_at_all": "asks whether a rule wants all examples",
-    "optimizers.looks_elsewhere": "asks whether a rule takes derivatives of its own",
+    "optimizers.learning_rate_of": "reads the rate or schedule of any optimizer",
     "optimizers.matrices": "a rule for adamw's mask",
 }
 
 
-def own_memory(params: Any) -> tuple[()]:
-    """No memory."""
+def own_init(params: Any) -> tuple[()]:
+    """No state."""
     return ()
 
 
@@ -32,8 +33,8 @@ def own_update(grads: Any, state: Any, params: Any) -> tuple[Any, Any]:
 
 
 _RATE_BAD = ({"learning_rate": -0.1}, {"learning_rate": "0.1"})
-_SHARES_BAD = (*_RATE_BAD, {"b1": 1.0}, {"b2": 1.5})
-_ADAM_BAD = (*_SHARES_BAD, {"eps": -1.0}, {"eps_root": float("nan")})
+_DECAY_RATES_BAD = (*_RATE_BAD, {"b1": 1.0}, {"b2": 1.5})
+_ADAM_BAD = (*_DECAY_RATES_BAD, {"eps": -1.0}, {"eps_root": float("nan")})
 _DECAY_BAD = ({"weight_decay": -1.0}, {"mask": 3})
 OPTIMIZERS = [
     OptimizerRow(
@@ -57,12 +58,12 @@ OPTIMIZERS = [
         rate=1.0,
     ),
     OptimizerRow("optimizers.adam", optimizers.adam, "optax, torch", _ADAM_BAD),
-    OptimizerRow("optimizers.adamax", optimizers.adamax, "optax, torch", (*_SHARES_BAD, {"eps": -1.0})),
+    OptimizerRow("optimizers.adamax", optimizers.adamax, "optax, torch", (*_DECAY_RATES_BAD, {"eps": -1.0})),
     OptimizerRow(
         "optimizers.adamaxw",
         lambda rate: optimizers.adamaxw(rate, weight_decay=1e-3, mask=optimizers.matrices),
         "optax",
-        (*_SHARES_BAD, {"eps": -1.0}, *_DECAY_BAD),
+        (*_DECAY_RATES_BAD, {"eps": -1.0}, *_DECAY_BAD),
     ),
     OptimizerRow(
         "optimizers.adamw",
@@ -83,13 +84,13 @@ OPTIMIZERS = [
         (*_ADAM_BAD, {"b3": 1.0}, {"alpha": -1.0}, *_DECAY_BAD),
         rate=0.01,
     ),
-    OptimizerRow("optimizers.adopt", optimizers.adopt, "optax", (*_SHARES_BAD, {"eps": -1.0})),
+    OptimizerRow("optimizers.adopt", optimizers.adopt, "optax", (*_DECAY_RATES_BAD, {"eps": -1.0})),
     OptimizerRow("optimizers.amsgrad", optimizers.amsgrad, "optax, torch", _ADAM_BAD),
     OptimizerRow(
         "optimizers.lion",
         lambda rate: optimizers.lion(rate, mask=optimizers.matrices),
         "optax",
-        (*_SHARES_BAD, *_DECAY_BAD),
+        (*_DECAY_RATES_BAD, *_DECAY_BAD),
         rate=4e-3,
     ),
     OptimizerRow("optimizers.nadam", optimizers.nadam, "optax", _ADAM_BAD),
@@ -166,7 +167,7 @@ OPTIMIZERS = [
         "optimizers.yogi",
         optimizers.yogi,
         "optax",
-        (*_SHARES_BAD, {"eps": -1.0}, {"initial_accumulator_value": -1.0}),
+        (*_DECAY_RATES_BAD, {"eps": -1.0}, {"initial_accumulator_value": -1.0}),
     ),
     OptimizerRow(
         "optimizers.clip_by_global_norm",
@@ -182,5 +183,11 @@ OPTIMIZERS = [
         "optax",
         ({"transforms": ()},),
     ),
-    OptimizerRow("optimizers.custom", lambda rate: optimizers.custom(own_memory, own_update), saved=False),
+    OptimizerRow("optimizers.custom", lambda rate: optimizers.custom(own_init, own_update), saved=False),
+    OptimizerRow(
+        "optimizers.from_optax",
+        lambda rate: optimizers.from_optax(optax.sgd, learning_rate=rate),
+        "optax",
+        saved=False,
+    ),
 ]

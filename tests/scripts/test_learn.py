@@ -79,8 +79,8 @@ def test_forty_layers_keep_or_lose_a_signal_as_published(run: Any, monkeypatch: 
     }
     found = learn_initialization.measured(1)
     assert list(found) == list(expected)
-    for name, (spread, norm) in found.items():
-        for printed, value in zip(expected[name], (spread[0, -1], norm[0, 0] / norm[0, -1]), strict=True):
+    for name, (deviation, norm) in found.items():
+        for printed, value in zip(expected[name], (deviation[0, -1], norm[0, 0] / norm[0, -1]), strict=True):
             if printed is not None:
                 digits = len(re.sub(r"e.*|\.", "", printed))
                 assert float(f"{value:.{digits - 1}e}") == float(printed), name

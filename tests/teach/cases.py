@@ -73,6 +73,6 @@ CASES = {  # model, x, y, loss, what else
 
 def value(account, left: str, *, turn: int = 0) -> float:
     """The value of the step whose formula begins with `left`, the `turn`-th of them."""
-    steps = [step for part in account.parts for step in part.steps]
+    steps = [step for section in account.sections for step in section.steps]
     found = [step.value for step in steps if re.split(" = | <- ", step.formula)[0] == left]
     return found[turn]

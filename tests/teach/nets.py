@@ -9,7 +9,12 @@ import numpy as np
 
 import jaxann as ja
 
-__all__ = ["filled", "wide_net"]
+__all__ = ["filled", "recipe", "wide_net"]
+
+
+def recipe(model: Any, loss: Any, optimizer: Any = None, **more: Any) -> Any:
+    """What `explain` reads: plain gradient descent with a rate of 0.5 where no optimizer is given."""
+    return ja.recipe(model, loss, ja.optimizers.sgd(0.5) if optimizer is None else optimizer, **more)
 
 
 def filled(model: Any, x: np.ndarray, dtype: Any = np.float64) -> tuple[dict, dict]:
@@ -23,7 +28,7 @@ def filled(model: Any, x: np.ndarray, dtype: Any = np.float64) -> tuple[dict, di
     )
 
 
-def wide_net(inputs: int, units: int, outputs: int) -> tuple[Any, dict]:
+def wide_net(inputs: int, units: int, classes: int) -> tuple[Any, dict]:
     """A perceptron with one hidden layer of relu, and parameters for it."""
-    model = ja.models.mlp((units, outputs))
+    model = ja.models.mlp((units, classes))
     return model, filled(model, np.zeros((1, inputs), np.float32), np.float32)[0]

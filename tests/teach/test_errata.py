@@ -17,8 +17,8 @@ from jaxann import activations
 from jaxann.neuron import fit_perceptron, gate
 from jaxann.teach import (
     errata,
+    errata_activations,
     errata_backprop,
-    errata_curves,
     errata_descent,
     errata_neuron,
     errata_practice,
@@ -147,13 +147,14 @@ def test_one_row_and_a_refusal():
 
 
 def test_worked_net_agrees_with_autodiff(x64):
-    model, params, x, y, loss = ja.teach.example()
+    recipe, params, x, y = ja.teach.example()
+    model, loss = recipe.model, recipe.loss
 
     def mean(params):
         return loss(model.apply(params, {name: {} for name in params}, x)[0], y).mean()
 
-    slopes = jax.jit(jax.grad(mean))(params)
-    for ours, theirs in zip(jax.tree.leaves(worked().grads), jax.tree.leaves(slopes), strict=True):
+    wanted = jax.jit(jax.grad(mean))(params)
+    for ours, theirs in zip(jax.tree.leaves(worked().grads), jax.tree.leaves(wanted), strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=1e-12)
 
 
@@ -212,11 +213,11 @@ _PATH = errata_descent._path
         ("E11", errata_backprop, "dense", _one_more_term),
         ("E13", errata_backprop, "worked", _tampered(_delta_before_the_slope)),
         ("E15", errata_backprop, "worked", _tampered(_bias_times_input)),
-        ("E16", errata_curves, "_slope", lambda function, z: float(function is not activations.relu)),
+        ("E16", errata_activations, "_slope", lambda function, z: float(function is not activations.relu)),
         ("E21", errata_backprop, "worked", _tampered(_delta_before_the_slope)),
         ("E22", errata_backprop, "_by_differences", lambda layer, name: np.zeros((2, 2))),
         ("E23", errata_backprop, "worked", _tampered(_rounded_underway)),
-        ("E26", errata_curves, "_slope", lambda function, z: 2.0 if z < 0 else 1.0),
+        ("E26", errata_activations, "_slope", lambda function, z: 2.0 if z < 0 else 1.0),
         ("E42", errata_descent, "_path", lambda *given: np.array([1.0, 0.95]) if given[3] == 1 else _PATH(*given)),
         ("E48", errata_practice, "_descent", lambda: (np.ones(9), np.ones(9))),
         ("E51", errata_practice, "losses", SimpleNamespace(squared_error=lambda a, y: jnp.zeros_like(a))),

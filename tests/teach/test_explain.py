@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from types import SimpleNamespace
 
 import jax
 import jax.numpy as jnp
@@ -13,7 +14,7 @@ import pytest
 import jaxann as ja
 from jaxann.teach import example, explain
 from tests.teach.cases import CASES, value
-from tests.teach.nets import filled, wide_net
+from tests.teach.nets import filled, recipe, wide_net
 from tests.tolerances import assert_close
 
 WORKED = {  # independent of the program: by central differences and complex steps elsewhere, 15 digits
@@ -90,9 +91,13 @@ def test_text_prints_every_digit_of_the_worked_net():
         assert line in text, line
 
 
+def _at_rate(rate: float):
+    return example().recipe.replace(optimizer=ja.optimizers.sgd(rate))
+
+
 @pytest.mark.parametrize(("rate", "after"), [(0.1, 0.0335383763337583), (1.0, 0.0293625701304246)])
 def test_rate_of_the_step(rate: float, after: float):
-    assert_close(np.float64(explain(*example(), learning_rate=rate).loss_after), after, "reduction")
+    assert_close(np.float64(explain(_at_rate(rate), *example()[1:]).loss_after), after, "reduction")
 
 
 def test_parameters_after_the_step():
@@ -128,8 +133,8 @@ def _computed(substituted: str) -> float | None:
 def _equations(account) -> int:
     """Holds every line of numbers of an account against its result; how many there are."""
     checked = 0
-    for part in account.parts:
-        for step in part.steps:
+    for section in account.sections:
+        for step in section.steps:
             value = _computed(step.substituted)
             if value is not None:
                 assert_close(np.float64(value), np.float64(step.value), "reduction")
@@ -143,7 +148,7 @@ def test_every_equation_is_true(name: str, x64):
     params, state = filled(model, x if x.ndim > 1 else x[None])
     state = jax.tree.map(lambda leaf: leaf + 1, state)
     loss = getattr(ja.losses, loss) if isinstance(loss, str) else loss
-    account = explain(model, params, x, y, loss, state=state, digits=17, **more)
+    account = explain(recipe(model, loss), params, x, y, state=state, digits=17, **more)
     assert _equations(account) > (0 if name == "members" else 3 if name in ("maxout", "gated") else 8)
     _named_once(account)
     _ends_with_the_output(account, model, state, x, more)
@@ -154,10 +159,10 @@ def test_every_equation_is_true(name: str, x64):
 def _named_once(account) -> None:
     """What is printed under one name has one value, but for J and the losses l, before and after the update."""
     known: dict[str, np.ndarray] = {}
-    for part in account.parts:
-        if part.title.startswith(("Update", "Forward again")):
+    for section in account.sections:
+        if section.title.startswith(("Update", "Forward again")):
             continue
-        for step in part.steps:
+        for step in section.steps:
             left = re.split(" = | <- ", step.formula)[0]
             value = np.asarray(step.value)
             assert np.array_equal(known.setdefault(left, value), value), left
@@ -167,7 +172,7 @@ def _ends_with_the_output(account, model, state, x, more) -> None:
     """The last output that is printed after the update is what the model gives with the new parameters."""
     x = np.asarray(x) if np.ndim(x) > 1 else np.asarray(x)[None]
     key, train = more.get("key"), more.get("train", True)
-    last = account.parts[-2].steps[-2]
+    last = account.sections[-2].steps[-2]
     predicted = model.apply(account.params_after, state, jnp.asarray(x), key=key, train=train)[0]
     assert_close(np.ravel(last.value), np.asarray(predicted)[0].ravel(), "reduction")
 
@@ -175,23 +180,22 @@ def _ends_with_the_output(account, model, state, x, more) -> None:
 def test_gradients_are_those_of_autodiff(x64):
     model, x, y, _, more = CASES["others"]
     params, state = filled(model, x)
-    account = explain(model, params, x, y, ja.losses.half_squared_error, state=state, **more)
+    account = explain(recipe(model, ja.losses.half_squared_error), params, x, y, state=state, **more)
 
     def mean(params):
         return jnp.mean(ja.losses.half_squared_error(model.apply(params, state, x, train=True, **more)[0], y))
 
-    value, slopes = jax.jit(jax.value_and_grad(mean))(params)
+    value, wanted = jax.jit(jax.value_and_grad(mean))(params)
     assert_close(np.float64(account.loss), value, "reduction")
-    for ours, theirs in zip(jax.tree.leaves(account.grads), jax.tree.leaves(slopes), strict=True):
+    for ours, theirs in zip(jax.tree.leaves(account.grads), jax.tree.leaves(wanted), strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=1e-12, atol=1e-12)
 
 
 def test_wide_net_and_batch_are_shown_in_part():
     draw = np.random.default_rng(0)
     model, params = wide_net(64, 512, 10)
-    account = explain(
-        model, params, draw.normal(size=(32, 64)), draw.integers(0, 10, 32), ja.losses.softmax_cross_entropy
-    )
+    net = recipe(model, ja.losses.softmax_cross_entropy)
+    account = explain(net, params, draw.normal(size=(32, 64)), draw.integers(0, 10, 32))
     lines = str(account).splitlines()
     assert len(lines) < 100 and max(map(len, lines)) <= 80
     assert "  z1 = (" in str(account) and "510 more)" in str(account)
@@ -207,15 +211,18 @@ def test_inputs_by_name_and_lines_of_80_columns():
 
 
 def test_one_example_needs_no_batch_axis():
-    model, params, x, y, loss = example()
-    assert explain(model, params, x[0], y[0], loss).loss == explain(model, params, x, y, loss).loss
-    assert explain(model, params, x[0], 1, loss).loss == explain(model, params, x, y, loss).loss
+    net, params, x, y = example()
+    assert explain(net, params, x[0], y[0]).loss == explain(net, params, x, y).loss
+    assert explain(net, params, x[0], 1).loss == explain(net, params, x, y).loss
+
+
+_CLASSES = example().recipe.replace(loss=ja.losses.softmax_cross_entropy)
+_PENALIZED = example().recipe.replace(penalty=ja.regularizers.l2_penalty(0.1))
 
 
 @pytest.mark.parametrize(
     ("change", "text"),
     [
-        ({"learning_rate": -1.0}, "explain: learning_rate must be in [0, inf)"),
         ({"digits": 1}, "explain: digits must be an integer of at least 2"),
         ({"digits": 18}, "explain: digits must be at most 17"),
         ({"names": ("one",)}, "explain: names must be one for each of the 2 inputs, got 1 names"),
@@ -227,9 +234,15 @@ def test_one_example_needs_no_batch_axis():
         ({"params": {}}, "explain: params must be those of the model, with dense0.bias, got none of that name"),
         ({"params": {**example().params, "more": np.zeros(2)}}, "explain: params must be those of the model, got more"),
         ({"x": np.array([np.nan, 1.0]), "y": 1.0}, "explain: J must be finite, got nan"),
-        ({"y": np.array([3]), "loss": ja.losses.softmax_cross_entropy}, "explain: y must be labels in 0..0, got 3"),
-        ({"y": np.array([-1]), "loss": ja.losses.softmax_cross_entropy}, "explain: y must be labels in 0..0, got -1"),
-        ({"model": 3}, "explain: model must be a layer or model"),
+        ({"y": np.array([3]), "recipe": _CLASSES}, "explain: y must be labels in 0..0, got 3"),
+        ({"y": np.array([-1]), "recipe": _CLASSES}, "explain: y must be labels in 0..0, got -1"),
+        (
+            {"recipe": SimpleNamespace(model=3, loss=abs, optimizer=None, penalty=None)},
+            "explain: model must be a layer or model",
+        ),
+        ({"recipe": example().recipe.model}, "explain: recipe must be a recipe, with a model, a loss and an optimizer"),
+        ({"recipe": _PENALIZED}, "explain: recipe.penalty must be None, got l2_penalty"),
+        ({"train": "noise"}, "explain: train must be True, False or a TrainMode"),
     ],
 )
 def test_explain_refuses(change, text: str):
@@ -245,7 +258,7 @@ def test_explain_wants_a_state_with_statistics():
     with pytest.raises(
         ja.InputError, match="explain: state must be given for a model with running statistics, got None"
     ):
-        explain(model, params, np.zeros((2, 2)), np.zeros((2, 1)), ja.losses.squared_error)
+        explain(recipe(model, ja.losses.squared_error), params, np.zeros((2, 2)), np.zeros((2, 1)))
 
 
 def test_example_refuses_an_unknown_name():

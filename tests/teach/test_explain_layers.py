@@ -10,7 +10,7 @@ import pytest
 import jaxann as ja
 from jaxann.teach import explain
 from tests.teach.cases import CASES, value
-from tests.teach.nets import filled
+from tests.teach.nets import filled, recipe
 from tests.tolerances import assert_close
 
 
@@ -18,12 +18,12 @@ def test_a_layer_is_shown_with_its_own_output(x64):
     """Not with what the activation behind it makes of that."""
     model, x, y, _, more = CASES["normed"]
     params, state = filled(model, x)
-    account = explain(model, params, x, y, ja.losses.half_squared_error, state=state, digits=17, **more)
+    account = explain(recipe(model, ja.losses.half_squared_error), params, x, y, state=state, digits=17, **more)
     drop, a = value(account, "drop"), np.array([value(account, f"a1[{j}]") for j in (1, 2)])
     assert_close(np.tanh(drop), a, "reduction")
     with jax.enable_x64(True):
         z = jnp.asarray(x) @ params["d"]["weight"]
-        normed = model.functions.layers["norm"].apply(params["norm"], state["norm"], z, train=True)[0]
+        normed = model.children["norm"].apply(params["norm"], state["norm"], z, train=True)[0]
     assert_close(value(account, "norm"), np.asarray(normed)[0], "reduction")
     assert_close(value(account, "flat"), np.asarray(normed)[0], "reduction")
     assert not np.array_equal(value(account, "norm"), drop)
@@ -34,7 +34,7 @@ def test_printed_slopes_are_those_of_autodiff(name: str, x64):
     model, x, y, loss, more = CASES[name]
     params, state = filled(model, x if x.ndim > 1 else x[None])
     loss = getattr(ja.losses, loss) if isinstance(loss, str) else loss
-    account = explain(model, params, x, y, loss, state=state, digits=17, **more)
+    account = explain(recipe(model, loss), params, x, y, state=state, digits=17, **more)
     rows = jnp.asarray(x if x.ndim > 1 else x[None])
     targets = jnp.asarray(y if y.ndim else y.reshape(1, 1))
     weights = ja.losses.target_weights(loss, targets)
@@ -45,8 +45,8 @@ def test_printed_slopes_are_those_of_autodiff(name: str, x64):
 
     zeros = jnp.zeros(jax.eval_shape(lambda p: model.apply(p, state, rows)[0], params).shape)
     by_params, by_output = jax.jit(jax.grad(cost, (0, 1)))(params, zeros)
-    (slopes,) = (part for part in account.parts if part.title == "Backward: the loss")
-    printed = np.concatenate([np.ravel(step.value) for step in slopes.steps])
+    (wanted,) = (section for section in account.sections if section.title == "Backward: the loss")
+    printed = np.concatenate([np.ravel(step.value) for step in wanted.steps])
     assert_close(printed, np.asarray(by_output)[0].ravel(), "reduction")
     for ours, theirs in zip(jax.tree.leaves(account.grads), jax.tree.leaves(by_params), strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=1e-12, atol=1e-12)
@@ -54,8 +54,8 @@ def test_printed_slopes_are_those_of_autodiff(name: str, x64):
 
 def test_branches_are_added_in_a_line_of_their_own(x64):
     model, x, y, _, _ = CASES["forks"]
-    account = explain(model, filled(model, x[None])[0], x, y, ja.losses.half_squared_error)
-    formulas = [step.formula for part in account.parts for step in part.steps]
+    account = explain(recipe(model, ja.losses.half_squared_error), filled(model, x[None])[0], x, y)
+    formulas = [step.formula for section in account.sections for step in section.steps]
     for line in (
         "dJ/dtwo",
         "dJ/dnested[1] = dJ/dnested[1] (by two.body) + dJ/dnested[1] (by two.skip)",
@@ -70,8 +70,10 @@ def test_settings_are_shown(x64):
         model, x, y, loss, more = CASES[name]
         params, state = filled(model, x if x.ndim > 1 else x[None])
         loss = getattr(ja.losses, loss) if isinstance(loss, str) else loss
-        account = explain(model, params, x, y, loss, state=state, **more)
-        return "\n".join(f"{step.formula} = {step.substituted}" for part in account.parts for step in part.steps)
+        account = explain(recipe(model, loss), params, x, y, state=state, **more)
+        return "\n".join(
+            f"{step.formula} = {step.substituted}" for section in account.sections for step in section.steps
+        )
 
     assert "softmax_cross_entropy(z1, y, label_smoothing=0.2)" in told("smooth")
     weighted = told("weighted")
@@ -89,11 +91,11 @@ def test_evaluation_mode_and_a_batch_of_one_row(x64):
     params, state = filled(model, x)
     state["norm"] = {name: leaf + 2.0 for name, leaf in state["norm"].items()}
     loss = ja.losses.half_squared_error
-    alone = explain(model, params, x[:1], y[:1], loss, state=state, **more)
+    alone = explain(recipe(model, loss), params, x[:1], y[:1], state=state, **more)
     assert any("Warning: norm normalizes a batch of one row" in line for line in alone.text)
     assert not np.any(alone.grads["d"]["weight"])
-    whole = explain(model, params, x, y, loss, state=state, **more)
-    evaluated = explain(model, params, x[:1], y[:1], loss, state=state, train=False)
+    whole = explain(recipe(model, loss), params, x, y, state=state, **more)
+    evaluated = explain(recipe(model, loss), params, x[:1], y[:1], state=state, train=False)
     assert not any("Warning" in line for account in (whole, evaluated) for line in account.text)
     assert "evaluation mode" in evaluated.text[0] and np.any(evaluated.grads["d"]["weight"])
     with jax.enable_x64(True):

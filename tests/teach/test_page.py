@@ -14,7 +14,7 @@ from jaxann.teach import example, explain
 from jaxann.teach.mathematics import as_html
 from jaxann.teach.steps import number, operand, quoted, unquoted, vector
 from jaxann.teach.text import lines
-from tests.teach.nets import filled, wide_net
+from tests.teach.nets import filled, recipe, wide_net
 
 _EMPTY = {"meta", "br", "img", "link", "hr", "rect", "line"}
 
@@ -63,9 +63,9 @@ def test_page_stands_alone_and_is_well_formed(account):
 
 def test_page_has_every_result_of_the_account(account):
     text = "".join(_read(account.html()).text).replace("\u2212", "-")
-    for part in account.parts:
-        assert part.title in text
-        for step in part.steps:
+    for section in account.sections:
+        assert section.title in text
+        for step in section.steps:
             assert step.result in text
 
 
@@ -108,7 +108,7 @@ def test_labels_of_a_drawing_do_not_lie_on_each_other(account):
 
 def test_page_escapes_names_and_cuts_wide_drawings():
     model, params = wide_net(2, 40, 2)
-    page = explain(model, params, np.ones(2), np.zeros(2), ja.losses.squared_error, names=("<b>&", "y")).html()
+    page = explain(recipe(model, ja.losses.squared_error), params, np.ones(2), np.zeros(2), names=("<b>&", "y")).html()
     _read(page)
     assert "<b>" not in page and "... 37 more" in page and "dense0, act0: 3 of 40" in page
 
@@ -128,7 +128,9 @@ def evil():
     )
     model = layers.sequential(dict(zip(_EVIL, kinds, strict=True)))
     params, state = filled(model, np.zeros((1, 4)), np.float32)
-    return explain(model, params, np.ones(4), np.zeros(1), ja.losses.squared_error, state=state, names=_EVIL[:4])
+    return explain(
+        recipe(model, ja.losses.squared_error), params, np.ones(4), np.zeros(1), state=state, names=_EVIL[:4]
+    )
 
 
 def test_no_name_leaves_its_place(evil):
@@ -148,7 +150,7 @@ def test_no_name_leaves_its_place(evil):
 def test_names_that_were_given_are_shown_as_they_are():
     names = ("x^2", "area [m2]", "a", "x1", "income")
     model, params = wide_net(5, 2, 1)
-    five = explain(model, params, np.ones(5), np.zeros(1), ja.losses.squared_error, names=names)
+    five = explain(recipe(model, ja.losses.squared_error), params, np.ones(5), np.zeros(1), names=names)
     assert "income W1" not in five.html()  # only the first two of five terms are written out
     assert five.net is not None and [unit.name for unit in five.net.columns[0].units] == ['"x^2"', '"area [m2]"', '"a"']
     drawn = re.findall(r'<text class="name"[^>]*>([^<]*)<', five.html())
@@ -191,7 +193,9 @@ def test_names_that_read_as_part_of_a_formula_are_quoted():
 def test_a_layer_with_the_name_of_a_symbol_is_no_symbol():
     model = ja.layers.sequential({"x": ja.layers.prelu(), "z1": ja.layers.dense(1)})
     params, _ = filled(model, np.zeros((1, 2)), np.float32)
-    account = explain(model, params, np.ones(2), np.zeros(1), ja.losses.squared_error, names=("first", "second"))
+    account = explain(
+        recipe(model, ja.losses.squared_error), params, np.ones(2), np.zeros(1), names=("first", "second")
+    )
     text = str(account)
     assert '  "x" = ' in text and 'x -> "x" (prelu) -> "z1" (2 to 1)' in text
     assert 'z1 = "x"[1] W1[1] + "x"[2] W1[2]' in text and "first" not in text
@@ -203,15 +207,15 @@ def test_a_layer_with_the_name_of_a_symbol_is_no_symbol():
 def test_lines_are_as_wide_as_they_may_be(digits: int, evil):
     model, params = wide_net(4, 40, 3)
     names = ("x^2", "area [m2] = (big + " + "long " * 12, "q" * 50, "a")
-    wide = explain(model, params, np.ones(4), np.zeros(3), ja.losses.squared_error, names=names, digits=digits)
+    wide = explain(recipe(model, ja.losses.squared_error), params, np.ones(4), np.zeros(3), names=names, digits=digits)
     for account in (explain(*example(), digits=digits), wide, evil):
         for width in (40, 57, 80):
-            shown = [line.text + line.result for line in lines(account.title, account.text, account.parts, width)]
+            shown = [line.text + line.result for line in lines(account.title, account.text, account.sections, width)]
             assert max(map(len, shown)) <= width
             whole = "".join("".join(shown).split())
-            for part in account.parts:
-                assert "".join(part.title.split()) in whole
-                for step in part.steps:
+            for section in account.sections:
+                assert "".join(section.title.split()) in whole
+                for step in section.steps:
                     assert "".join(step.result.split()) in whole
 
 

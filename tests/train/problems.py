@@ -14,22 +14,23 @@ import pytest
 from sklearn.datasets import load_digits
 
 import jaxann as ja
-from jaxann.train.crew import Crew
+from jaxann.train import trainer
+from jaxann.train.recipe import Recipe
 
-__all__ = ["SETTING", "compiles", "digits", "equal_bits", "loss", "model", "press_ctrl_c", "small_fit"]
+__all__ = [
+    "FITTED_BY",
+    "compiles",
+    "digits",
+    "equal_bits",
+    "loss",
+    "model",
+    "press_ctrl_c",
+    "small_fit",
+    "small_recipe",
+]
 
 loss = ja.losses.softmax_cross_entropy
-SETTING = {  # of a plan
-    "metrics": {"accuracy": ja.metrics.accuracy},
-    "patience": None,
-    "min_delta": 0.0,
-    "monitor": "validation_loss",
-    "mode": "min",
-    "restore_best": None,
-    "shuffle": True,
-    "evaluation_batch_size": 2048,
-    "compute_dtype": None,
-}
+FITTED_BY = ("train", "validation", "key", "epochs", "batch_size", "initial", "resume", "observers", "progress")
 
 _COMPILED: list[str] = []
 jax.monitoring.register_event_duration_secs_listener(
@@ -44,15 +45,15 @@ def compiles() -> int:
 
 def press_ctrl_c(monkeypatch: pytest.MonkeyPatch, call: int) -> None:
     """Ctrl-C a twentieth of a second after a population's `call`-th chunk has begun, as a real signal."""
-    original, calls = Crew.advance, []
+    original, calls = trainer.advance_members, []
 
-    def advance(self, *arguments):
+    def advance(*arguments):
         calls.append(1)
         if len(calls) == call:
             threading.Timer(0.05, os.kill, (os.getpid(), signal.SIGINT)).start()
-        return original(self, *arguments)
+        return original(*arguments)
 
-    monkeypatch.setattr(Crew, "advance", advance)
+    monkeypatch.setattr(trainer, "advance_members", advance)
 
 
 @functools.cache
@@ -69,21 +70,29 @@ def model() -> ja.core.Layer:
     return ja.models.mlp((16, 10), dropout=0.1)
 
 
-def small_fit(**changes: Any) -> ja.train.Result:
-    """`fit` on the digits with a small network; keyword arguments change the setting."""
-    train, validation = digits()
+def small_recipe(**changes: Any) -> Recipe:
+    """What `small_fit` trains; keyword arguments change it."""
     setting: dict[str, Any] = {
         "model": model(),
         "loss": loss,
         "optimizer": ja.optimizers.adam(3e-3),
+        "metrics": {"accuracy": ja.metrics.accuracy},
+    }
+    return ja.recipe(**(setting | changes))
+
+
+def small_fit(**changes: Any) -> ja.train.Result:
+    """`fit` on the digits with a small network; keyword arguments change the recipe, or how it is fitted."""
+    train, validation = digits()
+    setting: dict[str, Any] = {
         "train": train,
         "validation": validation,
         "key": jax.random.key(0),
         "epochs": 6,
         "batch_size": 64,
-        "metrics": {"accuracy": ja.metrics.accuracy},
-    } | changes
-    return ja.fit(setting.pop("model"), setting.pop("loss"), setting.pop("optimizer"), setting.pop("train"), **setting)
+    } | {name: value for name, value in changes.items() if name in FITTED_BY}
+    made = small_recipe(**{name: value for name, value in changes.items() if name not in FITTED_BY})
+    return ja.fit(made, setting.pop("train"), **setting)
 
 
 def equal_bits(a: Any, b: Any) -> bool:

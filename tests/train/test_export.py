@@ -23,12 +23,13 @@ from tests.contract import assert_input_error
 from tests.train.problems import digits, equal_bits, loss
 
 HYPER = {"learning_rate": 3e-3, "rate": 0.1, "width": 16}
-SETTING = {"epochs": 4, "batch_size": 64, "metrics": {"accuracy": ja.metrics.accuracy}, "patience": 3}
+SETTING = {"epochs": 4, "batch_size": 64}
+EARLY = {"metrics": {"accuracy": ja.metrics.accuracy}, "stopping": ja.train.early_stopping(3)}
 
 
-def build(hyper):
+def build(hyper, **settings):
     net = ja.models.mlp((hyper["width"], 10), dropout=hyper["rate"])
-    return net, loss, ja.optimizers.adam(hyper["learning_rate"])
+    return ja.recipe(net, loss, ja.optimizers.adam(hyper["learning_rate"]), **settings)
 
 
 def floats(**changes):
@@ -71,7 +72,7 @@ def test_a_run_trains_where_jaxann_cannot_be_imported(tmp_path):
     hyper = {"learning_rate": 1e-3}
 
     def small(hyper):
-        return ja.models.mlp((64, 10)), loss, ja.optimizers.adam(hyper["learning_rate"])
+        return ja.recipe(ja.models.mlp((64, 10)), loss, ja.optimizers.adam(hyper["learning_rate"]))
 
     export_run(tmp_path / "run.jax", small, hyper, train, validation=validation, epochs=20)
     text = inspect.getdoc(export_run) or ""
@@ -87,7 +88,7 @@ def test_a_run_trains_where_jaxann_cannot_be_imported(tmp_path):
     assert done.returncode == 0, done.stderr
     found = dict(np.load(tmp_path / "result.npz"))
 
-    run = ja.train.make_run(*small({"learning_rate": 3e-3}), epochs=20, batch_size=128)
+    run = ja.train.make_run(small({"learning_rate": 3e-3}), epochs=20, batch_size=128)
     here = jax.jit(run)(jax.random.key(0), train, validation)
     expected = ja.core.flatten_named(here._asdict())
     assert found.keys() == expected.keys()
@@ -98,16 +99,18 @@ def test_a_run_trains_where_jaxann_cannot_be_imported(tmp_path):
 
 def test_exported_run_is_make_run_with_other_numbers():
     train, validation = digits()
-    exported = export_run(None, build, HYPER, train, validation=validation, **SETTING)
+    early = functools.partial(build, **EARLY)
+    exported = export_run(None, early, HYPER, train, validation=validation, **SETTING)
     for seed, changes in ((0, {}), (3, {"learning_rate": 0.3, "rate": 0.5})):
         result = exported.call(np.uint32(seed), floats(**changes), train, validation)
-        run = ja.train.make_run(*build(HYPER | changes), **SETTING)
+        run = ja.train.make_run(early(HYPER | changes), **SETTING)
         expected = jax.jit(run)(jax.random.key(seed), train, validation)
+        assert {"accuracy", "validation_accuracy"} < set(result["history"])
         assert equal_bits(result["params"], expected.params)
         assert equal_bits(result["history"], expected.history)
         for name in ("best_epoch", "epochs_run", "status", "diverged_step"):
             assert result[name] == getattr(expected, name)
-    again = ja.predict(build(HYPER)[0], result["params"], result["state"], validation[0])
+    again = ja.predict(build(HYPER), result["params"], result["state"], validation[0])
     assert again.shape == (100, 10)
 
 
@@ -130,10 +133,10 @@ def test_shapes_are_enough_and_weights_are_taken():
     data = (random.normal(size=(30, 5)).astype(np.float32), random.integers(0, 10, 30).astype(np.int32))
     data = (*data, random.uniform(size=30).astype(np.float32))
     result = exported.call(np.uint32(0), floats(), data)
-    run = ja.train.make_run(*build(HYPER), epochs=2, batch_size=8)
+    run = ja.train.make_run(build(HYPER), epochs=2, batch_size=8)
     assert equal_bits(result["params"], jax.jit(run)(jax.random.key(0), data).params)
     assert set(result["history"]) == {"loss", "learning_rate", "gradient_norm"}
-    many = jax.jit(lambda seeds: jax.lax.map(lambda s: exported.call(s, floats(), data), seeds))
+    many = jax.jit(lambda numbers: jax.lax.map(lambda n: exported.call(n, floats(), data), numbers))
     losses = many(np.arange(3, dtype=np.uint32))["history"]["loss"]
     np.testing.assert_allclose(losses[0], result["history"]["loss"], rtol=1e-5)
     assert losses.shape == (3, 2) and losses[1, 0] != losses[0, 0]
@@ -171,7 +174,7 @@ def test_classes_come_out_as_dicts_or_are_refused(tmp_path):
     data = (np.ones((6, 2), np.float32), np.ones((6, 1), np.float32))
 
     def built(net, hyper):
-        return net, ja.losses.squared_error, ja.optimizers.sgd(hyper["learning_rate"])
+        return ja.recipe(net, ja.losses.squared_error, ja.optimizers.sgd(hyper["learning_rate"]))
 
     def export(net):
         own = functools.partial(built, net)
@@ -211,11 +214,16 @@ def test_export_run_checks_its_settings():
     assert_input_error(lambda: call(train=(x, y[:-1])), "train y", given="409")
     assert_input_error(lambda: call(train=(np.array([["a"]]), y)), "train x", given="<U1")
     assert_input_error(lambda: call(validation=(x[:, 0], y)), "validation x", given="(410,)")
-    assert_input_error(lambda: call(hyper="adam"), "hyper", given="'adam'")
-    assert_input_error(lambda: call(hyper=HYPER | {"widths": [3]}), "hyper['widths']", given="[3]")
+    assert_input_error(lambda: call(hyper="adam"), "hyperparameters", given="'adam'")
+    assert_input_error(lambda: call(hyper=HYPER | {"widths": [3]}), "hyperparameters['widths']", given="[3]")
     assert_input_error(lambda: call(build=None), "build", given="None")
     assert_input_error(lambda: call(build=lambda hyper: (1, 2)), "build", given="(1, 2)")
     assert_input_error(lambda: call(platforms=("gpu",)), "platforms", given="'gpu'")
     assert_input_error(lambda: call(platforms="cpu"), "platforms", given="'cpu'")
-    assert_input_error(lambda: call(patience=3), "validation", given="None")
+    early = functools.partial(build, **EARLY)
+    assert_input_error(lambda: call(build=early), "validation", given="None")
+    assert_input_error(lambda: call(epochs=None), "epochs", given="None")
+    own = functools.partial(build, epochs=3)
+    assert_input_error(lambda: call(build=own), "epochs", given="1")
+    assert export_run(None, own, HYPER, (x, y)).out_avals[-1].shape == ()
     assert_input_error(lambda: export_run(b"run", build, HYPER, (x, y), epochs=1), "path", given="b'run'")

@@ -13,24 +13,23 @@ import psutil
 import pytest
 
 import jaxann as ja
-from jaxann.train import Status
-from tests.train.problems import compiles, digits, equal_bits, loss, small_fit
+from jaxann.train import Status, early_stopping
+from tests.train.problems import compiles, digits, equal_bits, loss, small_fit, small_recipe
 
 
 def test_patience_stops_and_the_best_weights_come_back():
-    result = small_fit(optimizer=ja.optimizers.adam(3e-2), epochs=200, patience=4)
+    result = small_fit(optimizer=ja.optimizers.adam(3e-2), epochs=200, stopping=early_stopping(4))
     values = result.history["validation_loss"]
     assert result.status is Status.STOPPED
     assert result.best_epoch == int(np.argmin(values))
     assert result.epochs_run == len(values) == result.best_epoch + 1 + 4
     _, validation = digits()
-    model = ja.models.mlp((16, 10), dropout=0.1)
-    again = ja.train.evaluate(model, result.params, result.state, validation, loss=loss)
+    again = ja.train.evaluate(small_recipe(), result.params, result.state, validation)
     np.testing.assert_allclose(again["loss"], values.min(), rtol=1e-5)
 
 
 def test_monitor_can_be_a_metric_to_maximize():
-    result = small_fit(epochs=60, patience=3, monitor="validation_accuracy", mode="max")
+    result = small_fit(epochs=60, stopping=early_stopping(3, monitor="validation_accuracy", mode="max"))
     values = result.history["validation_accuracy"]
     assert result.best_epoch == int(np.argmax(values))
     assert len(values) == result.best_epoch + 4
@@ -58,16 +57,17 @@ def test_cosine_and_plateau_run_inside_the_program():
 
 
 def test_other_numbers_compile_nothing():
-    smoothed = functools.partial(loss, label_smoothing=0.1)
-    small_fit(patience=3, loss=smoothed)
+    smoothed, three = functools.partial(loss, label_smoothing=0.1), early_stopping(3)
+    small_fit(stopping=three, loss=smoothed)
     rate = jnp.asarray(1e-2)
     before = compiles()
-    small_fit(patience=3, loss=smoothed, optimizer=ja.optimizers.adam(1e-2, b1=0.8, eps=1e-7))
-    small_fit(patience=2, loss=smoothed, key=jax.random.key(5))
-    small_fit(patience=3, loss=smoothed, model=ja.models.mlp((16, 10), dropout=0.4), min_delta=0.01)
-    small_fit(patience=3, loss=functools.partial(loss, label_smoothing=0.2), epochs=9)
-    small_fit(patience=3, loss=smoothed, optimizer=ja.optimizers.adam(np.float32(1e-2)))
-    small_fit(patience=3, loss=smoothed, optimizer=ja.optimizers.adam(rate), on_nonfinite="skip")
+    small_fit(stopping=three, loss=smoothed, optimizer=ja.optimizers.adam(1e-2, b1=0.8, eps=1e-7))
+    small_fit(stopping=early_stopping(2), loss=smoothed, key=jax.random.key(5))
+    other = ja.models.mlp((16, 10), dropout=0.4)
+    small_fit(stopping=early_stopping(3, min_delta=0.01), loss=smoothed, model=other)
+    small_fit(stopping=three, loss=functools.partial(loss, label_smoothing=0.2), epochs=9)
+    small_fit(stopping=three, loss=smoothed, optimizer=ja.optimizers.adam(np.float32(1e-2)))
+    small_fit(stopping=three, loss=smoothed, optimizer=ja.optimizers.adam(rate), on_nonfinite="skip")
     assert compiles() == before
 
 
@@ -92,9 +92,9 @@ def test_two_hundred_fits_keep_no_memory():
 
 
 def test_resume_goes_on_bit_for_bit():
-    whole = small_fit(epochs=9, patience=5)
-    part = small_fit(epochs=4, patience=5)
-    rest = small_fit(epochs=9, patience=5, resume=part)
+    whole = small_fit(epochs=9, stopping=early_stopping(5))
+    part = small_fit(epochs=4, stopping=early_stopping(5))
+    rest = small_fit(epochs=9, stopping=early_stopping(5), resume=part)
     assert equal_bits((whole.params, whole.history), (rest.params, rest.history))
     assert rest.epochs_run == 9 and part.epochs_run == 4
 
@@ -108,7 +108,8 @@ def test_resume_refuses_another_model():
 
 
 def test_interruption_returns_the_best_so_far(monkeypatch):
-    real, calls = ja.train.fit.__globals__["advance"], []
+    real, calls = ja.train.fit.__globals__["_advance"], []
+    patient = early_stopping(40)
 
     def interrupted(*args):
         if len(calls) == 3:
@@ -116,14 +117,15 @@ def test_interruption_returns_the_best_so_far(monkeypatch):
         calls.append(1)
         return real(*args)
 
-    monkeypatch.setitem(ja.train.fit.__globals__, "advance", interrupted)
+    monkeypatch.setitem(ja.train.fit.__globals__, "_advance", interrupted)
     monkeypatch.setitem(ja.train.fit.__globals__, "_CHUNK_SECONDS", 0.0)
-    cut = small_fit(epochs=50, patience=40)
+    cut = small_fit(epochs=50, stopping=patient)
     monkeypatch.undo()
     assert cut.status is Status.INTERRUPTED
     assert cut.epochs_run == 3
-    assert equal_bits(cut.params, small_fit(epochs=3, patience=40).params)
-    assert equal_bits(small_fit(epochs=8, patience=40, resume=cut).params, small_fit(epochs=8, patience=40).params)
+    assert equal_bits(cut.params, small_fit(epochs=3, stopping=patient).params)
+    resumed = small_fit(epochs=8, stopping=patient, resume=cut)
+    assert equal_bits(resumed.params, small_fit(epochs=8, stopping=patient).params)
 
 
 def cursed(predictions, targets):

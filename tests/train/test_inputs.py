@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 
 import jaxann as ja
+from jaxann.train import early_stopping
 from tests.contract import assert_input_error
-from tests.train.problems import digits, equal_bits, loss, small_fit
+from tests.train.problems import FITTED_BY, digits, equal_bits, loss, small_fit
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(24, 3)).astype(np.float32)
@@ -22,12 +23,11 @@ KEY = jax.random.key(0)
 
 
 def classify(x: Any = X, y: Any = LABELS, *rest: Any, **changes: Any) -> ja.train.Result:
-    setting: dict[str, Any] = {
-        "model": ja.models.mlp((4, 3)), "optimizer": ja.optimizers.adam(1e-3), "key": KEY,
-        "epochs": 1, "batch_size": 8,
-    } | changes  # fmt: skip
-    model, optimizer = setting.pop("model"), setting.pop("optimizer")
-    return ja.fit(model, setting.pop("loss", loss), optimizer, (x, y, *rest), **setting)
+    setting = {"model": ja.models.mlp((4, 3)), "loss": loss, "optimizer": ja.optimizers.adam(1e-3)}
+    setting |= {name: value for name, value in changes.items() if name not in (*FITTED_BY, "epoch")}
+    how = {"key": KEY, "epochs": 1, "batch_size": 8}
+    how |= {name: value for name, value in changes.items() if name in (*FITTED_BY, "epoch")}
+    return ja.fit(ja.recipe(**setting), (x, y, *rest), **how)
 
 
 def regress(x: Any = X, y: Any = REAL, **changes: Any) -> ja.train.Result:
@@ -86,7 +86,7 @@ REFUSED = {
     "46 y None": (lambda: classify(X, None), "train y", "None"),
     "46 x a path": (lambda: classify("data.csv"), "train x", "'data.csv'"),
     "46 train no tuple": (
-        lambda: ja.fit(ja.models.mlp((3,)), loss, ja.optimizers.adam(1e-3), X, key=KEY, epochs=1),
+        lambda: ja.fit(ja.recipe(ja.models.mlp((3,)), loss, ja.optimizers.adam(1e-3)), X, key=KEY, epochs=1),
         "train",
         "float32",
     ),
@@ -106,7 +106,7 @@ REFUSED = {
     "63 loss by name": (lambda: classify(loss="mse"), "loss", "'mse'"),
     "63 optimizer by name": (lambda: classify(optimizer="adam"), "optimizer", "'adam'"),
     "63 on_nonfinite": (lambda: classify(on_nonfinite="ignore"), "on_nonfinite", "'ignore'"),
-    "63 monitor": (lambda: classify(monitor="val_loss"), "monitor", "'val_loss'"),
+    "63 monitor": (lambda: classify(stopping=early_stopping(monitor="val_loss")), "monitor", "'val_loss'"),
     "63 compute_dtype": (lambda: classify(compute_dtype="float8"), "compute_dtype", "'float8'"),
     "64 keyword of a factory": (lambda: ja.optimizers.adam(1e-3, beta1=0.9), "keyword", "'beta1'"),
     "65 dropout 1.0": (lambda: ja.layers.dropout(1.0), "rate", "1.0"),
@@ -114,9 +114,10 @@ REFUSED = {
     "65 dropout 2": (lambda: ja.layers.dropout(2), "rate", "2"),
     "66 validation a fraction": (lambda: classify(validation=0.2), "validation", "0.2"),
     "66 validation empty": (lambda: classify(validation=(X[:0], LABELS[:0])), "validation x", "shape (0, 3)"),
-    "66 validation features": (lambda: classify(validation=(X[:, :2], LABELS)), "validation x", "shape (24, 2)"),
-    "66 patience without validation": (lambda: classify(patience=3), "validation", "None"),
-    "patience 0": (lambda: classify(validation=(X, LABELS), patience=0), "patience", "0"),
+    "66 validation features": (lambda: classify(validation=(X[:, :2], LABELS)), "validation x", "shape (examples, 2)"),
+    "66 patience without validation": (lambda: classify(stopping=early_stopping(3)), "validation", "None"),
+    "patience 0": (lambda: early_stopping(0), "patience", "0"),
+    "no recipe": (lambda: ja.fit(ja.models.mlp((3,)), (X, LABELS), key=KEY, epochs=1), "recipe", "mlp"),
     "76 key an int": (lambda: classify(key=0), "key", "0"),
     "76 key None": (lambda: classify(key=None), "key", "None"),
     "76 old-style key": (lambda: classify(key=np.zeros(2, np.uint32)), "key", "uint32"),

@@ -58,8 +58,11 @@ def test_any_number_of_rows_and_what_is_refused():
     call = lambda x=x, **more: monte_carlo_predict(model, params, state, x, **(some | more))  # noqa: E731
     assert call(x[:0]).shape == (2, 0, 2)
     assert call(batch_size=4).shape == (2, 11, 2)
-    assert call(compute_dtype="bfloat16").dtype == jnp.float32
+    recipe = ja.recipe(model, ja.losses.squared_error, ja.optimizers.sgd(0.1), compute_dtype="bfloat16")
+    narrow = monte_carlo_predict(recipe, params, state, x, **some)
+    assert narrow.dtype == jnp.float32 and (np.asarray(narrow) != np.asarray(call())).any()
+    np.testing.assert_allclose(narrow, call(), atol=0.1)
     assert_input_error(lambda: call(samples=0), "samples", given="0")
     assert_input_error(lambda: call(key=3), "key", given="3")
     assert_input_error(lambda: call(np.full((2, 4), np.nan, np.float32)), "x")
-    assert_input_error(lambda: call(compute_dtype="int8"), "compute_dtype")
+    assert_input_error(lambda: monte_carlo_predict(3, params, state, x, **some), "model", given="3")

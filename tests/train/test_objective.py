@@ -12,15 +12,16 @@ import pytest
 import jaxann as ja
 from jaxann.core.factories import factory
 from jaxann.core.products import Augment, Mixed, Penalty
-from jaxann.train.objective import batch_sums
+from jaxann.train.objective import loss_sums
 from tests.contract import assert_input_error
+from tests.train.problems import FITTED_BY
 
 RANDOM = np.random.default_rng(0)
 X = RANDOM.normal(size=(40, 3)).astype(np.float32)
 Y = RANDOM.integers(0, 4, 40).astype(np.int32)
 CLASS_WEIGHTS = (1.0, 0.5, 2.0, 3.0)
 MODEL = ja.layers.dense(4)
-fit = functools.partial(ja.fit, key=jax.random.key(0), shuffle=False)
+KEY = jax.random.key(0)
 cross_entropy = ja.losses.softmax_cross_entropy
 
 
@@ -50,6 +51,13 @@ def _cross_entropy(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
     return np.log(np.exp(logits).sum(1)) - logits[np.arange(len(labels)), labels]
 
 
+def fit(model, loss, optimizer, train, **settings) -> ja.train.Result:
+    """One run in the order of the examples; settings are the recipe's or of `fit`."""
+    how = {name: value for name, value in settings.items() if name in FITTED_BY}
+    setting = {name: value for name, value in settings.items() if name not in FITTED_BY}
+    return ja.fit(ja.recipe(model, loss, optimizer, shuffle=False, **setting), train, key=KEY, **how)
+
+
 def _start(**settings) -> tuple[dict, dict]:
     result = fit(MODEL, cross_entropy, ja.optimizers.sgd(0.1), (X, Y), epochs=0, **settings)
     return result.params, result.state
@@ -74,14 +82,11 @@ def test_penalty_is_part_of_the_objective_and_of_the_training_loss_alone():
 
 def test_members_may_have_penalties_of_their_own():
     def build(hyper):
-        return MODEL, cross_entropy, ja.optimizers.sgd(0.1), {"penalty": own_penalty(hyper["strength"])}
+        return ja.recipe(MODEL, cross_entropy, ja.optimizers.sgd(0.1), penalty=own_penalty(hyper["strength"]))
 
     keys = jax.random.split(jax.random.key(0), 3)
     many = ja.train.fit_population(build, {"strength": [0.0, 0.1, 0.5]}, (X, Y), keys=keys, epochs=3, batch_size=16)
-    one = ja.fit(
-        MODEL, cross_entropy, ja.optimizers.sgd(0.1), (X, Y), key=keys[2], epochs=3, batch_size=16,
-        penalty=own_penalty(0.5),
-    )  # fmt: skip
+    one = ja.fit(build({"strength": 0.5}), (X, Y), key=keys[2], epochs=3, batch_size=16)
     np.testing.assert_allclose(many.params["weight"][2], one.params["weight"], rtol=1e-5, atol=1e-6)
     assert len(many.groups) == 1
 
@@ -91,9 +96,11 @@ def test_class_weights_and_ignored_labels_give_the_weighted_mean_in_training_and
     labels = np.where(np.arange(40) % 7 == 0, -100, Y).astype(np.int32)
     loss = functools.partial(cross_entropy, class_weights=jnp.array(CLASS_WEIGHTS), ignore_index=-100)
     result = fit(
-        MODEL, loss, ja.optimizers.sgd(0.0), (X, labels), epochs=1, batch_size=16, validation=(X, labels),
-        evaluation_batch_size=12,
+        MODEL, loss, ja.optimizers.sgd(0.0), (X, labels), epochs=1, batch_size=16, validation=(X, labels)
     )  # fmt: skip
+    recipe = ja.recipe(MODEL, loss, ja.optimizers.sgd(0.0))
+    cut = ja.train.evaluate(recipe, result.params, result.state, (X, labels), batch_size=12)
+    np.testing.assert_allclose(cut["loss"], result.history["validation_loss"][-1], rtol=1e-6)
     expected = torch.nn.functional.cross_entropy(
         torch.tensor(_logits(result.params)), torch.tensor(labels, dtype=torch.int64),
         weight=torch.tensor(CLASS_WEIGHTS), ignore_index=-100,
@@ -122,7 +129,7 @@ def test_the_end_of_a_mixture_leaves_the_other_target_out():
         return predictions / targets
 
     targets = Mixed(jnp.array([1.0, 2.0]), jnp.array([0.0, 4.0]), jnp.array([1.0, 0.5]))
-    total, weight = batch_sums(values, jnp.array([3.0, 4.0]), targets, None)
+    total, weight = loss_sums(values, jnp.array([3.0, 4.0]), targets, None)
     assert (float(total), float(weight)) == (3.0 + 1.5, 2.0)
 
 
@@ -133,7 +140,7 @@ def test_run_begins_with_the_weights_given():
         MODEL, cross_entropy, ja.optimizers.adam(0.01), (X, Y), epochs=3, batch_size=16, initial=(params, state)
     )
     np.testing.assert_array_equal(again.params["weight"], same.params["weight"])
-    run = ja.train.make_run(MODEL, cross_entropy, ja.optimizers.sgd(0.1), epochs=0, batch_size=16)
+    run = ja.train.make_run(ja.recipe(MODEL, cross_entropy, ja.optimizers.sgd(0.1)), epochs=0, batch_size=16)
     other = jax.tree.map(lambda p: p + 1, params)
     np.testing.assert_array_equal(run(jax.random.key(0), (X, Y), initial=(other, state)).params["bias"], other["bias"])
 
@@ -178,16 +185,17 @@ def test_averaged_weights_are_measured_kept_and_have_statistics_of_their_own():
     first = fit(model, cross_entropy, average, (X, Y), **settings | {"epochs": 2})
     resumed = fit(model, cross_entropy, average, (X, Y), **settings, resume=first)
     np.testing.assert_array_equal(resumed.params["dense1"]["weight"], result.params["dense1"]["weight"])
-    best = fit(model, cross_entropy, average, (X, Y), **settings, patience=10)
+    best = fit(model, cross_entropy, average, (X, Y), **settings, stopping=ja.train.early_stopping(10))
     logits = ja.predict(model, best.params, best.state, X)
     assert best.best_epoch == np.argmin(result.history["validation_loss"])
     np.testing.assert_allclose(_cross_entropy(logits, Y).mean(), best.history["validation_loss"].min(), rtol=1e-5)
 
     def build(hyper):
-        return model, cross_entropy, ja.optimizers.ema(ja.optimizers.sgd(hyper["rate"], momentum=0.9), 0.9)
+        optimizer = ja.optimizers.ema(ja.optimizers.sgd(hyper["rate"], momentum=0.9), 0.9)
+        return ja.recipe(model, cross_entropy, optimizer, shuffle=False)
 
     keys = jnp.stack([jax.random.key(0)] * 2)
-    many = ja.train.fit_population(build, {"rate": [0.1, 0.5]}, (X, Y), keys=keys, shuffle=False, **settings)
+    many = ja.train.fit_population(build, {"rate": [0.1, 0.5]}, (X, Y), keys=keys, **settings)
     np.testing.assert_allclose(many.params["dense1"]["weight"][1], result.params["dense1"]["weight"], atol=1e-5)
     np.testing.assert_allclose(many.state["norm0"]["mean"][1], result.state["norm0"]["mean"], atol=1e-5)
 

@@ -8,7 +8,7 @@ import numpy as np
 import psutil
 
 import jaxann as ja
-from tests.train.problems import compiles, digits, loss, small_fit
+from tests.train.problems import compiles, digits, loss, small_fit, small_recipe
 
 
 def fitted():
@@ -48,24 +48,38 @@ def test_evaluate_is_exact_over_batches_and_weights():
     values = np.asarray(loss(model.apply(params, state, jnp.asarray(x))[0], jnp.asarray(y)))
     logits = np.asarray(ja.predict(model, params, state, x))
     mine = lambda p, t: jnp.mean((jnp.argmax(p, -1) == t).astype(jnp.float32))  # noqa: E731
-    got = ja.train.evaluate(
-        model, params, state, (x, y, weights), loss=loss, metrics={"accuracy": ja.metrics.accuracy}, batch_size=100
-    )
+    got = ja.train.evaluate(small_recipe(), params, state, (x, y, weights), batch_size=100)
     np.testing.assert_allclose(got["loss"], (weights * values).sum() / weights.sum(), rtol=1e-5)
     hit = (logits.argmax(-1) == y).astype(float)
     np.testing.assert_allclose(got["accuracy"], (weights * hit).sum() / weights.sum(), rtol=1e-5)
-    got = ja.train.evaluate(model, params, state, (x, y), loss=loss, metrics={"mine": mine}, batch_size=100)
+    got = ja.train.evaluate(small_recipe(metrics={"mine": mine}), params, state, (x, y), batch_size=100)
     np.testing.assert_allclose([got["loss"], got["mine"]], [values.mean(), hit.mean()], rtol=1e-5)
 
 
 def test_bfloat16_predictions_come_back_wide_and_close():
     model, params, state = fitted()
     x = digits()[1][0]
-    narrow = ja.predict(model, params, state, x, compute_dtype="bfloat16")
+    narrow = ja.predict(small_recipe(compute_dtype="bfloat16"), params, state, x)
     assert narrow.dtype == jnp.float32
-    np.testing.assert_allclose(narrow, ja.predict(model, params, state, x), atol=0.1)
+    wide = np.asarray(ja.predict(model, params, state, x))
+    np.testing.assert_allclose(narrow, wide, atol=0.1)
+    assert (np.asarray(narrow) != wide).any()
+    np.testing.assert_array_equal(ja.predict(small_recipe(), params, state, x), wide)
 
 
 def test_prediction_is_a_jax_array():
     model, params, state = fitted()
     assert isinstance(ja.predict(model, params, state, digits()[1][0]), jax.Array)
+
+
+def test_recipes_that_differ_in_what_measures_nothing_share_the_programs():
+    _, params, state = fitted()
+    data = digits()[1]
+    first = ja.train.evaluate(small_recipe(), params, state, data)
+    before = compiles()
+    other = small_recipe(
+        optimizer=ja.optimizers.sgd(0.1), stopping=ja.train.early_stopping(2), shuffle=False, on_nonfinite="skip",
+        penalty=ja.regularizers.l2_penalty(1e-3), batch_size=7, epochs=3,
+    )  # fmt: skip
+    assert ja.train.evaluate(other, params, state, data) == first
+    assert compiles() == before

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -9,21 +11,22 @@ import pytest
 import torch
 
 import jaxann as ja
-from jaxann.train import epoch as epochs_of
-from jaxann.train.plan import make_plan
-from tests.train.problems import SETTING, digits, equal_bits, loss, model, small_fit
+from jaxann.train import measure as measuring
+from jaxann.train.batches import Batch, batch_of
+from tests.train.problems import digits, equal_bits, loss, model, small_fit, small_recipe
 
 
 def test_every_example_counts_once_and_the_last_batch_is_exact():
     """Plain descent against PyTorch on the same order of examples, the last batch being short."""
     (x, y), _ = digits()
     net = ja.models.mlp((16, 10))
-    plan, _ = make_plan("test", net, loss, ja.optimizers.sgd(0.1), batch_size=64, most_bad=1, **SETTING)
     key = jax.random.key(0)
-    data = (jnp.asarray(x), jnp.asarray(np.arange(len(x), dtype=np.int32)), None)
+    data = Batch(jnp.asarray(x), jnp.asarray(np.arange(len(x), dtype=np.int32)))
     seen, rows = [], []
     for number in range(7):
-        (_, which, _), mask, _ = epochs_of.batch_of(plan, key, jnp.int32(0), jnp.int32(number), data, last=number == 6)
+        (_, which, _), mask, _ = batch_of(
+            key, jnp.int32(0), jnp.int32(number), data, batch_size=64, shuffle=True, last=number == 6
+        )
         assert mask is None  # the last batch has its own size, since padding would be a tenth of the epoch
         rows.append(np.asarray(which))
         seen.extend(rows[-1].tolist())
@@ -51,7 +54,7 @@ def test_every_example_counts_once_and_the_last_batch_is_exact():
 
 def test_history_holds_the_figures_of_the_whole_sets():
     _, validation = digits()
-    result = small_fit(evaluation_batch_size=33)  # 100 rows: three full batches and a rest
+    result = small_fit()
     assert list(result.history) == [
         "loss", "learning_rate", "gradient_norm", "accuracy", "validation_loss", "validation_accuracy",
     ]  # fmt: skip
@@ -69,7 +72,7 @@ def test_a_metric_of_ones_own_sees_whole_arrays():
         assert predictions.shape[0] == targets.shape[0]
         return jnp.max(loss(predictions, targets))
 
-    result = small_fit(metrics={"worst": worst}, evaluation_batch_size=33, epochs=2)
+    result = small_fit(metrics={"worst": worst}, epochs=2)
     _, validation = digits()
     logits = ja.predict(model(), result.params, result.state, validation[0])
     expected = float(jnp.max(loss(logits, jnp.asarray(validation[1]))))
@@ -77,9 +80,51 @@ def test_a_metric_of_ones_own_sees_whole_arrays():
     assert result.history["worst"][-1] > 0
 
 
+def test_how_many_rows_are_measured_at_once_has_no_influence():
+    """100 rows: whole, three full batches and a rest, four without a rest, one by one; a metric of whole arrays too."""
+
+    def worst(predictions, targets):
+        return jnp.max(loss(predictions, targets))
+
+    result, (_, data) = small_fit(epochs=1), digits()
+    recipe = small_recipe(
+        metrics={
+            "accuracy": ja.metrics.accuracy,
+            "f1": functools.partial(ja.metrics.f1, average="macro"),
+            "worst": worst,
+        }
+    )
+    batch = Batch(*(jnp.asarray(a) for a in data))
+    measure = jax.jit(measuring.measure, static_argnames="rows")
+    whole = measure(recipe, result.params, result.state, batch)
+    np.testing.assert_allclose(whole[0], result.history["validation_loss"][-1], rtol=1e-6)
+    for rows in (33, 25, 1, 100, 1000):
+        found = measure(recipe, result.params, result.state, batch, rows=rows)
+        np.testing.assert_allclose(found, whole, rtol=1e-5, err_msg=str(rows))
+
+
+@pytest.mark.parametrize(
+    ("shape", "batch_size", "rows"),
+    [
+        ((50, 4), 128, 2048),  # small rows: a moderate number of them
+        ((50, 2**14), 128, 2**10),  # wide rows: so many that their numbers stay moderate
+        ((50, 2**20), 128, 128),  # never fewer than a batch of training,
+        ((50, 2**20), 10_000, 2048),  # but for one that is large itself
+        ((50, 2**25), 1, 1),
+        ((50,), 1, 2048),
+    ],
+)
+def test_rows_measured_at_once_keep_the_arrays_moderate(shape, batch_size, rows):
+    spec = jax.ShapeDtypeStruct(shape, jnp.float32)
+    assert measuring.evaluation_rows(spec, batch_size) == rows
+    halves = [jax.ShapeDtypeStruct((50, *(n // 2 for n in shape[1:2])), jnp.float32)] * 2
+    assert measuring.evaluation_rows(halves if len(shape) > 1 else spec, batch_size) == rows
+
+
 def test_vmapped_members_equal_their_single_runs():
     train, validation = digits()
-    run = ja.train.make_run(model(), loss, ja.optimizers.adam(3e-3), epochs=4, batch_size=64, patience=2)
+    stopping = ja.train.early_stopping(2)
+    run = ja.train.make_run(small_recipe(metrics=None, stopping=stopping), epochs=4, batch_size=64)
     keys = jax.random.split(jax.random.key(1), 3)
     together = jax.jit(jax.vmap(run, in_axes=(0, None, None)))(keys, train, validation)
     single = jax.jit(run)
@@ -96,9 +141,8 @@ def test_vmap_over_an_optimizer_is_a_population_of_rates():
     rates = ja.optimizers.adam(jnp.asarray([1e-3, 1e-2]))
 
     def build(optimizer):
-        return ja.train.make_run(model(), loss, optimizer, epochs=2, batch_size=64)(
-            jax.random.key(0), train, validation
-        )
+        recipe = small_recipe(optimizer=optimizer, metrics=None)
+        return ja.train.make_run(recipe, epochs=2, batch_size=64)(jax.random.key(0), train, validation)
 
     both = jax.jit(jax.vmap(build, in_axes=(ja.core.batch_axes(rates),)))(rates)
     np.testing.assert_allclose(both.history["learning_rate"][:, -1], [1e-3, 1e-2], rtol=1e-6)
@@ -111,10 +155,8 @@ def test_one_diverged_member_leaves_the_others_alone():
     train, validation = digits()
 
     def build(rate):
-        optimizer = ja.optimizers.sgd(rate)
-        return ja.train.make_run(ja.models.mlp((16, 10)), loss, optimizer, epochs=3, batch_size=64)(
-            jax.random.key(0), train, validation
-        )
+        recipe = ja.recipe(ja.models.mlp((16, 10)), loss, ja.optimizers.sgd(rate))
+        return ja.train.make_run(recipe, epochs=3, batch_size=64)(jax.random.key(0), train, validation)
 
     both = jax.jit(jax.vmap(build))
     with_bad = both(jnp.asarray([0.1, 1e30, 0.05]))
@@ -132,7 +174,8 @@ def test_gradient_through_a_run_matches_central_differences(x64):
 
     def final(rate):
         net = ja.models.mlp((5, 10), activation="tanh")
-        run = ja.train.make_run(net, loss, ja.optimizers.sgd(rate, momentum=0.9), epochs=2, batch_size=64)
+        recipe = ja.recipe(net, loss, ja.optimizers.sgd(rate, momentum=0.9))
+        run = ja.train.make_run(recipe, epochs=2, batch_size=64)
         return run(jax.random.key(0), train, validation).history["validation_loss"][-1]
 
     slope = jax.jit(jax.grad(final))(0.05)

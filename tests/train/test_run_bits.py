@@ -11,17 +11,16 @@ import jax.numpy as jnp
 import numpy as np
 
 import jaxann as ja
-from jaxann.train import epoch as epochs_of
-from jaxann.train.plan import make_plan, strong
-from jaxann.train.step import train_step
-from tests.train.problems import SETTING, digits, equal_bits, loss, model, small_fit
+from jaxann.train.batches import Batch, batch_of
+from jaxann.train.epoch import begin
+from jaxann.train.prepare import sized
+from jaxann.train.steps import train_step
+from tests.train.problems import digits, equal_bits, model, small_fit, small_recipe
 
 
 def test_run_equals_fit_bit_for_bit():
     train, validation = digits()
-    run = ja.train.make_run(
-        model(), loss, ja.optimizers.adam(3e-3), epochs=6, batch_size=64, metrics={"accuracy": ja.metrics.accuracy}
-    )
+    run = ja.train.make_run(small_recipe(), epochs=6, batch_size=64)
     whole = jax.jit(run)(jax.random.key(0), train, validation)
     chunked = small_fit()
     assert equal_bits(whole.params, chunked.params)
@@ -31,18 +30,15 @@ def test_run_equals_fit_bit_for_bit():
 
 def test_run_equals_a_python_loop_of_its_step_bit_for_bit():
     (x, y), _ = digits()
-    data = (jnp.asarray(x), jnp.asarray(y), None)
+    data = Batch(jnp.asarray(x), jnp.asarray(y))
     key = jax.random.key(0)
-    plan, parts = make_plan(
-        "test", model(), loss, ja.optimizers.adam(3e-3), batch_size=64, most_bad=1, **(SETTING | {"metrics": None})
-    )
-    parts = strong(parts)
-    trained = jax.jit(lambda k: epochs_of.begin(plan, parts, k, x))(key).trained
+    recipe = sized("test", small_recipe(metrics=None), len(x), 64)
+    trained = jax.jit(lambda k: begin(recipe, k, data.x))(key).trained
 
     @functools.partial(jax.jit, static_argnames="last")
     def one(trained, epoch, number, last):
-        batch, mask, noise = epochs_of.batch_of(plan, key, epoch, number, data, last=last)
-        return train_step(trained, parts, batch, number, key=noise, mask=mask, compute_dtype=None)[0]
+        batch, mask, noise = batch_of(key, epoch, number, data, batch_size=64, shuffle=True, last=last)
+        return train_step(trained, recipe, batch, number, key=noise, example_mask=mask)[0]
 
     for epoch in range(3):
         for number in range(7):  # ceil(410 / 64)
@@ -51,9 +47,9 @@ def test_run_equals_a_python_loop_of_its_step_bit_for_bit():
 
 
 def test_fit_gives_the_same_bits_however_it_is_chunked(monkeypatch):
-    whole = small_fit(patience=3)
+    whole = small_fit(stopping=ja.train.early_stopping(3))
     monkeypatch.setitem(ja.train.fit.__globals__, "_CHUNK_SECONDS", 0.0)  # one epoch a chunk
-    cut = small_fit(patience=3)
+    cut = small_fit(stopping=ja.train.early_stopping(3))
     assert equal_bits((whole.params, whole.state, whole.history), (cut.params, cut.state, cut.history))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import sys
 
@@ -14,13 +15,16 @@ if distributed:
     jax.distributed.initialize(f"localhost:{port}", processes, process)
 
 import jaxann as ja  # noqa: E402
-from tests.tune.problems import SETTING, build, digits  # noqa: E402
+from tests.tune.problems import RANKED, SETTING, build, digits  # noqa: E402
 
 assert jax.local_device_count() == devices
 rates = [1e-4, 1e-3, 1e-2, 3e-2, 1e-1, 0.3, 3e-3]
-common = {"key": jax.random.key(3), "folds": ja.tune.k_fold(203, 3), **SETTING}
-table = ja.tune.cross_validate(build, {"learning_rate": rates}, digits(), epochs=6, patience=2, **common)
-halved = ja.tune.halving(build, {"learning_rate": rates}, digits(), epochs=4, factor=2, **common)
+patient = functools.partial(build, stopping=ja.train.early_stopping(2, **RANKED))
+common = {"key": jax.random.key(3), **SETTING}
+pairs = ja.tune.k_fold(203, 3)
+table = ja.tune.cross_validate(patient, {"learning_rate": rates}, digits(), epochs=6, folds=pairs, **common)
+resampled = ja.tune.resampling(pairs)
+halved = ja.tune.halving(build, {"learning_rate": rates}, digits(), epochs=4, factor=2, validation=resampled, **common)
 found = {
     "table": {name: values.tolist() for name, values in table.scores.items()},
     "epochs": table.epochs.tolist(),

@@ -8,15 +8,13 @@ import numpy as np
 from sklearn.datasets import load_digits
 
 import jaxann as ja
+from jaxann.train.recipe import Recipe
 
-__all__ = ["SETTING", "build", "digits"]
+__all__ = ["RANKED", "SETTING", "build", "digits"]
 
-SETTING: dict[str, Any] = {
-    "batch_size": 32,
-    "metrics": {"accuracy": ja.metrics.accuracy},
-    "monitor": "validation_accuracy",
-    "mode": "max",
-}
+SETTING: dict[str, Any] = {"batch_size": 32}
+RANKED = {"monitor": "validation_accuracy", "mode": "max"}
+_ONLY_RANKED = ja.train.early_stopping(None, restore_best=False, **RANKED)
 
 
 def digits(rows: int = 203) -> tuple[np.ndarray, np.ndarray]:
@@ -25,6 +23,13 @@ def digits(rows: int = 203) -> tuple[np.ndarray, np.ndarray]:
     return (x[:rows] / 16).astype(np.float32), y[:rows].astype(np.int32)
 
 
-def build(hyper: dict[str, Any]) -> tuple:
-    """A small network with one hyper-parameter."""
-    return ja.models.mlp((16, 10)), ja.losses.softmax_cross_entropy, ja.optimizers.adam(hyper["learning_rate"])
+def build(hyper: dict[str, Any], **changes: Any) -> Recipe:
+    """A small network, ranked by accuracy; `functools.partial(build, ...)` changes the recipe."""
+    usual = {
+        "model": ja.models.mlp((16, 10)),
+        "loss": ja.losses.softmax_cross_entropy,
+        "optimizer": ja.optimizers.adam(hyper.get("learning_rate", 1e-2)),
+        "metrics": {"accuracy": ja.metrics.accuracy},
+        "stopping": _ONLY_RANKED,
+    }
+    return ja.recipe(**(usual | changes))

@@ -32,7 +32,7 @@ def made(hyper):
         optimizer = ja.optimizers.sgd(hyper["learning_rate"], momentum=hyper["momentum"])
     else:
         optimizer = ja.optimizers.adam(hyper["learning_rate"])
-    return ja.models.mlp((4, 10)), ja.losses.softmax_cross_entropy, optimizer
+    return build(hyper, model=ja.models.mlp((4, 10)), optimizer=optimizer)
 
 
 def search(**changes):
@@ -53,28 +53,23 @@ def test_the_key_decides_and_any_sampler_works():
     a, b, c = search(), search(), search(key=jax.random.key(4))
     assert a.rows() == b.rows() != c.rows()
     for sampler in (optuna.samplers.RandomSampler(seed=1), optuna.samplers.GPSampler(seed=1, n_startup_trials=2)):
-        assert len(search(sampler=sampler)) == 4
+        assert len(search(study=optuna.create_study(sampler=sampler, direction="maximize"))) == 4
 
 
 def test_a_stored_search_goes_on_where_it_stopped(tmp_path: Path):
-    storage = f"sqlite:///{tmp_path / 'search.db'}"
-    first = search(trials=2, storage=storage, study_name="digits")
-    whole = search(trials=4, storage=storage, study_name="digits")
+    def study():
+        storage = f"sqlite:///{tmp_path / 'search.db'}"
+        return optuna.create_study(storage=storage, study_name="digits", load_if_exists=True, direction="maximize")
+
+    first = search(trials=2, study=study())
+    whole = search(trials=4, study=study())
     assert len(whole) == 4
     np.testing.assert_array_equal(whole.scores["loss"][:2], first.scores["loss"])
     assert [whole.setting(i) for i in range(2)] == [first.setting(i) for i in range(2)]
-    again = search(trials=4, storage=storage, study_name="digits")
+    again = search(trials=4, study=study())
     assert again.rows() == whole.rows(), "nothing was left to do"
-    assert_input_error(
-        lambda: search(
-            build=build,
-            space={"learning_rate": ja.tune.uniform(0.0, 1.0)},
-            storage=storage,
-            study_name="digits",
-            trials=3,
-        ),
-        "space",
-    )
+    other, stored = {"learning_rate": ja.tune.uniform(0.0, 1.0)}, study()
+    assert_input_error(lambda: search(build=build, space=other, study=stored, trials=3), "space")
 
 
 def test_a_diverged_proposal_is_told_as_pruned():
@@ -90,7 +85,7 @@ import sys
 sys.modules["optuna"] = None
 import jax, jaxann as ja
 try:
-    ja.tune.bayes(None, {}, None, key=jax.random.key(0), epochs=1, trials=1)
+    ja.tune.bayes(None, {}, None, key=jax.random.key(0), epochs=1, trials=1, validation=None)
 except ja.MissingDependencyError as error:
     print(error)
 """
@@ -104,8 +99,11 @@ except ja.MissingDependencyError as error:
         ("trials", {"trials": 0}),
         ("generation", {"generation": 0}),
         ("space", {"space": {}}),
-        ("keyword", {"trails": 3}),
-        ("validation or folds", {"validation": None}),
+        ("validation", {"validation": None}),
+        ("build", {"build": None}),
+        ("build", {"build": lambda hyper: None}),
+        ("study", {"study": optuna.create_study()}),
+        ("study", {"study": "digits"}),
     ],
 )
 def test_refusals(argument, change):

@@ -17,7 +17,8 @@ RATES = {"learning_rate": np.logspace(-5, -1, 9)}
 
 def test_survivors_have_the_scores_of_full_runs():
     folds = ja.tune.k_fold(203, 3)
-    halved = ja.tune.halving(build, RATES, digits(), key=KEY, epochs=9, folds=folds, factor=3, **SETTING)
+    halved = ja.tune.halving(build, RATES, digits(), key=KEY, epochs=9, validation=ja.tune.resampling(folds),
+                             factor=3, **SETTING)  # fmt: skip
     full = ja.tune.cross_validate(build, RATES, digits(), key=KEY, epochs=9, folds=folds, **SETTING)
     assert sorted(halved.epochs[:, 0].tolist()) == [1] * 6 + [3] * 2 + [9]
     (left,) = np.flatnonzero(halved.epochs[:, 0] == 9)
@@ -27,7 +28,7 @@ def test_survivors_have_the_scores_of_full_runs():
 
 def test_the_better_part_goes_on():
     halved = ja.tune.halving(
-        build, RATES, digits(), key=KEY, epochs=4, factor=2, least=1, validation=digits(100), **SETTING
+        build, RATES, digits(), key=KEY, epochs=4, factor=2, min_epochs=1, validation=digits(100), **SETTING
     )
     first = ja.tune.halving(build, RATES, digits(), key=KEY, epochs=1, validation=digits(100), **SETTING)
     kept = np.flatnonzero(halved.epochs[:, 0] > 1)
@@ -55,7 +56,7 @@ def test_hyperband_runs_every_bracket():
     table = ja.tune.hyperband(build, space, digits(), key=KEY, epochs=9, validation=digits(100), **SETTING)
     sizes = [n for n, _ in ja.tune.brackets(9)]
     assert len(table) == sum(sizes) and table.epochs.max() == 9
-    assert np.bincount(np.asarray(table.hypers["bracket"])).tolist() == sizes
+    assert np.bincount(np.asarray(table.hyperparameters["bracket"])).tolist() == sizes
     assert [int((table.epochs[:, 0] == e).sum()) for e in (1, 3, 9)] == [6, 2 + 3, 1 + 2 + 3]
     assert table.epochs[table.best_index, 0] == 9
 
@@ -75,12 +76,12 @@ def test_ctrl_c_ranks_what_was_compared(monkeypatch, call):
 @pytest.mark.parametrize(
     ("argument", "change"),
     [
-        ("validation or folds", {"validation": None}),
-        ("validation or folds", {"folds": 3}),
+        ("validation", {"validation": None}),
+        ("validation", {"validation": 3}),
         ("factor", {"factor": 1}),
-        ("least", {"least": 5}),
-        ("keyword", {"patience": 3}),
-        ("keyword", {"batchsize": 3}),
+        ("min_epochs", {"min_epochs": 5}),
+        ("min_epochs", {"min_epochs": 0}),
+        ("placement", {"placement": 2}),
     ],
 )
 def test_refusals(argument: str, change: dict):

@@ -1,4 +1,4 @@
-"""The derivative of a run by its hyper-parameters against central differences, its memory, and its errors."""
+"""The derivative of a run by its hyperparameters against central differences, its memory, and its errors."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ KEY = jax.random.key(0)
 
 def momentum(hyper):
     net = ja.models.mlp((5, 10), activation="tanh")
-    return net, loss, ja.optimizers.sgd(hyper["learning_rate"], momentum=hyper["momentum"])
+    return ja.recipe(net, loss, ja.optimizers.sgd(hyper["learning_rate"], momentum=hyper["momentum"]))
 
 
 def decayed(hyper):
@@ -27,20 +27,21 @@ def decayed(hyper):
     optimizer = ja.optimizers.adamw(
         hyper["learning_rate"], b1=hyper["b1"], weight_decay=hyper["weight_decay"], eps_root=1e-8
     )
-    return net, loss, optimizer
+    return ja.recipe(net, loss, optimizer)
 
 
 def smoothed(hyper):
     """Every other kind of place a number can stand in: the loss, the initial weights, a schedule."""
     net = ja.models.mlp((5, 10), activation="tanh", kernel_init=ja.initializers.normal(hyper["stddev"]))
     rate = ja.schedules.cosine(hyper["peak"], 28, warmup=4)
-    return net, functools.partial(loss, label_smoothing=hyper["smoothing"]), ja.optimizers.sgd(rate)
+    return ja.recipe(net, functools.partial(loss, label_smoothing=hyper["smoothing"]), ja.optimizers.sgd(rate))
 
 
 def averaged(hyper):
     """Evaluated elsewhere than where it steps."""
     net = ja.models.mlp((5, 10), activation="tanh")
-    return net, loss, ja.optimizers.polyak(ja.optimizers.sgd(hyper["learning_rate"], momentum=hyper["momentum"]))
+    descent = ja.optimizers.sgd(hyper["learning_rate"], momentum=hyper["momentum"])
+    return ja.recipe(net, loss, ja.optimizers.polyak(descent))
 
 
 def wide():
@@ -64,14 +65,14 @@ def test_hypergradient_matches_central_differences(build, hyper):
     def run(hyper):
         return hypergradient(build, hyper, train, validation, key=KEY, epochs=4, batch_size=64)
 
-    value, slopes = run(hyper)
-    assert list(slopes) == list(hyper) and value.dtype == jnp.float64
+    value, gradients = run(hyper)
+    assert list(gradients) == list(hyper) and value.dtype == jnp.float64
     before = compiles()
     for name, at in hyper.items():
         d = 1e-4 * at
         f = {k: float(run(hyper | {name: at + k * d})[0]) for k in (-2, -1, 1, 2)}
         numeric = (8 * (f[1] - f[-1]) - (f[2] - f[-2])) / (12 * d)  # of fourth order
-        np.testing.assert_allclose(slopes[name], numeric, rtol=1e-6, err_msg=name)
+        np.testing.assert_allclose(gradients[name], numeric, rtol=1e-6, err_msg=name)
     assert compiles() == before, "another value compiled a program"
 
 
@@ -83,28 +84,27 @@ def test_the_run_is_that_of_make_run():
 
     def build(hyper):
         net = ja.models.mlp((6, 10), dropout=hyper["rate"], batch_norm=True)
-        return net, loss, ja.optimizers.sgd(hyper["learning_rate"])
+        return ja.recipe(net, loss, ja.optimizers.sgd(hyper["learning_rate"]))
 
     hyper = {"rate": 0.2, "learning_rate": 0.05}
-    value, slopes = hypergradient(build, hyper, train, validation, key=KEY, epochs=3, batch_size=64)
-    run = ja.train.make_run(*build(hyper), epochs=3, batch_size=64)
+    value, gradients = hypergradient(build, hyper, train, validation, key=KEY, epochs=3, batch_size=64)
+    run = ja.train.make_run(build(hyper), epochs=3, batch_size=64)
 
     def final(hyper):
-        return ja.train.make_run(*build(hyper), epochs=3, batch_size=64)(KEY, train, validation).history[
-            "validation_loss"
-        ][-1]
+        run = ja.train.make_run(build(hyper), epochs=3, batch_size=64)
+        return run(KEY, train, validation).history["validation_loss"][-1]
 
     np.testing.assert_allclose(value, jax.jit(run)(KEY, train, validation).history["validation_loss"][-1], rtol=1e-10)
     plain = jax.jit(jax.grad(final))({name: jnp.asarray(v) for name, v in hyper.items()})
     for name in hyper:
-        np.testing.assert_allclose(slopes[name], plain[name], rtol=1e-8, err_msg=name)
+        np.testing.assert_allclose(gradients[name], plain[name], rtol=1e-8, err_msg=name)
 
 
 def test_averaged_weights_are_what_is_judged():
     train, validation = digits()
     hyper = {"learning_rate": 0.05, "momentum": 0.8}
     value, _ = hypergradient(averaged, hyper, train, validation, key=KEY, epochs=3, batch_size=64)
-    run = jax.jit(ja.train.make_run(*averaged(hyper), epochs=3, batch_size=64))
+    run = jax.jit(ja.train.make_run(averaged(hyper), epochs=3, batch_size=64))
     np.testing.assert_allclose(value, run(KEY, train, validation).history["validation_loss"][-1], rtol=1e-5)
 
 
@@ -113,14 +113,15 @@ def test_memory_grows_with_the_root_of_the_steps():
     train = (x[:128], y[:128])
 
     def build(hyper):
-        return ja.models.mlp((32, 10), activation="tanh"), loss, ja.optimizers.sgd(hyper["rate"], momentum=0.9)
+        net = ja.models.mlp((32, 10), activation="tanh")
+        return ja.recipe(net, loss, ja.optimizers.sgd(hyper["rate"], momentum=0.9))
 
     def lean(hyper, epochs):
         return hypergradient(build, hyper, train, validation, key=KEY, epochs=epochs, batch_size=32)[1]
 
     def plain(hyper, epochs):
         def final(hyper):
-            run = ja.train.make_run(*build(hyper), epochs=epochs, batch_size=32)
+            run = ja.train.make_run(build(hyper), epochs=epochs, batch_size=32)
             return run(KEY, train, validation).history["validation_loss"][-1]
 
         return jax.grad(final)(hyper)
@@ -139,11 +140,11 @@ def test_memory_grows_with_the_root_of_the_steps():
 def test_any_number_of_steps_is_run_to_the_end(epochs, batch_size):
     train, validation = digits()
     hyper = {"learning_rate": 0.05, "momentum": 0.8}
-    value, slopes = hypergradient(momentum, hyper, train, validation, key=KEY, epochs=epochs, batch_size=batch_size)
-    run = ja.train.make_run(*momentum(hyper), epochs=epochs, batch_size=batch_size)
+    value, gradients = hypergradient(momentum, hyper, train, validation, key=KEY, epochs=epochs, batch_size=batch_size)
+    run = ja.train.make_run(momentum(hyper), epochs=epochs, batch_size=batch_size)
     expected = jax.jit(run)(KEY, train, validation).history["validation_loss"][-1]
     np.testing.assert_allclose(value, expected, rtol=1e-5)
-    assert slopes["learning_rate"] < 0
+    assert gradients["learning_rate"] < 0
 
 
 def test_hypergradient_goes_through_jit_and_vmap_and_hands_on_what_is_no_float():
@@ -152,26 +153,26 @@ def test_hypergradient_goes_through_jit_and_vmap_and_hands_on_what_is_no_float()
     def build(hyper):
         assert type(hyper["width"]) is int and hyper["name"] == "tanh"
         net = ja.models.mlp((hyper["width"], 10), activation=hyper["name"])
-        return net, loss, ja.optimizers.sgd(hyper["learning_rate"])
+        return ja.recipe(net, loss, ja.optimizers.sgd(hyper["learning_rate"]))
 
-    def slope(rate, key):
+    def gradient(rate, key):
         hyper = {"width": np.int64(6), "name": "tanh", "learning_rate": rate}
         return hypergradient(build, hyper, train, validation, key=key, epochs=1, batch_size=100)[1]
 
     keys = jax.random.split(KEY, 3)
-    together = jax.jit(jax.vmap(slope, in_axes=(None, 0)))(jnp.float32(0.05), keys)
+    together = jax.jit(jax.vmap(gradient, in_axes=(None, 0)))(jnp.float32(0.05), keys)
     assert set(together) == {"learning_rate"}
     for i in range(3):
-        np.testing.assert_allclose(together["learning_rate"][i], slope(0.05, keys[i])["learning_rate"], rtol=1e-4)
+        np.testing.assert_allclose(together["learning_rate"][i], gradient(0.05, keys[i])["learning_rate"], rtol=1e-4)
 
 
 def test_descent_on_the_learning_rate_lowers_the_validation_loss():
     train, validation = digits()
     hyper, values = {"learning_rate": 0.01, "momentum": 0.5}, []
     for _ in range(6):
-        value, slopes = hypergradient(momentum, hyper, train, validation, key=KEY, epochs=2, batch_size=64)
+        value, gradients = hypergradient(momentum, hyper, train, validation, key=KEY, epochs=2, batch_size=64)
         values.append(float(value))
-        hyper["learning_rate"] *= float(jnp.exp(-0.5 * jnp.sign(slopes["learning_rate"])))
+        hyper["learning_rate"] *= float(jnp.exp(-0.5 * jnp.sign(gradients["learning_rate"])))
     assert values == sorted(values, reverse=True) and values[-1] < 0.9 * values[0]
 
 
@@ -179,7 +180,7 @@ def test_a_slope_that_is_not_finite_is_told_and_eps_root_mends_it():
     train, validation = digits()  # some pixels are never lit: their weights have v = 0 throughout
 
     def build(hyper, eps_root=0.0):
-        return ja.models.mlp((10,)), loss, ja.optimizers.adam(hyper["learning_rate"], eps_root=eps_root)
+        return ja.recipe(ja.models.mlp((10,)), loss, ja.optimizers.adam(hyper["learning_rate"], eps_root=eps_root))
 
     def run(build):
         return hypergradient(build, {"learning_rate": 1e-2}, train, validation, key=KEY, epochs=1, batch_size=100)
@@ -211,18 +212,32 @@ def test_hypergradient_checks_its_settings():
     x = jax.device_put(train[0])
     assert x is not None  # the data are on the device before the first check
     call()
-    assert_input_error(lambda: call(hyper=[0.1]), "hyper", expected="a dict")
-    assert_input_error(lambda: call(hyper={"width": 3}), "hyper", expected="at least one float")
-    assert_input_error(lambda: call(hyper=hyper | {"momentum": float("nan")}), "hyper['momentum']", given="nan")
-    assert_input_error(lambda: call(hyper=hyper | {"widths": [3, 4]}), "hyper['widths']", given="[3, 4]")
+    assert_input_error(lambda: call(hyper=[0.1]), "hyperparameters", expected="a dict")
+    assert_input_error(lambda: call(hyper={"width": 3}), "hyperparameters", expected="at least one float")
+    nan = hyper | {"momentum": float("nan")}
+    assert_input_error(lambda: call(hyper=nan), "hyperparameters['momentum']", given="nan")
+    listed = hyper | {"widths": [3, 4]}
+    assert_input_error(lambda: call(hyper=listed), "hyperparameters['widths']", given="[3, 4]")
     assert_input_error(lambda: call(epochs=0), "epochs", given="0")
+    never = lambda hyper: momentum(hyper).updated(epochs=0)  # noqa: E731
+    assert_input_error(lambda: call(build=never, epochs=None), "epochs", given="0")
     assert_input_error(lambda: call(build="adam"), "build")
     assert_input_error(lambda: call(key=0), "key", given="0")
     assert_input_error(lambda: call(batch_size=0), "batch_size", given="0")
     assert_input_error(lambda: call(build=lambda hyper: 3), "build", given="returned 3")
-    plateau = lambda hyper: (ja.models.mlp((10,)), loss, ja.optimizers.sgd(ja.schedules.reduce_on_plateau(0.1)))  # noqa: E731
-    assert_input_error(lambda: call(build=plateau), "optimizer", given="reduce_on_plateau")
-    search = lambda hyper: (ja.models.mlp((10,)), loss, ja.optimizers.lbfgs(hyper["learning_rate"]))  # noqa: E731
-    assert_input_error(lambda: call(build=search), "optimizer", given="lbfgs", expected="without a line search")
-    statistics = lambda hyper: (ja.models.mlp((5, 10), batch_norm=True), loss, averaged(hyper)[2])  # noqa: E731
-    assert_input_error(lambda: call(build=statistics), "optimizer", given="polyak", expected="without an average")
+
+    linear = ja.models.mlp((10,))
+
+    def refused(optimizer, argument="optimizer", model=linear, stopping=None, **told):
+        def build(hyper):
+            return ja.recipe(model, loss, optimizer(hyper["learning_rate"]), stopping=stopping)
+
+        assert_input_error(lambda: call(build=build), argument, **told)
+
+    refused(lambda rate: ja.optimizers.sgd(ja.schedules.reduce_on_plateau(0.1)), given="reduce_on_plateau")
+    refused(ja.optimizers.lbfgs, given="lbfgs", expected="without a line search")
+    normalized = ja.models.mlp((5, 10), batch_norm=True)
+    average = lambda rate: ja.optimizers.polyak(ja.optimizers.sgd(rate))  # noqa: E731
+    refused(average, model=normalized, given="polyak", expected="without an average")
+    for stopping in (ja.train.early_stopping(3, restore_best=False), ja.train.early_stopping(None)):
+        refused(ja.optimizers.sgd, "stopping of the recipe", stopping=stopping, expected="no slope")

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import functools
+
 import jax
 import numpy as np
 import pytest
 
 import jaxann as ja
+from jaxann.tune import Exploration
 from tests.contract import assert_input_error
-from tests.tune.problems import SETTING, build, digits
+from tests.tune.problems import RANKED, SETTING, build, digits
 
 KEY = jax.random.key(3)
 SPACE = {"learning_rate": ja.tune.log_uniform(1e-5, 1e-1)}
@@ -38,7 +41,7 @@ def test_copies_carry_weights_and_go_on_with_their_settings():
     """With a rate of 0 from round 1 on, a copy keeps its parent's weights to the bit."""
     space = {"learning_rate": [1e-2, 0.0]}
 
-    found = evolve(space=space, members=2, share=0.5, resample=0.0, epochs=4)
+    found = evolve(space=space, members=2, exploration=Exploration(0.5, 0.0), epochs=4)
     order = np.argsort(-found.scores[0], kind="stable")
     winner, loser = int(order[0]), int(order[1])
     assert found.parents[1][loser] == winner
@@ -47,18 +50,17 @@ def test_copies_carry_weights_and_go_on_with_their_settings():
 
 
 def test_members_without_copies_are_single_runs():
-    found = evolve(share=0.1, epochs=4)
+    found = evolve(exploration=Exploration(share=0.1), epochs=4)
     kept = [i for i in range(8) if (found.parents[:, i] == i).all()]
     assert len(kept) == 7
     many = found.population
-    one = ja.fit(*build(many.setting(kept[0])), digits(), validation=digits(100), key=many.keys[kept[0]], epochs=4,
-                 batch_size=32, metrics=SETTING["metrics"])  # fmt: skip
+    one = ja.fit(many.recipe(kept[0]), digits(), validation=digits(100), key=many.keys[kept[0]], epochs=4, **SETTING)
     np.testing.assert_allclose(many.member(kept[0]).history["loss"], one.history["loss"], rtol=1e-5)
 
 
 def test_a_diverged_member_is_replaced():
     space = {"learning_rate": ja.tune.choice([1e30, 1e29, 1e28, 1e-2, 3e-2, 1e-3])}
-    found = evolve(space=space, resample=0.0)
+    found = evolve(space=space, exploration=Exploration(resample=0.0))
     first = np.asarray(found.settings[0]["learning_rate"])
     assert (first > 1).any() and not np.isfinite(found.scores[0][first > 1]).any()
     assert (found.population.status == 0).sum() > (first < 1).sum()
@@ -69,10 +71,14 @@ def test_a_diverged_member_is_replaced():
     [
         ("members", {"members": 1}),
         ("interval", {"interval": 0}),
-        ("share", {"share": 0.6}),
-        ("resample", {"resample": 2}),
-        ("seeds", {"seeds": 2}),
-        ("keyword", {"folds": 2}),
+        ("share of exploration", {"exploration": Exploration(share=0.6)}),
+        ("resample of exploration", {"exploration": Exploration(resample=2)}),
+        ("exploration", {"exploration": 0.3}),
+        ("validation", {"validation": ja.tune.resampling(validation=digits(100), repeats=2)}),
+        ("validation", {"validation": ja.tune.resampling(2)}),
+        ("stopping", {"build": functools.partial(build, stopping=ja.train.early_stopping(3, **RANKED))}),
+        ("stopping", {"build": functools.partial(build, stopping=ja.train.early_stopping(None, **RANKED))}),
+        ("stopping", {"build": functools.partial(build, stopping=ja.train.early_stopping(3, restore_best=False))}),
     ],
 )
 def test_refusals(argument, change):
@@ -81,7 +87,7 @@ def test_refusals(argument, change):
 
 def test_settings_that_change_shapes_are_refused():
     def made(hyper):
-        return ja.models.mlp((hyper["width"], 10)), ja.losses.softmax_cross_entropy, ja.optimizers.sgd(0.1)
+        return build(hyper, model=ja.models.mlp((hyper["width"], 10)))
 
     for seed in range(3):  # also where all members happen to begin alike
         with pytest.raises(ja.InputError, match="share one structure"):

@@ -12,7 +12,7 @@ from scipy import stats
 from sklearn.model_selection import ParameterGrid
 
 from jaxann import tune
-from jaxann.tune.seeds import generator
+from jaxann.tune.generators import generator
 from tests.contract import assert_input_error
 
 SPACE = {
@@ -27,13 +27,13 @@ CONDITIONAL = {
 }
 
 
-def _settings(hypers):
-    columns = [c.tolist() if isinstance(c, np.ndarray) else c for c in hypers.values()]
-    return [dict(zip(hypers, values, strict=True)) for values in zip(*columns, strict=True)]
+def _settings(columns):
+    lists = [c.tolist() if isinstance(c, np.ndarray) else c for c in columns.values()]
+    return [dict(zip(columns, values, strict=True)) for values in zip(*lists, strict=True)]
 
 
-def _hashable(hypers):
-    return [tuple(setting.values()) for setting in _settings(hypers)]
+def _hashable(columns):
+    return [tuple(setting.values()) for setting in _settings(columns)]
 
 
 def test_grid_is_the_product_in_order():
@@ -58,9 +58,9 @@ def test_grid_points_are_round_and_end_exactly():
 
 def test_grid_takes_points_by_name_and_thins_integers():
     space = SPACE | {"width": tune.integer(1, 1000, log=True)}
-    hypers = tune.grid(space, points={"learning_rate": 2, "width": 4})
-    assert sorted(set(hypers["width"].tolist())) == [1, 10, 100, 1000]
-    assert len(hypers["width"]) == 2 * 3 * 2 * 4
+    columns = tune.grid(space, points={"learning_rate": 2, "width": 4})
+    assert sorted(set(columns["width"].tolist())) == [1, 10, 100, 1000]
+    assert len(columns["width"]) == 2 * 3 * 2 * 4
     assert tune.grid({"a": tune.integer(1, 3)}, points={"a": 10})["a"].tolist() == [1, 2, 3]
     assert tune.grid({"a": tune.integer(1, 9)}, points={"a": 3})["a"].tolist() == [1, 5, 9]
     assert tune.grid({"a": tune.integer(1, 9)}, points=3)["a"].tolist() == list(range(1, 10))
@@ -97,18 +97,18 @@ def test_samples_depend_on_the_key_alone(draw, key):
 
 @pytest.mark.parametrize("draw", (tune.random, tune.sobol))
 def test_samples_have_the_distribution_of_the_space(draw, key):
-    hypers = draw(SPACE, 4096, key=key)
-    decades = (np.log10(hypers["learning_rate"]) + 4) / 3
+    columns = draw(SPACE, 4096, key=key)
+    decades = (np.log10(columns["learning_rate"]) + 4) / 3
     assert stats.kstest(decades, "uniform").pvalue > 0.01
-    for column, options in ((hypers["layers"].tolist(), (1, 2, 3)), (hypers["activation"], ("relu", "tanh"))):
+    for column, options in ((columns["layers"].tolist(), (1, 2, 3)), (columns["activation"], ("relu", "tanh"))):
         counts = [column.count(option) for option in options]
         assert sum(counts) == 4096 and stats.chisquare(counts).pvalue > 0.01
 
 
 def test_random_draws_are_independent(key):
-    hypers = tune.random({"a": tune.uniform(0, 1), "b": tune.uniform(0, 1)}, 4096, key=key)
-    assert stats.pearsonr(hypers["a"], hypers["b"]).pvalue > 0.01
-    assert stats.pearsonr(hypers["a"][1:], hypers["a"][:-1]).pvalue > 0.01
+    columns = tune.random({"a": tune.uniform(0, 1), "b": tune.uniform(0, 1)}, 4096, key=key)
+    assert stats.pearsonr(columns["a"], columns["b"]).pvalue > 0.01
+    assert stats.pearsonr(columns["a"][1:], columns["a"][:-1]).pvalue > 0.01
 
 
 def test_random_finds_the_top_share_as_often_as_the_formula_says():
@@ -120,19 +120,19 @@ def test_random_finds_the_top_share_as_often_as_the_formula_says():
 
 @pytest.mark.parametrize("n", (1, 2, 5, 8, 13))
 def test_sobol_is_scipys_sequence_without_its_warning(n, key):
-    hypers = tune.sobol({"a": tune.uniform(0, 1), "b": tune.uniform(0, 1)}, n, key=key)
+    columns = tune.sobol({"a": tune.uniform(0, 1), "b": tune.uniform(0, 1)}, n, key=key)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # of numbers that are no powers of two
         expected = stats.qmc.Sobol(2, scramble=True, seed=generator(key)).random(n)
-    np.testing.assert_array_equal(np.stack([hypers["a"], hypers["b"]], 1), expected)
-    assert np.unique(np.floor(hypers["a"] * 16)).size == n  # each in a share of its own
+    np.testing.assert_array_equal(np.stack([columns["a"], columns["b"]], 1), expected)
+    assert np.unique(np.floor(columns["a"] * 16)).size == n  # each in a share of its own
 
 
 def test_sobol_fills_the_square_more_evenly_than_chance(key):
     space = {"a": tune.uniform(0, 1), "b": tune.uniform(0, 1)}
 
-    def discrepancy(hypers):
-        return stats.qmc.discrepancy(np.stack([hypers["a"], hypers["b"]], 1))
+    def discrepancy(columns):
+        return stats.qmc.discrepancy(np.stack([columns["a"], columns["b"]], 1))
 
     assert discrepancy(tune.sobol(space, 256, key=key)) < discrepancy(tune.random(space, 256, key=key)) / 10
 

@@ -40,8 +40,8 @@ def dimensions(draw):
     return tune.integer(low, high, log=kind == "log_integer")
 
 
-def _one(hypers):
-    return {name: column[0].item() if isinstance(column, np.ndarray) else column[0] for name, column in hypers.items()}
+def _one(columns):
+    return {name: column[0].item() if isinstance(column, np.ndarray) else column[0] for name, column in columns.items()}
 
 
 @settings(max_examples=100, deadline=None)
@@ -154,8 +154,8 @@ def test_condition_may_name_a_tuple_that_is_an_option():
 
 def test_condition_may_wait_for_the_value_of_an_inactive_dimension():
     space = CHAIN | {"nesterov": tune.conditional([1, 2], when={"momentum": 0.0}, otherwise=0)}
-    hypers = tune.decode(space, [[0.9, 0.1, 0.9, 0.1], [0.9, 0.1, 0.1, 0.1]])
-    assert hypers["optimizer"] == ["adam", "sgd"] and hypers["nesterov"].tolist() == [2, 0]
+    columns = tune.decode(space, [[0.9, 0.1, 0.9, 0.1], [0.9, 0.1, 0.1, 0.1]])
+    assert columns["optimizer"] == ["adam", "sgd"] and columns["nesterov"].tolist() == [2, 0]
 
 
 def test_true_is_not_one():

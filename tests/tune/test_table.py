@@ -18,7 +18,7 @@ from tests.contract import assert_input_error
 
 NAN, INF = float("nan"), float("inf")
 LOSS = [[0.3, 0.1], [0.5, NAN], [0.1, 0.3], [0.05, 0.07], [INF, 0.1]]
-HYPERS = {
+HYPERPARAMETERS = {
     "learning_rate": np.array([0.1, 0.01, 1e-3, 0.00316, 1.0]),
     "units": np.array([1, 2, 3, 4, 5]),
     "activation": ["relu", "tanh", "relu", "gelu", "elu"],
@@ -27,7 +27,7 @@ HYPERS = {
 
 
 def _table(**changes) -> Table:
-    arguments = {"hypers": HYPERS, "scores": {"loss": np.array(LOSS), "accuracy": 1 - np.array(LOSS)},
+    arguments = {"hyperparameters": HYPERPARAMETERS, "scores": {"loss": np.array(LOSS), "accuracy": 1 - np.array(LOSS)},
                  "monitor": "loss", "mode": "min", "epochs": np.full((5, 2), 7)}  # fmt: skip
     return Table(**(arguments | changes))
 
@@ -35,8 +35,14 @@ def _table(**changes) -> Table:
 def _wide(settings: int, names: int = 1, metrics: int = 1, repeats: int = 3) -> Table:
     numbers = np.random.default_rng(0)
     scores = {f"metric{i}": numbers.normal(size=(settings, repeats)) for i in range(metrics)}
-    hypers = {f"a_long_name_of_a_setting_{i}": numbers.normal(size=settings) for i in range(names)}
-    return Table(hypers=hypers, scores=scores, monitor="metric0", mode="max", epochs=np.ones((settings, repeats), int))
+    hyperparameters = {f"a_long_name_of_a_setting_{i}": numbers.normal(size=settings) for i in range(names)}
+    return Table(
+        hyperparameters=hyperparameters,
+        scores=scores,
+        monitor="metric0",
+        mode="max",
+        epochs=np.ones((settings, repeats), int),
+    )
 
 
 def test_figures_are_numpys():
@@ -60,8 +66,8 @@ def test_order_puts_the_best_first_and_what_diverged_last():
 @given(st.lists(st.floats(-5, 5) | st.sampled_from((NAN, INF, -INF, 0.0)), min_size=1, max_size=20), st.booleans())
 def test_order_is_sorted_for_any_scores(scores, highest):
     sign = -1 if highest else 1
-    hypers, column = {"a": list(range(len(scores)))}, np.array(scores)[:, None]
-    table = Table(hypers, {"s": column}, "s", "max" if highest else "min", np.ones_like(column, int))
+    hyperparameters, column = {"a": list(range(len(scores)))}, np.array(scores)[:, None]
+    table = Table(hyperparameters, {"s": column}, "s", "max" if highest else "min", np.ones_like(column, int))
     expected = sorted(range(len(scores)), key=lambda i: (not math.isfinite(scores[i]), sign * scores[i]
                                                          if math.isfinite(scores[i]) else 0, i))  # fmt: skip
     assert table.order.tolist() == expected
@@ -82,8 +88,11 @@ def test_best_is_one_setting_in_python_values():
         table.best == table.setting(3) == {"learning_rate": 0.00316, "units": 4, "activation": "gelu", "widths": None}
     )
     assert [type(value) for value in table.setting(0).values()] == [float, int, str, tuple]
-    assert _table(hypers={"a": jnp.arange(5.0), "b": np.array(list("abcde"))}).setting(1) == {"a": 1.0, "b": "b"}
-    assert _table(hypers={}).best == {}
+    assert _table(hyperparameters={"a": jnp.arange(5.0), "b": np.array(list("abcde"))}).setting(1) == {
+        "a": 1.0,
+        "b": "b",
+    }
+    assert _table(hyperparameters={}).best == {}
 
 
 def test_best_refuses_when_nothing_finished():
@@ -103,8 +112,8 @@ def test_rows_make_a_data_frame():
         "mean_accuracy": pytest.approx(0.94), "std_accuracy": pytest.approx(0.01), "mean_epochs": 7.0,
     }  # fmt: skip
     assert all(type(value) in (int, float, str, tuple, bool, type(None)) for row in rows for value in row.values())
-    taken = _table(hypers={"mean_loss": [1, 2, 3, 4, 5]})
-    assert_input_error(taken.rows, "hypers", given="mean_loss")
+    taken = _table(hyperparameters={"mean_loss": [1, 2, 3, 4, 5]})
+    assert_input_error(taken.rows, "hyperparameters", given="mean_loss")
 
 
 def test_text_shows_the_best_settings_to_four_digits():
@@ -136,15 +145,15 @@ def test_text_keeps_to_the_page_and_leaves_nothing_out(names, metrics):
 
 
 def test_text_holds_values_of_any_length():
-    table = _table(hypers={"a": ["y" * 500, "two\nlines", lambda: 0, max, optimizers.adam(1e-3)]})
+    table = _table(hyperparameters={"a": ["y" * 500, "two\nlines", lambda: 0, max, optimizers.adam(1e-3)]})
     text = str(table)
     assert max(map(len, text.split("\n"))) <= 100
     assert "yyy..." in text and "two lines" in text and "max" in text and "adam(learning_rate=0.001)" in text
 
 
 def test_code_of_the_best_setting():
-    hypers = {"learning_rate": [0.00316, 1.0], "weight_decay": [1e-05, 0.0]}
-    table = Table(hypers, {"loss": [[0.1], [0.2]]}, "loss", "min", [[1], [1]])
+    hyperparameters = {"learning_rate": [0.00316, 1.0], "weight_decay": [1e-05, 0.0]}
+    table = Table(hyperparameters, {"loss": [[0.1], [0.2]]}, "loss", "min", [[1], [1]])
     assert table.code() == 'hyper = {"learning_rate": 0.00316, "weight_decay": 1e-05}'
     assert table.code(1) == 'hyper = {"learning_rate": 1.0, "weight_decay": 0.0}'
 
@@ -168,8 +177,8 @@ def _same(a, b):
 @settings(max_examples=80, deadline=None)
 @given(st.dictionaries(st.text(), VALUES, max_size=4))
 def test_code_evaluates_to_the_setting(setting):
-    hypers = {name: [value] for name, value in setting.items()}
-    code = Table(hypers, {"loss": [[0.1]]}, "loss", "min", [[1]]).code()
+    hyperparameters = {name: [value] for name, value in setting.items()}
+    code = Table(hyperparameters, {"loss": [[0.1]]}, "loss", "min", [[1]]).code()
     assert code.startswith("hyper = ")
     assert _same(eval(code.removeprefix("hyper = ")), setting)
 
@@ -189,10 +198,10 @@ def test_code_breaks_into_lines_when_long():
 
 
 def test_code_refuses_what_has_no_spelling():
-    table = _table(hypers={"act": [max, min, max, min, max]})
+    table = _table(hyperparameters={"act": [max, min, max, min, max]})
     message = assert_input_error(table.code, "setting['act']", given="min")
     assert "names" in message
-    assert_input_error(lambda: table.save("never-written.json"), "hypers['act']", given="max")
+    assert_input_error(lambda: table.save("never-written.json"), "hyperparameters['act']", given="max")
     assert_input_error(lambda: _table().code(5), "index", expected="5", given="5")
     assert_input_error(lambda: _table().setting(-1), "index", given="-1")
     assert_input_error(lambda: _table().setting(True), "index", given="True")
@@ -205,13 +214,15 @@ def folder(tmp_path_factory):
 
 def assert_same_table(a: Table, b: Table):
     assert (a.monitor, a.mode) == (b.monitor, b.mode)
-    assert list(a.hypers) == list(b.hypers) and list(a.scores) == list(b.scores)
-    for name, column in a.hypers.items():
-        assert type(column) is type(b.hypers[name])
+    assert list(a.hyperparameters) == list(b.hyperparameters) and list(a.scores) == list(b.scores)
+    for name, column in a.hyperparameters.items():
+        assert type(column) is type(b.hyperparameters[name])
         if isinstance(column, np.ndarray):
-            assert column.dtype == b.hypers[name].dtype and column.tobytes() == b.hypers[name].tobytes()
+            assert (
+                column.dtype == b.hyperparameters[name].dtype and column.tobytes() == b.hyperparameters[name].tobytes()
+            )
         else:
-            assert _same(column, b.hypers[name])
+            assert _same(column, b.hyperparameters[name])
     for name, values in a.scores.items():
         np.testing.assert_array_equal(values, b.scores[name])
     np.testing.assert_array_equal(a.epochs, b.epochs)
@@ -220,8 +231,12 @@ def assert_same_table(a: Table, b: Table):
 
 def test_table_comes_back_from_its_file(tmp_path):
     path = tmp_path / "search.json"
-    table = _table(hypers=HYPERS | {"f": np.array([1 / 3, INF, -0.0, 1e-320, NAN]), "g": np.arange(5, dtype=np.int32),
-                                    "h": np.full(5, 1 / 3, np.float32)})  # fmt: skip
+    more = {
+        "f": np.array([1 / 3, INF, -0.0, 1e-320, NAN]),
+        "g": np.arange(5, dtype=np.int32),
+        "h": np.full(5, 1 / 3, np.float32),
+    }
+    table = _table(hyperparameters=HYPERPARAMETERS | more)
     table.save(path)
     assert_same_table(load_table(path), table)
     json.loads(path.read_text(), parse_constant=pytest.fail)  # JSON that any reader takes
@@ -237,6 +252,39 @@ def test_any_value_comes_back_from_a_file(folder, value, score, name):
     assert_same_table(load_table(folder / "one.json"), table)
 
 
+VERSION_1 = """
+{"format": "jaxann table", "version": 1, "monitor": "accuracy", "mode": "max", "hypers": {
+ "learning_rate": {"values": [0.3333333333333333, 0.01], "dtype": "float64"},
+ "units": {"values": [16, 32], "dtype": "int32"}, "activation": {"values": ["relu", "tanh"]},
+ "widths": {"values": [{"tuple": [64]}, null]},
+ "optimizer": {"values": [{"product": {"factory": "optimizers.adam", "arguments": {
+   "learning_rate": 0.25, "b1": 0.9, "b2": 0.999, "eps": 1e-08, "eps_root": 0.0}}}, null]}},
+ "scores": {"loss": [[0.30000000000000004, 0.25], [{"number": "nan"}, 0.5]],
+            "accuracy": [[0.9, 0.875], [0.5, {"number": "inf"}]]},
+ "epochs": [[9, 9], [3, 3]], "rounds": [2, 1]}
+"""
+
+
+def test_a_file_of_version_1_still_loads(tmp_path):
+    """As the release before wrote it, where the column was called `hypers`."""
+    (tmp_path / "old.json").write_text(VERSION_1)
+    columns = {
+        "learning_rate": np.array([1 / 3, 0.01]),
+        "units": np.array([16, 32], np.int32),
+        "activation": ["relu", "tanh"],
+        "widths": [(64,), None],
+        "optimizer": [optimizers.adam(0.25), None],
+    }
+    scores = {"loss": [[0.1 + 0.2, 0.25], [NAN, 0.5]], "accuracy": [[0.9, 0.875], [0.5, INF]]}
+    expected = Table(columns, scores, "accuracy", "max", np.array([[9, 9], [3, 3]]), np.array([2, 1]))
+    loaded = load_table(tmp_path / "old.json")
+    assert_same_table(loaded, expected)
+    loaded.save(tmp_path / "new.json")
+    written = json.loads((tmp_path / "new.json").read_text())
+    assert written["version"] == 2 and "hyperparameters" in written and "hypers" not in written
+    assert_same_table(load_table(tmp_path / "new.json"), expected)
+
+
 def test_products_are_kept_and_spelled(tmp_path):
     table = Table({"optimizer": [optimizers.adam(0.25)]}, {"loss": [[0.1]]}, "loss", "min", [[1]])
     table.save(tmp_path / "a.json")
@@ -248,7 +296,7 @@ def test_save_leaves_the_old_file_when_it_fails(tmp_path):
     path = tmp_path / "a.json"
     _table().save(path)
     before = path.read_bytes()
-    assert_input_error(lambda: _table(hypers={"a": [max] * 5}).save(path), "hypers['a']")
+    assert_input_error(lambda: _table(hyperparameters={"a": [max] * 5}).save(path), "hyperparameters['a']")
     assert path.read_bytes() == before
     assert_input_error(lambda: _table().save(tmp_path), "path", given="a folder")
     assert_input_error(lambda: _table().save(""), "path")
@@ -258,21 +306,23 @@ def test_save_leaves_the_old_file_when_it_fails(tmp_path):
     "change",
     (
         {"format": "other"},
-        {"version": 2},
+        {"version": 3},
+        {"version": 1},
+        {"version": True},
         {"extra": 1},
         {"mode": "median"},
         {"monitor": "cost"},
         {"scores": {"loss": [[0.1]]}},
         {"scores": {"loss": "abc"}},
         {"scores": 3},
-        {"hypers": [1]},
-        {"hypers": {"a": {"dtype": "float64"}}},
-        {"hypers": {"a": {"values": [1, 2, 3, 4, 5], "dtype": "object"}}},
-        {"hypers": {"a": {"values": [1, 2, 3, 4, 500], "dtype": "int8"}}},
-        {"hypers": {"a": {"values": [1, 2]}}},
-        {"hypers": {"a": {"values": [{"code": "1"}, 2, 3, 4, 5]}}},
-        {"hypers": {"a": {"values": [{"dict": [[[], 1]]}, 2, 3, 4, 5]}}},
-        {"hypers": {"a": {"values": [{"product": {"factory": "os.system", "arguments": {}}}, 2, 3, 4, 5]}}},
+        {"hyperparameters": [1]},
+        {"hyperparameters": {"a": {"dtype": "float64"}}},
+        {"hyperparameters": {"a": {"values": [1, 2, 3, 4, 5], "dtype": "object"}}},
+        {"hyperparameters": {"a": {"values": [1, 2, 3, 4, 500], "dtype": "int8"}}},
+        {"hyperparameters": {"a": {"values": [1, 2]}}},
+        {"hyperparameters": {"a": {"values": [{"code": "1"}, 2, 3, 4, 5]}}},
+        {"hyperparameters": {"a": {"values": [{"dict": [[[], 1]]}, 2, 3, 4, 5]}}},
+        {"hyperparameters": {"a": {"values": [{"product": {"factory": "os.system", "arguments": {}}}, 2, 3, 4, 5]}}},
         {"epochs": [[1]]},
         {"rounds": [1]},
         {"rounds": 1},
@@ -315,11 +365,11 @@ def test_load_says_what_is_missing(tmp_path):
         ({"epochs": np.ones(5, int)}, "epochs", "(5,)"),
         ({"rounds": np.ones(5)}, "rounds", "float64"),
         ({"rounds": [1, 2]}, "rounds", "(2,)"),
-        ({"hypers": [1]}, "hypers", "[1]"),
-        ({"hypers": {1: [1] * 5}}, "hypers[1]", "list"),
-        ({"hypers": {"a": [1, 2]}}, "hypers['a']", "2"),
-        ({"hypers": {"a": np.ones((5, 2))}}, "hypers['a']", "(5, 2)"),
-        ({"hypers": {"a": 3}}, "hypers['a']", "3"),
+        ({"hyperparameters": [1]}, "hyperparameters", "[1]"),
+        ({"hyperparameters": {1: [1] * 5}}, "hyperparameters[1]", "list"),
+        ({"hyperparameters": {"a": [1, 2]}}, "hyperparameters['a']", "2"),
+        ({"hyperparameters": {"a": np.ones((5, 2))}}, "hyperparameters['a']", "(5, 2)"),
+        ({"hyperparameters": {"a": 3}}, "hyperparameters['a']", "3"),
     ),
 )
 def test_table_refuses_what_does_not_fit(changes, argument, given):

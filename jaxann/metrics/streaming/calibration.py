@@ -27,10 +27,10 @@ class CalibrationSums(NamedTuple):
     hits: Array
     confidence: Array
 
-    merged = added
+    combined = added
 
 
-@factory(Metric, static=("bins", "capacity"))
+@factory(Metric, static=("bins", "capacity"), traits=("lower_is_better",))
 def expected_calibration_error(
     bins: int = 15, *, from_logits: bool = True, adaptive: bool = False, capacity: int | None = None
 ):
@@ -69,7 +69,7 @@ def expected_calibration_error(
         confidence, hit, w = read(predictions, targets, weights)
         confidence = jnp.where(w == 0, 0, confidence)
         place = jnp.searchsorted(real(edges), confidence, side="left")
-        return sums.merged(gathered(place, confidence, hit, w))
+        return sums.combined(gathered(place, confidence, hit, w))
 
     def compute(sums):
         gap, total = jnp.abs(sums.hits - sums.confidence), jnp.sum(sums.weight)

@@ -15,7 +15,7 @@ from jaxann.core.factories import factory
 from jaxann.core.products import Metric
 from jaxann.core.typing import Array, Scalar
 from jaxann.metrics.streaming.reading import read_labels
-from jaxann.metrics.streaming.sums import added, check_weights, real, spread_weights
+from jaxann.metrics.streaming.sums import added, broadcast_weights, check_weights, real
 
 __all__ = [
     "ConfusionSums",
@@ -35,7 +35,7 @@ class ConfusionSums(NamedTuple):
 
     counts: Array
 
-    merged = added
+    combined = added
 
 
 def _counted(
@@ -51,7 +51,7 @@ def _counted(
     def update(sums, predictions, targets, weights):
         check_weights(function, weights, targets.shape)
         true, predicted, unknown = read_labels(function, predictions, targets, classes, threshold)
-        w = spread_weights(weights, targets.shape).reshape(-1)
+        w = broadcast_weights(weights, targets.shape).reshape(-1)
         cell = jnp.where(unknown, 0, true * classes + predicted)
         counts = jnp.zeros(classes * classes, w.dtype).at[cell].add(jnp.where(unknown, 0, w))
         # what fits no cell must not be lost: it makes all of them NaN
@@ -79,7 +79,7 @@ def _averaged(
     average: str,
     zero_division: Scalar,
     absent: str,
-    parts: Callable[[Array, Array, Array], tuple[Array, Array]],
+    fraction: Callable[[Array, Array, Array], tuple[Array, Array]],
     threshold: Scalar,
 ) -> tuple[Callable, Callable, Callable]:
     """A ratio of hits, true and predicted counts of each class, averaged over the classes."""
@@ -95,10 +95,10 @@ def _averaged(
         empty = real(zero_division)
         hits, true, predicted = jnp.diagonal(counts), jnp.sum(counts, 1), jnp.sum(counts, 0)
         if average == "binary":
-            return _ratio(*parts(hits[1], true[1], predicted[1]), empty)
+            return _ratio(*fraction(hits[1], true[1], predicted[1]), empty)
         if average == "micro":
-            return _ratio(*parts(jnp.sum(hits), jnp.sum(true), jnp.sum(predicted)), empty)
-        above, below = parts(hits, true, predicted)
+            return _ratio(*fraction(jnp.sum(hits), jnp.sum(true), jnp.sum(predicted)), empty)
+        above, below = fraction(hits, true, predicted)
         values = _ratio(above, below, empty)
         if average == "none":
             return values
@@ -133,7 +133,7 @@ def confusion_matrix(classes: int = 2, *, threshold: Scalar = 0.0):
     return _counted("confusion_matrix", classes, threshold, lambda counts: counts)
 
 
-@factory(Metric, static=("classes",))
+@factory(Metric, static=("classes",), traits=("higher_is_better",))
 def precision(
     classes: int = 2,
     *,
@@ -146,7 +146,7 @@ def precision(
     return _averaged("precision", classes, average, zero_division, absent, _precision, threshold)
 
 
-@factory(Metric, static=("classes",))
+@factory(Metric, static=("classes",), traits=("higher_is_better",))
 def recall(
     classes: int = 2,
     *,
@@ -159,7 +159,7 @@ def recall(
     return _averaged("recall", classes, average, zero_division, absent, _recall, threshold)
 
 
-@factory(Metric, static=("classes",))
+@factory(Metric, static=("classes",), traits=("higher_is_better",))
 def f1(
     classes: int = 2,
     *,
@@ -169,11 +169,11 @@ def f1(
     threshold: Scalar = 0.0,
 ):
     """Streaming form of `metrics.f1` for this many classes."""
-    parts = functools.partial(_f_beta, beta=1.0)
-    return _averaged("f1", classes, average, zero_division, absent, parts, threshold)
+    fraction = functools.partial(_f_beta, beta=1.0)
+    return _averaged("f1", classes, average, zero_division, absent, fraction, threshold)
 
 
-@factory(Metric, static=("classes",))
+@factory(Metric, static=("classes",), traits=("higher_is_better",))
 def f_beta(
     classes: int = 2,
     *,
@@ -185,11 +185,11 @@ def f_beta(
 ):
     """Streaming form of `metrics.f_beta` for this many classes."""
     check_range("f_beta", "beta", beta, 0)
-    parts = functools.partial(_f_beta, beta=beta)
-    return _averaged("f_beta", classes, average, zero_division, absent, parts, threshold)
+    fraction = functools.partial(_f_beta, beta=beta)
+    return _averaged("f_beta", classes, average, zero_division, absent, fraction, threshold)
 
 
-@factory(Metric, static=("classes",))
+@factory(Metric, static=("classes",), traits=("higher_is_better",))
 def balanced_accuracy(classes: int = 2, *, threshold: Scalar = 0.0):
     """Streaming form of `metrics.balanced_accuracy` for this many classes."""
 
@@ -200,7 +200,7 @@ def balanced_accuracy(classes: int = 2, *, threshold: Scalar = 0.0):
     return _counted("balanced_accuracy", classes, threshold, figure)
 
 
-@factory(Metric, static=("classes",))
+@factory(Metric, static=("classes",), traits=("higher_is_better",))
 def matthews_correlation(classes: int = 2, *, threshold: Scalar = 0.0):
     """Streaming form of `metrics.matthews_correlation` for this many classes."""
 
@@ -210,15 +210,15 @@ def matthews_correlation(classes: int = 2, *, threshold: Scalar = 0.0):
         # class has share 1 to the last bit
         p, t = _ratio(predicted, jnp.sum(predicted)), _ratio(true, jnp.sum(true))
         both = jnp.sum(_ratio(jnp.diagonal(counts), jnp.sum(counts)) - p * t)
-        spread = jnp.sum(p * (1 - p)), jnp.sum(t * (1 - t))
-        flat = (spread[0] <= 0) | (spread[1] <= 0)
-        root = jnp.sqrt(jnp.where(flat, 1, spread[0])) * jnp.sqrt(jnp.where(flat, 1, spread[1]))
-        return jnp.where(flat, 0, both / root)
+        variances = jnp.sum(p * (1 - p)), jnp.sum(t * (1 - t))
+        flat = (variances[0] <= 0) | (variances[1] <= 0)
+        scale = jnp.sqrt(jnp.where(flat, 1, variances[0])) * jnp.sqrt(jnp.where(flat, 1, variances[1]))
+        return jnp.where(flat, 0, both / scale)
 
     return _counted("matthews_correlation", classes, threshold, figure)
 
 
-@factory(Metric, static=("classes",))
+@factory(Metric, static=("classes",), traits=("higher_is_better",))
 def cohen_kappa(classes: int = 2, *, weighting: str = "none", threshold: Scalar = 0.0):
     """Streaming form of `metrics.cohen_kappa` for this many classes."""
     check_choice("cohen_kappa", "weighting", weighting, ("none", "linear", "quadratic"))

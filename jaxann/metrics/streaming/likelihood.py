@@ -22,12 +22,12 @@ def _surprise(function: str, predictions: Array, targets: Array, from_logits: bo
         y = real(targets)
         if from_logits:
             z = real(predictions)
-            parts = jax.nn.softplus(-z), jax.nn.softplus(z)
+            halves = jax.nn.softplus(-z), jax.nn.softplus(z)
         else:
             p = clipped(predictions)
-            parts = -jnp.log(p), -jnp.log1p(-p)
+            halves = -jnp.log(p), -jnp.log1p(-p)
         # a half that has no share must add nothing, infinite or not
-        return jnp.where(y == 0, 0, y * parts[0]) + jnp.where(y == 1, 0, (1 - y) * parts[1])
+        return jnp.where(y == 0, 0, y * halves[0]) + jnp.where(y == 1, 0, (1 - y) * halves[1])
     logs = log_probabilities(predictions, from_logits)
     own = is_one_of(targets, logs.shape[-1])
     found = -jnp.sum(jnp.where(own, logs, 0), -1)
@@ -44,19 +44,19 @@ def _mean_surprise(
     return no_mean, update, lambda sums: finish(mean(sums))
 
 
-@factory(Metric)
+@factory(Metric, traits=("lower_is_better",))
 def log_loss(*, from_logits: bool = True):
     """Streaming form of `metrics.log_loss`."""
     return _mean_surprise("log_loss", from_logits, lambda figure: figure)
 
 
-@factory(Metric)
+@factory(Metric, traits=("lower_is_better",))
 def perplexity(*, from_logits: bool = True):
     """Streaming form of `metrics.perplexity`: the exponential is taken of the mean over all parts."""
     return _mean_surprise("perplexity", from_logits, jnp.exp)
 
 
-@factory(Metric)
+@factory(Metric, traits=("lower_is_better",))
 def brier(*, from_logits: bool = True):
     """Streaming form of `metrics.brier`."""
 

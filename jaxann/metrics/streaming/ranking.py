@@ -26,10 +26,10 @@ class HistogramSums(NamedTuple):
 
     counts: Array
 
-    merged = added
+    combined = added
 
 
-@factory(Metric, static=("classes", "capacity", "bins"))
+@factory(Metric, static=("classes", "capacity", "bins"), traits=("higher_is_better",))
 def roc_auc(
     classes: int = 2,
     *,
@@ -81,7 +81,7 @@ def roc_auc(
     return _ranked("roc_auc", classes, capacity, bins, from_logits, exact, rough)
 
 
-@factory(Metric, static=("classes", "capacity", "bins"))
+@factory(Metric, static=("classes", "capacity", "bins"), traits=("higher_is_better",))
 def average_precision(
     classes: int = 2,
     *,

@@ -19,7 +19,7 @@ class Rows(NamedTuple):
     weights: Array
     count: Array  # int32 (); above the capacity some are lost, and every figure is NaN
 
-    def merged(self, other: Rows) -> Rows:
+    def combined(self, other: Rows) -> Rows:
         """The rows of both, one after the other; the capacity stays."""
         joined = add_rows(self, other.values, other.weights)
         return joined._replace(count=self.count + other.count)

@@ -15,7 +15,7 @@ from jaxann.metrics.streaming.sums import add_mean, check_weights, mean, no_mean
 __all__ = ["accuracy", "top_k_accuracy"]
 
 
-@factory(Metric)
+@factory(Metric, traits=("higher_is_better",))
 def accuracy():
     """Streaming form of `metrics.accuracy`."""
 
@@ -33,7 +33,7 @@ def accuracy():
     return no_mean, update, mean
 
 
-@factory(Metric)
+@factory(Metric, traits=("higher_is_better",))
 def top_k_accuracy(k: Scalar = 5):
     """Streaming form of `metrics.top_k_accuracy`."""
     check_count("top_k_accuracy", "k", k, 1)

@@ -1,4 +1,4 @@
-"""Sums that grow batch by batch: weights spread over examples, the weighted mean, and how two parts are merged.
+"""Sums that grow batch by batch: weights of examples, the weighted mean, and how two parts are merged.
 
 Sums are kept in the default float. In float32 a count is exact up to 2^24 = 16,777,216; beyond it single examples of
 weight 1 no longer change it. Work in float64 (`jax.enable_x64`) where one cell holds more.
@@ -22,6 +22,7 @@ __all__ = [
     "MeanSums",
     "add_mean",
     "added",
+    "broadcast_weights",
     "check_weights",
     "flat_weights",
     "mean",
@@ -29,7 +30,6 @@ __all__ = [
     "merge_across",
     "no_mean",
     "real",
-    "spread_weights",
     "zeros",
 ]
 
@@ -45,7 +45,7 @@ class MeanSums(NamedTuple):
     total: Array
     weight: Array
 
-    merged = added
+    combined = added
 
 
 def merge(metric: Metric, a: Any, b: Any) -> Any:
@@ -58,32 +58,32 @@ def merge(metric: Metric, a: Any, b: Any) -> Any:
     Raises:
         InputError: the two are no sums, or of two kinds or shapes.
     """
-    same = type(a) is type(b) and hasattr(a, "merged")
+    same = type(a) is type(b) and hasattr(a, "combined")
     if not same or [jnp.shape(x) for x in a] != [jnp.shape(x) for x in b]:
         shown = f" {_kind(a)} and {_kind(b)}"
         fail("metrics.streaming.merge", "a and b", f"two sums of {metric!r}", shown)
-    return a.merged(b)
+    return a.combined(b)
 
 
 def merge_across(metric: Metric, sums: Any, axis_name: str) -> Any:
     """The sums of all devices along a mapped axis, on each of them: for use inside `jax.shard_map` or `jax.vmap`.
 
-    Plain sums go through one `psum`; means with their spread and stored rows are gathered and merged in order.
+    Plain sums go through one `psum`; means with their deviations and stored rows are gathered and merged in order.
 
     Args:
         metric: what the sums belong to.
         sums: this device's part.
         axis_name: the mapped axis.
     """
-    if getattr(type(sums), "merged", None) is added:
+    if getattr(type(sums), "combined", None) is added:
         return lax.psum(sums, axis_name)
     gathered = lax.all_gather(sums, axis_name)
-    parts = [jax.tree.map(lambda a, i=i: a[i], gathered) for i in range(jax.tree.leaves(gathered)[0].shape[0])]
-    return reduce(lambda a, b: merge(metric, a, b), parts)
+    pieces = [jax.tree.map(lambda a, i=i: a[i], gathered) for i in range(jax.tree.leaves(gathered)[0].shape[0])]
+    return reduce(lambda a, b: merge(metric, a, b), pieces)
 
 
 def _kind(sums: Any) -> str:
-    shapes = ", ".join(str(jnp.shape(x)) for x in sums) if hasattr(sums, "merged") else ""
+    shapes = ", ".join(str(jnp.shape(x)) for x in sums) if hasattr(sums, "combined") else ""
     return f"{type(sums).__name__}{f' of {shapes}' if shapes else ''}"
 
 
@@ -103,8 +103,8 @@ def check_weights(function: str, weights: Array | None, shape: tuple[int, ...]) 
         fail(function, "weights", f"of shape {shape[:1]}, one an example", f" shape {weights.shape}")
 
 
-def spread_weights(weights: Array | None, shape: tuple[int, ...]) -> Array:
-    """One weight an example, spread over whatever follows the batch axis; scalar weights for no axes."""
+def broadcast_weights(weights: Array | None, shape: tuple[int, ...]) -> Array:
+    """One weight an example, the same for whatever follows the batch axis; scalar weights for no axes."""
     if weights is None:
         return jnp.ones(shape, jnp.result_type(float))
     return jnp.broadcast_to(lax.expand_dims(real(weights), range(weights.ndim, len(shape))), shape)
@@ -113,7 +113,7 @@ def spread_weights(weights: Array | None, shape: tuple[int, ...]) -> Array:
 def flat_weights(function: str, weights: Array | None, shape: tuple[int, ...]) -> Array:
     """The same, checked, as one row `(n,)`."""
     check_weights(function, weights, shape)
-    return spread_weights(weights, shape).reshape(-1)
+    return broadcast_weights(weights, shape).reshape(-1)
 
 
 def no_mean() -> MeanSums:
@@ -123,7 +123,7 @@ def no_mean() -> MeanSums:
 
 def add_mean(sums: MeanSums, values: Array, weights: Array | None) -> MeanSums:
     """The mean with these values counted in; one weight an example."""
-    weight = spread_weights(weights, values.shape)
+    weight = broadcast_weights(weights, values.shape)
     # where, not a product alone: a NaN in padding must not leak
     total = jnp.sum(jnp.where(weight == 0, 0, weight * real(values)))
     return MeanSums(sums.total + total, sums.weight + jnp.sum(weight))

@@ -1,0 +1,27 @@
+"""Backward rules of the layers, one file beside each file of the room; importing a file enters its rules."""
+
+from jaxann.backprop.layers import (
+    activation,
+    base,
+    branches,
+    dense,
+    drop_connect,
+    dropout,
+    ensemble,
+    noise,
+    norm,
+    stochastic_depth,
+)
+
+__all__ = [
+    "activation",
+    "base",
+    "branches",
+    "dense",
+    "drop_connect",
+    "dropout",
+    "ensemble",
+    "noise",
+    "norm",
+    "stochastic_depth",
+]

@@ -1,0 +1,163 @@
+"""What each layer does to its input, as text, and how an account shows it.
+
+A formula enters itself by `layer_formula`, ours as a user's own; a layer without one is shown by its name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple, TypeVar
+
+from jaxann import layers
+from jaxann.core.checks import fail
+from jaxann.core.factories import is_product
+from jaxann.core.modes import TrainMode
+from jaxann.core.products import Layer
+
+__all__ = ["LayerFormula", "formula_of", "layer_formula"]
+
+Mode = bool | TrainMode
+F = TypeVar("F", bound=Callable[[Layer, Mode], str])
+
+
+class LayerFormula(NamedTuple):
+    """How a kind of layer is shown."""
+
+    text: Callable[[Layer, Mode], str]
+    weighted_sum: bool = False
+    branches: bool = False
+    scaled: str | None = None
+    of_batch: Callable[[Layer], bool] | None = None
+
+
+_FORMULAS: dict[Callable, LayerFormula] = {}
+
+
+def layer_formula(
+    layer: Callable,
+    *,
+    weighted_sum: bool = False,
+    branches: bool = False,
+    scaled: str | None = None,
+    of_batch: Callable[[Layer], bool] | None = None,
+) -> Callable[[F], F]:
+    """Decorate the formula of a layer, `formula(layer, train) -> text`, for the accounts of `explain`.
+
+        @ja.teach.layer_formula(scale)
+        def scale_formula(layer, train):
+            return "s u"
+
+    Args:
+        layer: the factory that makes it.
+        weighted_sum: whether it is u W + b with the parameters `weight` `(in, units)` and `bias`, so that its units can
+            be written out one by one.
+        branches: whether its children all read its input and what they give is added; a single child is added to the
+            input itself.
+        scaled: of branches, the child whose output is multiplied by a number drawn for each example in training.
+        of_batch: whether a layer takes the mean and the variance of the batch in training.
+
+    The input is `u` in the text; what follows `; ` says what the letters mean.
+
+    Raises:
+        InputError: it is no factory.
+    """
+    if not callable(layer) or is_product(layer):
+        fail("teach.layer_formula", "layer", "a factory of layers", layer)
+
+    def enter(text: F) -> F:
+        _FORMULAS[layer] = LayerFormula(text, weighted_sum, branches, scaled, of_batch)
+        return text
+
+    return enter
+
+
+def formula_of(layer: Layer) -> LayerFormula:
+    """The formula of a layer; its name where it has none."""
+    return _FORMULAS.get(layer._factory.public, _NAMED)
+
+
+_NAMED = LayerFormula(lambda layer, train: f"{layer._factory.short_name}(u)")
+
+
+@layer_formula(layers.dense, weighted_sum=True)
+def _dense(layer: Layer, train: Mode) -> str:
+    return "u W + b"
+
+
+@layer_formula(layers.drop_connect_dense)
+def _drop_connect_dense(layer: Layer, train: Mode) -> str:
+    return "drop_connect_dense(u)" if train else "u W + b"
+
+
+@layer_formula(layers.gated_dense)
+def _gated_dense(layer: Layer, train: Mode) -> str:
+    product = "g(v) w" if layer.arguments["gate_first"] else "v g(w)"
+    return f"{product}; v and w are the halves of u W + b"
+
+
+@layer_formula(layers.maxout)
+def _maxout(layer: Layer, train: Mode) -> str:
+    return "the greatest of the pieces of u W + b"
+
+
+@layer_formula(layers.flatten)
+def _flatten(layer: Layer, train: Mode) -> str:
+    return "u with all axes but the first as one"
+
+
+@layer_formula(layers.prelu)
+def _prelu(layer: Layer, train: Mode) -> str:
+    return "max(u, 0) + alpha min(u, 0)"
+
+
+@layer_formula(layers.swish)
+def _swish(layer: Layer, train: Mode) -> str:
+    return "u sigmoid(beta u)"
+
+
+@layer_formula(layers.rrelu)
+def _rrelu(layer: Layer, train: Mode) -> str:
+    return f"max(u, 0) + s min(u, 0); s is {'drawn at random' if train else 'the middle of its range'}"
+
+
+@layer_formula(layers.batch_norm, of_batch=lambda layer: not layer.arguments["frozen"])
+def _batch_norm(layer: Layer, train: Mode) -> str:
+    batch = train and not layer.arguments["frozen"]
+    statistics = "those of the batch" if batch else "the running ones"
+    return f"scale (u - mean)/sqrt(var + eps) + bias; mean and var are {statistics}"
+
+
+@layer_formula(layers.dropout)
+def _dropout(layer: Layer, train: Mode) -> str:
+    return "u m/(1 - rate); m = 1 where kept, else 0" if train else "u"
+
+
+@layer_formula(layers.alpha_dropout)
+def _alpha_dropout(layer: Layer, train: Mode) -> str:
+    return "p (u m + a0 (1 - m)) + q; m = 1 where kept, else 0" if train else "u"
+
+
+@layer_formula(layers.spatial_dropout)
+def _spatial_dropout(layer: Layer, train: Mode) -> str:
+    return "spatial_dropout(u)" if train else "u"
+
+
+@layer_formula(layers.gaussian_dropout)
+def _gaussian_dropout(layer: Layer, train: Mode) -> str:
+    return "u times noise of mean 1" if train else "u"
+
+
+@layer_formula(layers.gaussian_noise)
+def _gaussian_noise(layer: Layer, train: Mode) -> str:
+    return "u + noise" if train else "u"
+
+
+@layer_formula(layers.residual, branches=True)
+def _residual(layer: Layer, train: Mode) -> str:
+    return ("skip(u)" if "skip" in layer.children else "u") + " + body(u)"
+
+
+@layer_formula(layers.stochastic_depth, branches=True, scaled="body")
+def _stochastic_depth(layer: Layer, train: Mode) -> str:
+    added = _residual(layer, train)
+    return added.replace("body", "s body") + "; s is drawn for each example" if train else added

@@ -1,0 +1,37 @@
+"""Rows in blocks of a few sizes, so that any number of rows runs through a handful of compiled programs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import jax
+import numpy as np
+
+from jaxann.core.products import Layer
+from jaxann.core.typing import Inputs
+from jaxann.train.prepare import as_floats, floats_for
+
+__all__ = ["as_model_takes", "blocks_of"]
+
+_SMALLEST = 8  # rows; blocks are padded to the next power of two, so at most log2 programs are compiled
+
+
+def blocks_of(tree: Any, rows: int, batch_size: int) -> Iterator[tuple[Any, int]]:
+    """`(block, rows in it)` one after the other, as numpy arrays, the last padded with zeros to a power of two."""
+    for first in range(0, rows, batch_size):
+        count = min(batch_size, rows - first)
+        size = min(batch_size, max(_SMALLEST, 1 << (count - 1).bit_length()))
+        yield jax.tree.map(lambda a, f=first, c=count, s=size: _padded(np.asarray(a[f : f + c]), s), tree), count
+
+
+def _padded(array: np.ndarray, size: int) -> np.ndarray:
+    block = np.zeros((size, *array.shape[1:]), array.dtype)
+    block[: array.shape[0]] = array
+    return block
+
+
+def as_model_takes(model: Layer, x: Inputs) -> Inputs:
+    """Whole numbers as they are where the model takes them (tokens, categories), else as float32: as in training."""
+    names = floats_for(model, x)
+    return as_floats(x, names) if names else x

@@ -1,0 +1,57 @@
+"""Meshes with explicit axis types: the training program leaves the layout of what it computes to the compiler.
+
+A step gathers a batch out of the data by index, and no type says where such rows should lie. So arrays that come on an
+explicit mesh are handed to the program on a mesh of the same devices and names whose axes are automatic: the same
+placement, nothing is copied.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from typing import Any
+
+import jax
+from jax.core import Tracer
+from jax.sharding import AxisType, Mesh, NamedSharding
+
+__all__ = ["automatic_mesh", "on_automatic_meshes"]
+
+
+def on_automatic_meshes(tree: Any) -> Any:
+    """The arrays as they lie, those on a mesh with explicit axes on its automatic twin."""
+    if not any(map(_explicit, jax.tree.leaves(tree))):
+        return tree
+
+    def one(leaf: Any) -> Any:
+        if not _explicit(leaf):
+            return leaf
+        return jax.device_put(leaf, NamedSharding(_twin(leaf.sharding.mesh), leaf.sharding.spec))
+
+    return jax.tree.map(one, tree)
+
+
+def _explicit(leaf: Any) -> bool:
+    """Whether an array lies on a mesh with explicit axes."""
+    if not isinstance(leaf, jax.Array) or isinstance(leaf, Tracer):
+        return False
+    return isinstance(leaf.sharding, NamedSharding) and not _automatic(leaf.sharding.mesh)
+
+
+@contextlib.contextmanager
+def automatic_mesh() -> Iterator[None]:
+    """Within, a mesh that the caller has set with `jax.set_mesh` has automatic axes."""
+    current = jax.sharding.get_mesh()
+    if current.empty or _automatic(current):
+        yield
+        return
+    with jax.set_mesh(_twin(current)):
+        yield
+
+
+def _automatic(mesh: Any) -> bool:
+    return all(kind == AxisType.Auto for kind in mesh.axis_types)
+
+
+def _twin(mesh: Any) -> Mesh:
+    return Mesh(mesh.devices, mesh.axis_names, axis_types=(AxisType.Auto,) * len(mesh.axis_names))

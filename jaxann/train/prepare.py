@@ -1,0 +1,305 @@
+"""What every run does before it begins: recipe and data checked against each other, nothing compiled.
+
+`fit`, `make_run`, populations, searches and exports all come through here, so that a setting means the same everywhere
+and a message is the same whatever verb was called.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+from itertools import combinations
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxann.core.binding import as_partial
+from jaxann.core.checks import check_integer, fail, is_concrete
+from jaxann.core.padding import unpadded
+from jaxann.core.products import Layer
+from jaxann.core.trees import flatten_named
+from jaxann.core.typing import Array, Inputs, Key, Params, State
+from jaxann.train.batches import Batch, default_float, one_example
+from jaxann.train.inputs import check_labels, is_one_array, named_leaves
+from jaxann.train.measure import streaming_form
+from jaxann.train.objective import apply_in, example_sums, loss_sums
+from jaxann.train.recipe import Recipe
+
+__all__ = [
+    "as_floats",
+    "canonical",
+    "check_monitor",
+    "epochs_of",
+    "floats_for",
+    "for_model",
+    "initial_weights",
+    "prepare_data",
+    "shaped_batch",
+    "sized",
+]
+
+_BATCH = 128  # examples an update where no size is given
+_MOST_MIXED = 6  # whole-number inputs of which every choice of floats is tried
+
+
+def canonical(tree: Any) -> Any:
+    """Numbers as arrays of the default dtypes, so that 1e-3, np.float32(1e-3) and an array share one program."""
+
+    def one(leaf):
+        if isinstance(leaf, jax.Array) and is_concrete(leaf) and leaf.weak_type:
+            return np.asarray(leaf)  # an array made of a Python number is weakly typed: another program
+        if isinstance(leaf, bool | np.bool_) or not isinstance(leaf, int | float | np.number):
+            return leaf
+        kind = int if isinstance(leaf, int | np.integer) else float
+        return np.asarray(leaf, jax.dtypes.canonicalize_dtype(kind))
+
+    return jax.tree.map(one, tree)
+
+
+def epochs_of(function: str, recipe: Recipe, epochs: int | None) -> int:
+    """How many epochs a run has: those the verb was given, or the recipe's own.
+
+    Raises:
+        InputError: neither has any, or both have.
+    """
+    return _one_of(function, "epochs", epochs, recipe.epochs, 0)
+
+
+def _one_of(function: str, argument: str, given: Any, own: Any, minimum: int) -> Any:
+    if given is None:
+        if own is None and argument == "epochs":
+            fail(function, argument, "given, here or in the recipe", None)
+        return own
+    check_integer(function, argument, given, minimum)
+    if own is not None and own != given:
+        fail(function, argument, f"left out where the recipe has its own ({own})", given)
+    return int(given)
+
+
+def sized(function: str, recipe: Recipe, examples: int, batch_size: int | None) -> Recipe:
+    """The recipe as programs take it: its batch size known, its numbers canonical, nothing in it that is the host's.
+
+    Args:
+        function: for messages.
+        recipe: what is trained.
+        examples: the most that a batch can hold.
+        batch_size: of a recipe without one of its own; 128 when None, or all examples where the optimizer wants them.
+
+    Raises:
+        InputError: both sizes are given, or the optimizer wants all examples in every step and a batch is smaller.
+    """
+    size = _one_of(function, "batch_size", batch_size, recipe.batch_size, 1)
+    whole = recipe.whole_batch
+    if size is None:
+        size = examples if whole else _BATCH
+    if whole and size < examples:
+        expected = f"the number of examples ({examples}), or left out, with {recipe.optimizer._factory.short_name}"
+        hint = "It compares the objective from step to step, which therefore has to be that of the same examples."
+        fail(function, "batch_size", expected, size, hint=hint)
+    exact = canonical(recipe).updated(batch_size=min(int(size), int(examples)), epochs=None)
+    return exact.counting(np.int32(recipe.most_bad_steps))  # whether to raise is the host's
+
+
+def check_monitor(function: str, recipe: Recipe, validation: Any) -> None:
+    """What is monitored must exist.
+
+    Raises:
+        InputError: training is to stop early by a validation set that is not given.
+    """
+    if validation is None and recipe.stops_early and recipe.monitor.startswith("validation"):
+        fail(function, "validation", f"given to stop early on {recipe.monitor!r}", None)
+
+
+def prepare_data(
+    function: str, recipes: Sequence[Recipe], key: Key, train: Batch, validation: Batch | None
+) -> tuple[Batch, Batch | None]:
+    """Checked data as the models take them, and every recipe tried on a batch abstractly.
+
+    Args:
+        function: for messages.
+        recipes: one of each structure, sized.
+        key: any key.
+        train, validation: from `as_batch`.
+
+    Raises:
+        InputError: data do not fit a model, a loss, a metric, or each other.
+    """
+    train, validation = for_model(recipes[0].model, train, validation)
+    for recipe in recipes:
+        check_monitor(function, recipe, validation)
+        _check_shapes(function, recipe, key, train, validation)
+    return train, validation
+
+
+def for_model(model: Layer, data: Batch, validation: Batch | None) -> tuple[Batch, Batch | None]:
+    """Whole numbers as floating point, unless the model takes them as they are (tokens, categories)."""
+    names = floats_for(model, data.x)
+    if not names:
+        return data, validation
+    same, data = validation is data, data._replace(x=as_floats(data.x, names))
+    if validation is None or same:
+        return data, data if same else None
+    return data, validation._replace(x=as_floats(validation.x, names))
+
+
+def floats_for(model: Layer, x: Inputs) -> tuple[str, ...]:
+    """Names of the whole-number inputs that the model wants as floating point: as few of them as it accepts."""
+    spec = one_example(x)
+    named = named_leaves("x", spec)
+    whole = [name for name, leaf in named if np.dtype(leaf.dtype).kind in "iu" or _is_flag(name, leaf)]
+    sizes = range(len(whole) + 1) if len(whole) <= _MOST_MIXED else (0, len(whole))
+    for names in (chosen for size in sizes for chosen in combinations(whole, size)) if whole else ():
+        try:
+            _fresh.eval_shape(model, _some_key(), as_floats(spec, names))
+        except (ValueError, TypeError):
+            continue
+        return names
+    return ()  # the check of shapes says what is wrong
+
+
+@functools.cache
+def _some_key() -> Any:
+    return jax.eval_shape(lambda: jax.random.key(0))
+
+
+@jax.jit
+def _fresh(model: Layer, key: Key, x: Inputs) -> Any:
+    """What a fresh model makes of x; only ever traced, and only once for a model and inputs like these."""
+    return model.apply(*model.init(key, x), x)[0]
+
+
+def _is_flag(name: str, leaf: Any) -> bool:
+    return np.dtype(leaf.dtype).kind == "b" and not name.endswith(".mask")
+
+
+def as_floats(x: Inputs, names: tuple[str, ...]) -> Inputs:
+    """x, arrays or shapes of them, with the inputs of these names in float32."""
+    leaves, structure = jax.tree.flatten(x)
+    labels = [name for name, _ in named_leaves("x", x)]
+    pairs = zip(labels, leaves, strict=True)
+    return jax.tree.unflatten(structure, [_float(leaf) if name in names else leaf for name, leaf in pairs])
+
+
+def _float(leaf: Any) -> Any:
+    if isinstance(leaf, jax.ShapeDtypeStruct):
+        return jax.ShapeDtypeStruct(leaf.shape, np.float32)
+    return leaf.astype(np.float32)
+
+
+def _check_shapes(function: str, recipe: Recipe, key: Key, data: Batch, validation: Batch | None) -> None:
+    """Refuse data that do not fit the model, the loss, or each other."""
+    if validation is not None:
+        _check_alike(function, "validation x", one_example(data.x), one_example(validation.x))
+        _check_alike(function, "validation y", one_example(data.y), one_example(validation.y), shapes=False)
+    for name, part in (("train", data), ("validation", validation)):
+        if part is not None:
+            rows = recipe.batch_size or 1
+            x, y, weights = (one_example(tree, rows) for tree in part)
+            predictions = _forward.eval_shape(recipe.model, as_partial(recipe.loss), key, x, y, recipe.compute_dtype)
+            check_labels(function, name, part.y, predictions, recipe.loss)
+            for metric, shape in _figures.eval_shape(recipe.metrics, predictions, y).items():
+                if shape.shape:
+                    expected = "a metric that gives one figure"
+                    fail(function, f"metrics[{metric!r}]", expected, f" one of shape {shape.shape}")
+            if weights is not None and len(weights.shape) > 1:
+                jax.eval_shape(functools.partial(loss_sums, recipe.loss), predictions, y, weights)
+            if isinstance(recipe.loss, functools.partial):  # numbers bound to the loss: checked untraced
+                jax.eval_shape(functools.partial(example_sums, recipe.loss), predictions, y)
+
+
+def _check_alike(function: str, argument: str, expected: Any, got: Any, *, shapes: bool = True) -> None:
+    """The same tree as in training, and the same features."""
+    wanted, given = dict(named_leaves(argument, expected)), dict(named_leaves(argument, got))
+    for name in [*wanted, *given]:
+        if name not in given or name not in wanted:
+            shown = ", ".join(wanted)
+            fail(function, argument, f"a tree as in training ({shown})", f" {', '.join(given)}")
+        a, b = wanted[name].shape, given[name].shape
+        if shapes and a != b:
+            fail(function, name, f"of shape (examples, {', '.join(map(str, a[1:]))}) as in training",
+                 f" shape (examples, {', '.join(map(str, b[1:]))})")  # fmt: skip
+
+
+@functools.partial(jax.jit, static_argnames=("compute_dtype",))
+def _forward(model: Layer, loss: Any, key: Key, x: Inputs, y: Any, compute_dtype: str | None) -> Any:
+    """The predictions of a fresh model, its loss computed on the way; only ever traced, and only once for a setting."""
+    params, state = model.init(key, x)
+    predictions, _ = apply_in(model, params, state, x, dtype=compute_dtype)
+    example_sums(loss, predictions, y)
+    return predictions
+
+
+@jax.jit
+def _figures(metrics: Any, predictions: Any, y: Any) -> dict[str, Array]:
+    """The metrics of a batch; only ever traced, and only once for a setting."""
+    predictions, targets, _ = unpadded(predictions, y)
+    forms = {name: streaming_form(metric, y, predictions) or metric for name, metric in metrics.items()}
+    return {name: jnp.asarray(form(predictions, targets)) for name, form in forms.items()}
+
+
+def shaped_batch(function: str, argument: str, data: Any) -> Batch:
+    """`(x, y, weights)` with shapes that fit, inside a program or outside: values are not looked at.
+
+    Raises:
+        InputError: data are no pair or triple, or shapes do not fit together.
+    """
+    if not isinstance(data, tuple | list) or len(data) not in (2, 3):
+        fail(function, argument, "a tuple (x, y) or (x, y, weights)", data)
+    x, y, weights = (*data, None) if len(data) == 2 else data
+    x, y = (jax.tree.map(jnp.asarray, tree, is_leaf=is_one_array) for tree in (x, y))
+    weights = None if weights is None else jnp.asarray(weights, default_float())
+    named = named_leaves(f"{argument} x", x)
+    for name, leaf in [*named, *named_leaves(f"{argument} y", y)]:
+        alone = name == f"{argument} x"
+        if leaf.ndim < 1 + alone:
+            hint = "For one feature: x.reshape(-1, 1)." if alone else None
+            expected = "of shape (examples, ...features)" if alone else "of shape (examples, ...)"
+            fail(function, name, expected, f" shape {leaf.shape}", hint=hint)
+        if leaf.shape[0] != named[0][1].shape[0]:
+            fail(function, name, f"as long as x ({named[0][1].shape[0]} rows)", f" {leaf.shape[0]} rows")
+        if name.startswith(f"{argument} x") and leaf.size == 0:
+            fail(function, name, "of at least one row and one feature", f" shape {leaf.shape}")
+    rows = named[0][1].shape[0]
+    if weights is not None and weights.shape[:1] != (rows,):
+        expected = f"of shape ({rows},), one an example, or one for each value"
+        fail(function, f"{argument} weights", expected, f" shape {weights.shape}")
+    return Batch(x, y, weights)
+
+
+def initial_weights(function: str, recipe: Recipe, key: Key, x: Inputs, initial: Any) -> tuple[Params, State] | None:
+    """Initial weights of the shapes of fresh ones; None for none.
+
+    Raises:
+        InputError: another structure, another shape or another dtype, or a number that is not finite; the message names
+            the first such leaf.
+    """
+    if initial is None:
+        return None
+    if not isinstance(initial, tuple | list) or hasattr(initial, "_fields") or len(initial) != 2:
+        hint = "Of a result: initial=(result.params, result.state)."
+        fail(function, "initial", "a tuple (params, state)", f" a {type(initial).__name__}", hint=hint)
+    spec = one_example(x)
+    fresh = _described(jax.eval_shape(lambda k: recipe.model.init(k, spec), key))
+    given = _described(initial)
+    for name in [*fresh, *given]:
+        expected, got = fresh.get(name, " none"), given.get(name, " none")
+        if expected != got:
+            fail(function, f"initial {name}", expected[1:], got)
+    for name, leaf in _named(initial).items():
+        if is_concrete(leaf) and jax.dtypes.issubdtype(leaf.dtype, np.inexact):
+            host = np.asarray(leaf)
+            if not np.isfinite(host.astype(np.float64) if host.dtype.itemsize == 2 else host).all():
+                fail(function, f"initial {name}", "finite", " numbers that are not")
+    return jax.device_put(tuple(initial))
+
+
+def _named(weights: Any) -> dict[str, Any]:
+    named = flatten_named(dict(zip(("params", "state"), weights, strict=True)))
+    return {name: leaf if hasattr(leaf, "dtype") else np.asarray(leaf) for name, leaf in named.items()}
+
+
+def _described(weights: Any) -> dict[str, str]:
+    """Dtype and shape of each leaf by name."""
+    return {name: f" {jnp.dtype(leaf.dtype).name} of shape {leaf.shape}" for name, leaf in _named(weights).items()}

@@ -1,0 +1,205 @@
+"""Optimizer steps: one, as the program, a Python loop and the replay of a bad step run it; and those of an epoch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+from jaxann.core.checks import fail
+from jaxann.core.factories import every_declares
+from jaxann.core.keys import fold_name
+from jaxann.core.padding import unpadded
+from jaxann.core.products import Metric, Mixed
+from jaxann.core.trees import squared_norm
+from jaxann.core.typing import Array, Key, Params, State
+from jaxann.optimizers import apply_updates
+from jaxann.train.batches import Batch, Order, Rows, default_float, gather, noise_key, tail_size
+from jaxann.train.objective import Forward, objective
+from jaxann.train.recipe import Recipe
+
+__all__ = ["EpochSums", "Guard", "StepRecord", "TrainState", "gradient", "run_steps", "start_guard", "train_step"]
+
+
+class Guard(NamedTuple):
+    """The finite guard: what it has seen."""
+
+    alive: Array  # bool (), False once training has been given up
+    bad_in_row: Array  # int32 (), bad steps since the last good one
+    skipped: Array  # int32 (), bad steps in all
+    first_bad: Array  # int32 (), number of the first bad step of the run, from 0; -1 for none
+
+
+class TrainState(NamedTuple):
+    """What one step hands to the next."""
+
+    params: Params
+    state: State
+    optimizer: Any
+    guard: Guard
+
+
+class StepRecord(NamedTuple):
+    """What a step tells the history."""
+
+    loss: Array  # (), the objective
+    weight: Array  # (), what it counts for in the epoch's mean
+    gradient_norm: Array  # ()
+    predictions: Any
+    kept: Array  # bool (), False for a bad step, which is undone
+
+
+class EpochSums(NamedTuple):
+    """What the steps of an epoch add up to."""
+
+    totals: Array  # (4,): weighted loss, its weight, gradient norms, good steps
+    metrics: dict[str, Any]  # the sums of each streaming metric
+    predictions: Any  # of all examples in order, where a metric has to see whole arrays; else None
+
+
+def start_guard() -> Guard:
+    """Nothing bad seen."""
+    return Guard(jnp.asarray(True), jnp.int32(0), jnp.int32(0), jnp.int32(-1))
+
+
+def gradient(
+    trained: TrainState, recipe: Recipe, batch: Batch, *, key: Key | None, example_mask: Array | None
+) -> tuple[tuple[Array, Forward], Params, Callable[[Params], Array]]:
+    """`((objective, forward pass), gradients, the objective as a function)` of a batch, augmented first."""
+    x, own, weights = batch
+    y: Any = own
+    for number, augment in enumerate(recipe.augment):
+        x, changed = augment(fold_name(_known(key), f"augment{number}"), x, own, example_mask)
+        if isinstance(y, Mixed) and isinstance(changed, Mixed):
+            fail("train_step", "augment", "of one augmentation that mixes examples at most", " two")
+        y = changed if isinstance(changed, Mixed) else y
+
+    def value_of(params):
+        seen = Batch(x, y, weights)
+        return objective(params, trained.state, recipe, seen, key=key, example_mask=example_mask)
+
+    value, grads = jax.value_and_grad(value_of, has_aux=True)(trained.params)
+    return value, grads, lambda params: value_of(params)[0]
+
+
+def train_step(
+    trained: TrainState, recipe: Recipe, batch: Batch, number: Array, *, key: Key | None, example_mask: Array | None
+) -> tuple[TrainState, StepRecord]:
+    """Gradient, update, guard.
+
+    A step is bad when its loss, or the squared norm of its gradient (and of its update, for a rule that does not
+    declare that finite gradients give finite updates), is not finite in float32: then parameters, layer state and
+    optimizer state stay as they were. After `recipe.most_bad_steps` bad steps in a row nothing moves any more (1 ends
+    training at the first).
+
+    Args:
+        trained: where the run stands.
+        recipe: what is trained; its optimizer with the plateau schedules as they stand.
+        batch: `(x, y, weights)`.
+        number: the step's number in the run.
+        key: randomness of this step.
+        example_mask: `(batch,)`, 0 for padding.
+    """
+    (value, forward), grads, value_fn = gradient(trained, recipe, batch, key=key, example_mask=example_mask)
+    square = squared_norm(grads)
+    guard = trained.guard
+    finite = guard.alive & jnp.isfinite(value) & jnp.isfinite(square)
+    noise = None if key is None else fold_name(key, "optimizer")
+    trusted = every_declares(recipe.optimizer, "finite_updates")
+
+    def move(old, grads, new_state):
+        params, _, before = old
+        updates, after = recipe.optimizer.update(grads, before, params, value=value, value_fn=value_fn, key=noise)
+        new = apply_updates(params, updates), new_state, after
+        if trusted:
+            return new, jnp.asarray(True)
+        fine = jnp.isfinite(squared_norm(updates))
+        return jax.tree.map(lambda a, b: jnp.where(fine, a, b), new, old), fine
+
+    # A branch, not a selection: selecting each number would copy the parameters and both moments in every step.
+    # Under vmap it becomes a selection by itself, so each member is guarded alone.
+    old = (trained.params, trained.state, trained.optimizer)
+    moved, kept = lax.cond(finite, move, lambda old, *_: (old, jnp.asarray(False)), old, grads, forward.state)
+    bad = guard.alive & ~kept
+    in_row = jnp.where(kept, 0, guard.bad_in_row + bad.astype(jnp.int32))
+    first = jnp.where(bad & (guard.first_bad < 0), number, guard.first_bad)
+    alive = guard.alive & (in_row < recipe.most_bad_steps)
+    params, state, rule = moved
+    after = Guard(alive, in_row, guard.skipped + bad.astype(jnp.int32), first)
+    return TrainState(params, state, rule, after), StepRecord(
+        value, forward.weight, jnp.sqrt(square), forward.predictions, kept
+    )
+
+
+def run_steps(
+    recipe: Recipe,
+    key: Key,
+    epoch: Array,
+    trained: TrainState,
+    train: Batch,
+    order: Order,
+    streams: Mapping[str, Metric | None],
+    rows: Rows | None = None,
+) -> tuple[TrainState, EpochSums]:
+    """All steps of an epoch: a scan over its batches, the last one perhaps at its own size.
+
+    Args:
+        recipe: what is trained, its batch size known.
+        key, epoch: the run's key, and which epoch.
+        trained: where the run stands.
+        train: the data.
+        order: which examples each batch has.
+        streams: the metrics in streaming form; None for one that has to see whole arrays.
+        rows: the rows of the data that count; None for all.
+    """
+    examples = jax.tree.leaves(train.x)[0].shape[0] if rows is None else rows.index.shape[0]
+    steps = -(-examples // _size(recipe))
+    index, mask = order
+
+    def step(loop, inputs):
+        trained, totals, metrics = loop
+        number, places, row = inputs
+        batch = gather(train, places, row)
+        noise = noise_key(key, epoch, number)
+        trained, seen = train_step(trained, recipe, batch, epoch * steps + number, key=noise, example_mask=row)
+        loss, weight, norm, predictions, kept = seen
+        weight = weight.astype(totals.dtype)
+        totals = jnp.where(kept, totals + jnp.stack([weight * loss, weight, norm, jnp.ones_like(norm)]), totals)
+        for name, metric in streams.items():
+            if metric is not None:
+                new = metric.update(metrics[name], *unpadded(predictions, batch.y, batch.weights))
+                metrics = metrics | {name: jax.tree.map(lambda a, b: jnp.where(kept, a, b), new, metrics[name])}
+        whole = predictions if None in streams.values() else None
+        return (trained, totals, metrics), whole
+
+    empty = {name: metric.init() for name, metric in streams.items() if metric is not None}
+    first = (trained, jnp.zeros(4, default_float()), empty)
+    if steps == 1:  # no loop around a single step
+        inputs = (jnp.int32(0), None if index is None else index[0], None if mask is None else mask[0])
+        (trained, totals, metrics), whole = step(first, inputs)
+    else:
+        tail = tail_size(examples, _size(recipe))
+        full = steps if tail is None else steps - 1
+        inputs = (jnp.arange(steps, dtype=jnp.int32), index, mask if tail is None else None)
+        loop, whole = lax.scan(step, first, jax.tree.map(lambda a: a[:full], inputs))
+        whole = jax.tree.map(lambda a: a.reshape(-1, *a.shape[2:]), whole)
+        if tail is not None:
+            row = None if rows is None or rows.count is None or mask is None else mask[full, :tail]
+            loop, rest = step(loop, (jnp.int32(full), None if index is None else index[full, :tail], row))
+            whole = jax.tree.map(lambda a, b: jnp.concatenate([a, b]), whole, rest)
+        trained, totals, metrics = loop
+    return trained, EpochSums(totals, metrics, jax.tree.map(lambda a: a[:examples], whole))
+
+
+def _size(recipe: Recipe) -> int:
+    assert recipe.batch_size is not None  # filled in before a program is made
+    return recipe.batch_size
+
+
+def _known(key: Key | None) -> Key:
+    if key is None:
+        fail("train_step", "key", "given: the augmentation is random", None)
+    return key

@@ -1,0 +1,70 @@
+"""What the settings of a search are scored on: a validation set, or folds; with what is learnt inside, how often."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from jaxann.core.checks import check_integer, fail
+
+__all__ = ["Pairs", "Prepare", "Resampling", "as_resampling", "resampling"]
+
+Pairs = Sequence[tuple[np.ndarray, np.ndarray]]
+Prepare = Callable[[np.ndarray, np.ndarray], Callable[[np.ndarray], np.ndarray]]
+
+
+class Resampling(NamedTuple):
+    """What settings are scored on; made by `resampling`."""
+
+    folds: int | Pairs | None
+    validation: tuple | None
+    prepare: Prepare | None
+    repeats: int
+
+
+def resampling(
+    folds: int | Pairs | None = None,
+    *,
+    validation: tuple | None = None,
+    prepare: Prepare | None = None,
+    repeats: int = 1,
+) -> Resampling:
+    """What every setting of a search is scored on.
+
+    Args:
+        folds: a number (rows dealt out at random, class by class where y is whole numbers on one axis), or
+            `(train rows, validation rows)` pairs: see `k_fold`, `stratified_k_fold`, `grouped_k_fold`,
+            `time_series_split`.
+        validation: `(x, y)`, in the place of folds.
+        prepare: `(x, y) -> (x -> x)`, learnt from the training rows of each fold alone, such as
+            `lambda x, y: StandardScaler().fit(x).transform`.
+        repeats: runs for each fold, with keys of their own.
+
+    Raises:
+        InputError: folds and validation are both given, or neither is; or an argument is of another kind.
+    """
+    if (folds is None) == (validation is None):
+        got = " neither" if folds is None else " both"
+        fail("resampling", "folds or validation", "given, one of the two", got)
+    if prepare is not None and not callable(prepare):
+        fail("resampling", "prepare", "a function (x, y) -> (x -> x), or None", prepare)
+    check_integer("resampling", "repeats", repeats)
+    return Resampling(folds, validation, prepare, repeats)
+
+
+def as_resampling(function: str, argument: str, value: Resampling | tuple | int | Pairs | None) -> Resampling:
+    """A resampling as it is; a number or pairs of rows as folds (for `folds`), data as a validation set.
+
+    Raises:
+        InputError: it is none of these.
+    """
+    if isinstance(value, Resampling):
+        return value
+    if value is None:
+        expected = "data (x, y), or jaxann.tune.resampling(folds=5)" if argument == "validation" else "given"
+        fail(function, argument, expected, None)
+    if argument == "validation":
+        return resampling(validation=value)  # pyright: ignore[reportArgumentType]
+    return resampling(value)  # pyright: ignore[reportArgumentType]
