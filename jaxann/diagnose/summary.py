@@ -285,7 +285,7 @@ def _table(found: Summary) -> str:
     text = [shown[0], rule, *shown[1:-1], rule, shown[-1]]
     if found.frozen:
         text.append(f"{found.frozen:,} of the parameters are frozen")
-    text.append(f"memory of a step of {found.batch_size:,}: about {_short(memory.total, 'B')}")
+    text.append(f"memory of a step with batch size {found.batch_size:,}: about {_short(memory.total, 'B')}")
     text += textwrap.wrap(listed, _MOST - 2, initial_indent="  ", subsequent_indent="  ")
     return "\n".join(line[:_MOST].rstrip() for line in text)
 
