@@ -50,7 +50,7 @@ def gradients(model: Any, loss: Callable) -> dict[str, Callable]:
     import jaxann.backprop as backprop
 
     def cost(params: Any, state: Any, x: Any, y: Any, key: Any, weights: Any) -> Any:
-        predictions, state = model.apply(params, state, x, key=key, train=True, mask=weights)
+        predictions, state = model.apply(params, state, x, key=key, train=True, example_mask=weights)
         values = loss(predictions, y)
         return jnp.sum(jnp.where(weights == 0, 0, weights * values)) / jnp.sum(weights), (predictions, state)
 
@@ -60,7 +60,7 @@ def gradients(model: Any, loss: Callable) -> dict[str, Callable]:
     written = backprop.value_and_grad(model, loss)
 
     def by_hand(params: Any, state: Any, x: Any, y: Any, *, key: Any, weights: Any) -> Any:
-        return written(params, state, x, y, key=key, weights=weights, mask=weights)
+        return written(params, state, x, y, key=key, weights=weights, example_mask=weights)
 
     return {"by hand": by_hand, "autodiff": by_autodiff}
 

@@ -33,6 +33,7 @@ from jaxann import (
     tune,
 )
 from jaxann.core.errors import CheckpointError, DivergedError, DivergedWarning, InputError, MissingDependencyError
+from jaxann.core.programs import leave_out_faults
 from jaxann.core.setup import setup
 from jaxann.diagnose import summary
 from jaxann.io import load, save
@@ -40,6 +41,8 @@ from jaxann.teach import explain
 from jaxann.train import fit, predict, recipe
 
 __version__ = "0.1.0"
+
+leave_out_faults()  # before anything starts JAX
 
 __all__ = [
     "CheckpointError",

@@ -56,7 +56,6 @@ THOROUGH = (
     "tests/test_contracts_activations.py::test_activation_is_finite_for_finite_input[float32",
     "tests/test_contracts_initializers.py::test_initializer_is_a_function_of_key_shape_and_dtype",
     "tests/test_contracts_optimizers.py::test_optimizer_scanned_equals_a_loop_bit_for_bit",
-    "tests/test_readme.py",
     "tests/train/test_fit.py",
     "tests/train/test_run_bits.py",
 )

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxann.core.trees import cast, flatten_named
+from jaxann.core.trees import flatten_named
 from tests.catalogue import LAYERS, LayerRow
 from tests.contract import assert_input_error
 from tests.programs import quick_jit
@@ -46,7 +46,11 @@ def _drawn(shape: Any) -> Any:
     """Numbers of one shape, or of several by name."""
     if isinstance(shape, dict):
         return {name: _drawn(one) for name, one in shape.items()}
-    return jax.random.normal(jax.random.key(1), shape) + 0.5
+    return (np.random.default_rng(1).normal(size=shape) + 0.5).astype(np.float32)
+
+
+def _narrow(tree: Any) -> Any:
+    return jax.tree.map(lambda a: np.asarray(a).astype(jnp.bfloat16), tree)
 
 
 def _close(actual: Any, expected: Any, kind: str) -> None:
@@ -55,7 +59,7 @@ def _close(actual: Any, expected: Any, kind: str) -> None:
         assert_close(a, b, kind)
 
 
-def _first(tree: Any) -> jax.Array:
+def _first(tree: Any) -> Any:
     return jax.tree.leaves(tree)[0]
 
 
@@ -101,7 +105,7 @@ def test_layer_init_depends_on_the_key_alone(row: LayerRow):
 @every_mode
 def test_layer_compiled_equals_eager_and_keeps_shapes(row: LayerRow, train: bool):
     layer, params, state, x = _example(row)
-    key = _key(row, train)
+    key, x = _key(row, train), jax.tree.map(jnp.asarray, x)
     y, after = layer.apply(params, state, x, key=key, train=train)
     fast, fast_after = run(layer, params, state, x, key, train, None)
     shapes = jax.eval_shape(lambda p, s, v: layer.apply(p, s, v, key=key, train=train), params, state, x)
@@ -150,18 +154,24 @@ def test_layer_in_training_needs_a_key_iff_it_is_random(row: LayerRow):
 def test_layer_maps_over_members_and_over_batches(row: LayerRow, train: bool):
     layer, params, state, x = _example(row)
     key = _key(row, train)
-    members = jax.vmap(lambda k: layer.init(k, x))(jax.random.split(jax.random.key(5), 3))
-    apply = functools.partial(layer.apply, key=key, train=train)
-    if jax.tree.leaves(members):
-        y, after = quick_jit(jax.vmap(apply, in_axes=(0, 0, None)))(*members, x)
-        one = jax.tree.map(lambda leaf: leaf[1], members)
-        expected = run(layer, *one, x, key, train, None)
-        _close(jax.tree.map(lambda leaf: leaf[1], y), expected[0], "program")
-        chex.assert_trees_all_close(jax.tree.map(lambda leaf: leaf[1], after), expected[1], rtol=1e-5, atol=1e-6)
     more = jax.tree.map(lambda a: a + 1, x)
-    batches = jax.tree.map(lambda *a: jnp.stack(a), x, more)
-    y, _ = quick_jit(jax.vmap(apply, in_axes=(None, None, 0)))(params, state, batches)
-    _close(jax.tree.map(lambda leaf: leaf[1], y), run(layer, params, state, more, key, train, None)[0], "program")
+    batches = jax.tree.map(lambda *a: np.stack(a), x, more)
+
+    @quick_jit
+    def mapped(keys, params, state, x, batches):
+        apply = functools.partial(layer.apply, key=key, train=train)
+        members = jax.vmap(lambda k: layer.init(k, x))(keys)
+        over_members = jax.vmap(apply, in_axes=(0, 0, None))(*members, x) if jax.tree.leaves(members) else None
+        return members, over_members, jax.vmap(apply, in_axes=(None, None, 0))(params, state, batches)[0]
+
+    members, over_members, over_batches = jax.tree.map(
+        lambda leaf: np.asarray(leaf)[1], mapped(jax.random.split(jax.random.key(5), 3), params, state, x, batches)
+    )
+    if over_members is not None:
+        expected = run(layer, *members, x, key, train, None)
+        _close(over_members[0], expected[0], "program")
+        chex.assert_trees_all_close(over_members[1], expected[1], rtol=1e-5, atol=1e-6)
+    _close(over_batches, run(layer, params, state, more, key, train, None)[0], "program")
 
 
 @every_mode
@@ -189,7 +199,7 @@ def test_layer_state_is_carried_by_scan(row: LayerRow):
         y, after = layer.apply(params, state, scaled, key=key, train=True)
         return after, y
 
-    scales = jnp.array([1.0, 2.0, 3.0])
+    scales = np.array([1.0, 2.0, 3.0], np.float32)
     last, ys = quick_jit(lambda s: jax.lax.scan(body, s, scales))(state)
     for i, scale in enumerate(scales):
         y, state = run(layer, params, state, jax.tree.map(lambda a, s=scale: a * s, x), key, True, None)
@@ -200,28 +210,28 @@ def test_layer_state_is_carried_by_scan(row: LayerRow):
 @every_layer
 def test_layer_works_in_bfloat16(row: LayerRow):
     layer, params, state, x = _example(row)
-    half = jnp.bfloat16
-    narrow = cast(x, half)
-    made = layer.init(jax.random.key(2), narrow)
-    assert all(leaf.dtype == half for leaf in jax.tree.leaves(made[0]))
-    chex.assert_trees_all_equal_dtypes(made[1], state)  # statistics stay wide
+    narrow = _narrow(x)
+    made = jax.eval_shape(layer.init, jax.random.key(2), narrow)
+    assert all(leaf.dtype == jnp.bfloat16 for leaf in jax.tree.leaves(made[0]))
+    chex.assert_trees_all_equal_shapes_and_dtypes(made[1], state)  # statistics stay wide
     key = _key(row, True)
-    y, after = run(layer, cast(params, half), made[1], narrow, key, True, None)
-    assert all(leaf.dtype == half for leaf in jax.tree.leaves(y))
+    y, after = run(layer, _narrow(params), state, narrow, key, True, None)
+    assert all(leaf.dtype == jnp.bfloat16 for leaf in jax.tree.leaves(y))
     chex.assert_trees_all_equal_shapes_and_dtypes(after, made[1])
-    _close(y, run(layer, params, state, cast(narrow, jnp.float32), key, True, None)[0], "program")
+    wide = jax.tree.map(lambda a: a.astype(np.float32), narrow)
+    _close(y, run(layer, params, state, wide, key, True, None)[0], "program")
 
 
 @every_layer
 def test_layer_leaves_padding_out(row: LayerRow):
     layer, params, state, x = _example(row)
     key, rows = _key(row, True), _first(x).shape[0]
-    mask = jnp.concatenate([jnp.ones(rows), jnp.zeros(2)])
+    mask = np.array([1] * rows + [0] * 2, np.float32)
     results = []
-    for content in (1e3, jnp.nan):
-        longer = jax.tree.map(lambda a, c=content: jnp.concatenate([a, jnp.full_like(a[:2], c)]), x)
+    for content in (1e3, np.nan):
+        longer = jax.tree.map(lambda a, c=content: np.concatenate([a, np.full_like(a[:2], c)]), x)
         y, after = run(layer, params, state, longer, key, True, mask)
-        results.append((jax.tree.map(lambda a: a[:rows], y), after))
+        results.append((jax.tree.map(lambda a: np.asarray(a)[:rows], y), after))
     chex.assert_trees_all_equal(results[0], results[1])
     if not row.random:
         y, after = run(layer, params, state, x, key, True, None)
@@ -233,7 +243,7 @@ def test_layer_leaves_padding_out(row: LayerRow):
 @pytest.mark.parametrize("dtype", [jnp.int32, jnp.uint8], ids=["int32", "uint8"])
 def test_layer_refuses_integers(row: LayerRow, train: bool, dtype: Any):
     layer, params, state, x = _example(row)
-    whole = jax.tree.map(lambda a: jnp.ones(a.shape, dtype), x)
+    whole = jax.tree.map(lambda a: np.ones(a.shape, dtype), x)
     call = functools.partial(layer.apply, key=_key(row, train), train=train)
     if row.takes_integers:
         return
@@ -243,7 +253,7 @@ def test_layer_refuses_integers(row: LayerRow, train: bool, dtype: Any):
 @every_layer
 def test_layer_takes_any_batch(row: LayerRow):
     layer, params, state, x = _example(row)
-    y = run(layer, params, state, x, None, False, None)[0]
+    y = jax.tree.map(np.asarray, run(layer, params, state, x, None, False, None)[0])
     for rows in (1, 3):
         few = jax.tree.map(lambda a, n=rows: a[:n], x)
         part = run(layer, params, state, few, None, False, None)[0]

@@ -110,6 +110,19 @@ def test_whole_arrays_give_the_figure_of_the_oracle(row: MetricRow):
 
 @every
 @pytest.mark.usefixtures("x64")
+def test_nan_in_is_nan_out(row: MetricRow):
+    """Whichever score it is, and whatever the targets: also where all of them are equal."""
+    metric = row.build()
+    predictions, targets, weights = map(np.asarray, _part(row, np.arange(25)))
+    for column, labels in ((0, targets), (1, targets), (2, targets), (1, np.ones_like(targets))):
+        bad = predictions.copy()
+        bad[3, column] = np.nan
+        found = _compute(metric, _update(metric, metric.init(), bad, labels, weights))
+        assert np.isnan(found).all(), column
+
+
+@every
+@pytest.mark.usefixtures("x64")
 def test_weight_two_is_an_example_twice_and_nothing_merges_without_trace(row: MetricRow):
     metric, some = row.build(), np.arange(25)
     once = _update(metric, metric.init(), *_part(row, some, even=True))

@@ -28,6 +28,7 @@ __all__ = [
     "check_key",
     "check_range",
     "check_same_shape",
+    "check_unmasked",
     "fail",
     "is_concrete",
     "show",
@@ -77,10 +78,10 @@ def check_range(
     expected = f"in {left}{'-inf' if low is None else f'{low:g}'}, {'inf' if high is None else f'{high:g}'}{right}"
     if isinstance(value, bool | str | bytes) or value is None:
         fail(function, argument, f"a number {expected}", value)
-    if not is_concrete(value) or not isinstance(value, numbers.Real | np.ndarray | jax.Array | np.generic):
-        if isinstance(value, complex | list | tuple | dict | set):
-            fail(function, argument, f"a number {expected}", value)
+    if not is_concrete(value):
         return
+    if not isinstance(value, numbers.Real | np.ndarray | jax.Array | np.generic):
+        fail(function, argument, f"a number {expected}", value)
     array = np.asarray(value)
     if array.dtype.kind not in "iuf" and not jax.dtypes.issubdtype(array.dtype, np.floating):
         fail(function, argument, f"a number {expected}", value)
@@ -121,6 +122,8 @@ def check_choice(function: str, argument: str, value: Any, choices: Iterable[str
 
 def check_same_shape(function: str, predictions: Any, targets: Any) -> None:
     """Equal shapes: nothing is broadcast silently, (n,) against (n, 1) least of all."""
+    check_unmasked(function, "predictions", predictions)
+    check_unmasked(function, "targets", targets)
     if np.shape(predictions) != np.shape(targets):
         a, b = np.shape(predictions), np.shape(targets)
         column = a == (*b, 1) or b == (*a, 1)
@@ -128,8 +131,17 @@ def check_same_shape(function: str, predictions: Any, targets: Any) -> None:
         fail(function, "targets", f"of the predictions' shape {a}", f" shape {b}", hint=hint)
 
 
+def check_unmasked(function: str, argument: str, value: Any) -> None:
+    """No masked entries: numpy.asarray would put the numbers behind the mask in their place."""
+    if isinstance(value, np.ma.MaskedArray) and np.ma.is_masked(value):
+        count = int(np.ma.getmaskarray(value).sum())
+        hint = "Fill them (value.filled(...)), leave those rows out, or give them weight 0."
+        fail(function, argument, "without masked entries", f" {count} of {value.size} masked", hint=hint)
+
+
 def check_floating(function: str, argument: str, value: Any) -> None:
     """A floating-point array: integers and complex numbers have no place in a differentiable function."""
+    check_unmasked(function, argument, value)
     if not jax.dtypes.issubdtype(jax.dtypes.result_type(value), np.floating):
         raise_type = f"{jax.dtypes.result_type(value)}"
         fail(function, argument, "a floating-point array", f" {raise_type}", hint="Convert it: x.astype('float32').")

@@ -20,11 +20,11 @@ class MissingDependencyError(ImportError):
 
 
 class DivergedWarning(UserWarning):
-    """Training met a loss or gradient that is not finite and stopped at the last good step."""
+    """Training met a loss, gradient or update that is not finite and stopped at the last good step."""
 
 
 class DivergedError(ArithmeticError):
-    """Training met a loss or gradient that is not finite and was told to raise, or had no good step.
+    """Training met a loss, gradient or update that is not finite and was told to raise, or had no good step.
 
     Attributes:
         step: number of the first bad optimizer step of the run, counted from 0.

@@ -12,8 +12,8 @@ factory function. The product keeps the factory and its arguments:
 The functions behind the product (`init` and `apply`, `init` and `update`, ...) are built from the arguments when they
 are first asked for. Flattening and unflattening never builds anything, so it is safe with tracers, shapes, `None`, or
 whatever `jax.tree.map` puts in the place of a number. Calling a factory builds once, at once: that is when the checks
-in its body speak. The body computes nothing from its numbers, the functions do when they are called: what was computed
-of traced numbers in one program would be met again in another.
+in its body speak. While numbers are traced, the functions are built at each use: what a body computes of such numbers
+belongs to the program being traced, and is not met again in another.
 
 A value is static when its name is listed in `static=`, or when it is a string, a flag, `None`, a dtype, or a function.
 Which arguments are static is decided when the product is made and kept from then on.
@@ -26,7 +26,6 @@ that ours have.
 from __future__ import annotations
 
 import functools
-import inspect
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from typing import Any, Self, TypeVar
@@ -37,6 +36,7 @@ from jax.core import Tracer
 
 from jaxann.core.binding import bound
 from jaxann.core.checks import check_choice, fail, is_concrete
+from jaxann.core.maker import Factory, public_name
 
 __all__ = [
     "Factory",
@@ -55,60 +55,6 @@ __all__ = [
 P = TypeVar("P", bound="Product")
 _FACTORIES: dict[str, Factory] = {}
 _FUNCTIONS: dict[str, Callable] = {}
-
-
-class Factory:
-    """What a product knows of its maker: the function, its signature, and the product's class."""
-
-    def __init__(
-        self,
-        function: Callable,
-        product: type,
-        static: tuple[str, ...],
-        convert: Mapping[str, Callable],
-        traits: tuple[str, ...] = (),
-    ):
-        self.function = function
-        self.signature = inspect.signature(function)
-        self.product = product
-        self.static = static
-        self.traits = frozenset(traits)
-        self.convert = dict(convert)
-        self.short_name = function.__name__
-        self.name = _public_name(function)
-        self.public: Callable = function
-        for name in (*static, *convert):
-            if name not in self.signature.parameters:
-                raise TypeError(f"factory {self.short_name}: no argument is called {name!r}")
-        known = getattr(product, "TRAITS", frozenset())
-        for trait in traits:
-            check_choice(f"factory {self.short_name}", "each of traits", trait, known)
-
-    def bind(self, args: tuple, kwargs: dict[str, Any]) -> dict[str, Any]:
-        """The call's arguments by name, defaults filled in; an unknown keyword points at the closest known one."""
-        parameters = self.signature.parameters
-        named = [n for n, p in parameters.items() if p.kind is not p.VAR_POSITIONAL]
-        for name in kwargs:
-            if name not in named:
-                check_choice(self.short_name, "each keyword", name, named)
-        try:
-            bound = self.signature.bind(*args, **kwargs)
-        except TypeError as error:
-            raise TypeError(f"{self.short_name}: {error}") from None
-        bound.apply_defaults()
-        return {n: self.convert[n](v) if n in self.convert else v for n, v in bound.arguments.items()}
-
-    def build(self, arguments: Mapping[str, Any]) -> Any:
-        """Run the factory's body on the arguments."""
-        args, kwargs = [], {}
-        for name, parameter in self.signature.parameters.items():
-            if parameter.kind is parameter.VAR_POSITIONAL:
-                args.extend(arguments[name])
-            elif parameter.kind is parameter.KEYWORD_ONLY:
-                kwargs[name] = arguments[name]
-            else:
-                args.append(arguments[name])
-        return self.function(*args, **kwargs)
 
 
 class Product:
@@ -147,11 +93,17 @@ class Product:
 
     @property
     def functions(self) -> Any:
-        """What the factory's body returns for these arguments; built once, when first asked for."""
-        if self._built is None:
-            with jax.ensure_compile_time_eval():  # no number computed here may belong to the program around
-                object.__setattr__(self, "_built", self._factory.build(self._arguments))
-        return self._built
+        """What the factory's body returns for these arguments; built once, when first asked for.
+
+        With traced numbers it is built at each use: what a body computes of them belongs to the program being traced.
+        """
+        if self._built is not None:
+            return self._built
+        with jax.ensure_compile_time_eval():  # no number computed here may belong to the program around
+            built = self._factory.build(self._arguments)
+        if not _is_traced(self):
+            object.__setattr__(self, "_built", built)
+        return built
 
     @property
     def traits(self) -> frozenset[str]:
@@ -293,14 +245,7 @@ def known_functions() -> Mapping[str, Callable]:
 def named_functions(*functions: Callable) -> None:
     """Enter plain functions (activations, losses) in the table, so that a product that holds one can be saved."""
     for function in functions:
-        _FUNCTIONS[_public_name(function)] = function
-
-
-def _public_name(function: Callable) -> str:
-    module, _, _ = function.__module__.partition(":")
-    pieces = module.split(".")
-    room = pieces[1] if pieces[0] == "jaxann" and len(pieces) > 1 else module
-    return f"{room}.{function.__qualname__}"
+        _FUNCTIONS[public_name(function)] = function
 
 
 def _make_checked(maker: Factory, arguments: dict[str, Any]) -> Any:
@@ -316,6 +261,15 @@ def _make_checked(maker: Factory, arguments: dict[str, Any]) -> Any:
     product = maker.product._make(maker, values, tuple(dynamic))
     _ = product.functions  # the body's checks speak now, not when the product is first used
     return product
+
+
+def _is_traced(value: Any) -> bool:
+    """Whether a traced number is anywhere inside; a product that has kept what it built holds none."""
+    if isinstance(value, Product):
+        return value._built is None and any(_is_traced(value._arguments[name]) for name in value._dynamic)
+    if isinstance(value, int | float | np.ndarray):
+        return False
+    return any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves(value))
 
 
 def _is_fixed(value: Any) -> bool:

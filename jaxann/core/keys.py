@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import functools
 import zlib
 from typing import Any
 
 import jax
 import numpy as np
 
+from jaxann.core.programs import jit
 from jaxann.core.typing import Array, Key
 
 __all__ = ["fold_name", "pick_keys", "split_name"]
@@ -22,7 +22,7 @@ def fold_name(key: Key, name: str) -> Key:
     return jax.random.fold_in(key, zlib.crc32(name.encode()))
 
 
-@functools.partial(jax.jit, static_argnames=("name", "count"))
+@jit(nested=True, static_argnames=("name", "count"))
 def split_name(key: Key, name: str, count: int) -> Key:
     """`(count,)` keys from a key and a name."""
     return jax.random.split(fold_name(key, name), count)

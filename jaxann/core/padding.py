@@ -15,7 +15,7 @@ from jax import lax
 from jaxann.core.checks import fail, is_concrete
 from jaxann.core.typing import Array, Predictions, Targets
 
-__all__ = ["Padded", "is_padded", "padded", "unpadded", "zero_padding"]
+__all__ = ["Padded", "is_padded", "padded", "real_places", "unpadded", "zero_padding"]
 
 
 class Padded(NamedTuple):
@@ -65,6 +65,13 @@ def zero_padding(values: Array, mask: Array) -> Array:
     """
     real = lax.expand_dims(mask.astype(bool), range(mask.ndim, values.ndim))
     return jnp.where(real, values, jnp.zeros((), values.dtype))
+
+
+def real_places(example_mask: Array | None, sequence_mask: Array | None) -> Array | None:
+    """What is real by both masks of a call, `(batch,)` or `(batch, time)`; None where neither is given."""
+    if sequence_mask is None or example_mask is None:
+        return example_mask if sequence_mask is None else sequence_mask
+    return sequence_mask * example_mask[:, None].astype(sequence_mask.dtype)
 
 
 def unpadded(

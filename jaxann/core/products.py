@@ -30,7 +30,7 @@ from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 
-from jaxann.core.checks import check_key, fail
+from jaxann.core.checks import check_key, check_unmasked, fail
 from jaxann.core.factories import Product, product_class
 from jaxann.core.modes import TrainMode, check_train
 from jaxann.core.padding import Padded, zero_padding
@@ -335,6 +335,8 @@ class Metric(Product):
 
         `weights` are `(examples,)`, or of the targets' shape or first axes: 0 leaves one out, whatever it holds.
         """
+        for argument, value in (("predictions", predictions), ("targets", targets), ("weights", weights)):
+            check_unmasked(self._factory.short_name, argument, value)
         return self.functions[1](sums, predictions, targets, weights)
 
     def compute(self, sums: Any) -> Array:

@@ -8,12 +8,23 @@ import jax
 
 from jaxann.core.checks import check_integer, fail
 
-__all__ = ["cores", "setup"]
+__all__ = ["cores", "has_started", "setup"]
 
 
 def cores() -> int:
     """Processor cores this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def has_started() -> bool:
+    """Whether JAX has started its devices, when their number is settled."""
+    now = jax.config.jax_num_cpu_devices  # pyright: ignore[reportAttributeAccessIssue]
+    try:
+        jax.config.update("jax_num_cpu_devices", now + 2)
+    except RuntimeError:
+        return True
+    jax.config.update("jax_num_cpu_devices", now)
+    return False
 
 
 def setup(*, cpu_devices: int | str = "cores") -> int:

@@ -24,6 +24,9 @@ __all__ = [
 ]
 
 
+_LANES, _LONG = 8, 2**12  # rows that a long sum is taken in; numbers from which on that pays
+
+
 def flatten_named(tree: Any) -> dict[str, Any]:
     """Leaves by dotted name, `{"dense0": {"weight": w}}` -> `{"dense0.weight": w}`, in JAX's order (sorted keys)."""
     leaves, _ = jax.tree_util.tree_flatten_with_path(tree)
@@ -75,7 +78,15 @@ def count(tree: Any) -> int:
 def sum_of_squares(leaf: Array) -> Array:
     """Sum of x^2 over one array, in float32 or better, as a scalar."""
     leaf = leaf.astype(wide_dtype(leaf.dtype))
-    return jnp.vdot(leaf, leaf)
+    if jax.default_backend() != "cpu" or leaf.size < _LONG or leaf.size % _LANES:
+        return jnp.vdot(leaf, leaf)
+    # XLA's CPU backend adds up a long row number by number. Several rows side by side are added in vector registers,
+    # at a third of the time, and with less rounding.
+    first, *others = leaf.reshape(_LANES, -1)
+    squares = first * first
+    for row in others:
+        squares += row * row
+    return jnp.sum(squares)
 
 
 def global_norm(tree: Any) -> Array:

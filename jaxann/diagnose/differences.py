@@ -16,11 +16,11 @@ import itertools
 from collections.abc import Callable
 from typing import NamedTuple
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from jaxann.core import programs
 from jaxann.core.checks import fail
 from jaxann.core.typing import Array
 
@@ -66,7 +66,7 @@ def evaluate(total: Callable, move: Callable, rows: np.ndarray, lengths: np.ndar
 
     pairs = jnp.asarray(rows), jnp.asarray(lengths)
     if jit:
-        return np.asarray(jax.jit(lambda pairs: lax.map(at, pairs))(pairs))
+        return np.asarray(programs.jit(lambda pairs: lax.map(at, pairs))(pairs))
     return np.stack([np.asarray(at(pair)) for pair in zip(*pairs, strict=True)])
 
 

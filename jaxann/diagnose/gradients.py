@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxann.core import programs
 from jaxann.core.checks import check_choice, check_integer, check_range, fail
 from jaxann.core.trees import flatten_named
 from jaxann.core.typing import Array, Params
@@ -82,7 +83,7 @@ def check_gradients(
         problem = read_problem(_NAME, fn, args, positions, weigh=gradients is None)
         if gradients is None:
             slope = jax.grad(lambda vector: problem.total(vector)[0])
-            analytic = np.asarray((jax.jit(slope) if jit else slope)(jnp.asarray(problem.vector)))
+            analytic = np.asarray((programs.jit(slope) if jit else slope)(jnp.asarray(problem.vector)))
         else:
             analytic = _given(problem, gradients(*problem.arguments) if callable(gradients) else gradients, positions)
         ways = _by_direction(problem, directions, analytic) if directions else _by_entry(problem, most, analytic)

@@ -12,6 +12,7 @@ from jaxann.core.checks import check_key
 from jaxann.core.keys import fold_name
 from jaxann.core.modes import TrainMode, check_train
 from jaxann.core.products import Layer
+from jaxann.core.programs import jit
 from jaxann.core.typing import Array, Key, Loss, Spec, Targets
 from jaxann.diagnose.findings import CheckSettings, GradientCheck
 from jaxann.diagnose.gradients import check_gradients
@@ -52,7 +53,7 @@ def check_layer(
         x = generator.normal(size=x.shape).astype(x.dtype)
     x = _wide(x)
     with jax.enable_x64(True):
-        params, state = jax.jit(layer.init)(fold_name(key, "init"), x)
+        params, state = jit(layer.init)(fold_name(key, "init"), x)
         params = jax.tree.map(_wide, params)
         state = jax.tree.map(_wide, state)
     params = jax.tree.map(

@@ -17,7 +17,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxann.core.checks import is_concrete, show
+from jaxann.core.checks import check_unmasked, is_concrete, show
 from jaxann.core.config import FORMER, from_config, to_config
 from jaxann.core.errors import InputError
 from jaxann.core.factories import known_factories
@@ -138,6 +138,7 @@ def _on_host(name: str, leaf: Any) -> np.ndarray:
         raise InputError(
             f"save: {name} must be a concrete array, got a traced one or a mere shape.\nCall save outside jit and vmap."
         )
+    check_unmasked("save", name, leaf)
     if not isinstance(leaf, jax.Array | np.ndarray | np.generic):
         raise InputError(f"save: {name} must be an array, got {show(leaf)}.")
     if getattr(leaf.dtype, "name", "") not in CODES:

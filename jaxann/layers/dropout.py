@@ -8,6 +8,7 @@ from typing import Any
 from jaxann import ops
 from jaxann.core.checks import check_floating, check_integer, check_range, fail
 from jaxann.core.factories import factory
+from jaxann.core.padding import real_places
 from jaxann.core.products import Layer
 from jaxann.core.typing import Array, Key, Scalar
 
@@ -114,7 +115,7 @@ def drop_block(rate: Scalar, *, block: int = 7):
     """y = x m n / sum(m) in training, m = 0 on block x block squares of each example and channel; else y = x.
 
     Squares begin at places drawn with probability rate h w / (block^2 (h - block + 1) (w - block + 1)); n is the number
-    of places, so that the mean stays.
+    of real places, and the sum runs over them, so that their mean stays.
 
     Args:
         rate: about the share of what is dropped, in [0, 1).
@@ -138,4 +139,9 @@ def drop_block(rate: Scalar, *, block: int = 7):
             fail("drop_block", "x", f"of shape (batch, height, width, channels) with sides of at least {block}",
                  f" shape {x.shape}")  # fmt: skip
 
-    return noisy("drop_block", lambda x, key: ops.drop_block(x, key, rate, block), check)
+    def apply(params, state, x, *, key=None, train=False, example_mask=None, sequence_mask=None):
+        real = real_places(example_mask, sequence_mask)
+        _, drop = noisy("drop_block", lambda x, key: ops.drop_block(x, key, rate, block, real), check)
+        return drop(params, state, x, key=key, train=train)
+
+    return lambda key, spec: ({}, {}), apply

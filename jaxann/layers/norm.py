@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jaxann.core.checks import check_floating, check_range, fail
 from jaxann.core.factories import factory
 from jaxann.core.modes import TrainMode
-from jaxann.core.padding import zero_padding
+from jaxann.core.padding import real_places, zero_padding
 from jaxann.core.products import Layer
 from jaxann.core.trees import wide_dtype
 from jaxann.core.typing import Scalar
@@ -60,9 +60,7 @@ def batch_norm(*, decay: Scalar = 0.9, eps: Scalar = 1e-5, unbiased: bool = Fals
         channels = params["scale"].shape[0]
         if x.ndim == 0 or x.shape[-1] != channels:
             fail("batch_norm", "x", f"of shape (..., {channels})", f" shape {x.shape}")
-        mask = example_mask
-        if sequence_mask is not None:
-            mask = sequence_mask if mask is None else sequence_mask * mask[:, None].astype(sequence_mask.dtype)
+        mask = real_places(example_mask, sequence_mask)
         if train and mask is not None:  # what padding holds, NaN too, must reach neither values nor gradients
             x = zero_padding(x, mask)
         if not train or frozen or train is TrainMode.NOISE:

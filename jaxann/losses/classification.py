@@ -67,7 +67,8 @@ def _checkable_labels(targets: Any, *, ignore_index: Any = None, **others: Any) 
     """The labels with those that are ignored put to 0, for a check of their range."""
     if ignore_index is None:
         return targets
-    return np.where(np.asarray(_same_number(jnp.asarray(targets), ignore_index)), 0, np.asarray(targets))
+    host = np.asarray(targets)
+    return np.where(host == np.asarray(ignore_index), 0, host)
 
 
 @weighed_by(_label_weights, labels=_checkable_labels)

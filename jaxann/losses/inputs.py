@@ -20,7 +20,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from jaxann.core.checks import check_floating, check_same_shape, fail
+from jaxann.core.checks import check_floating, check_same_shape, check_unmasked, fail
 from jaxann.core.trees import wide_dtype
 from jaxann.core.typing import Array
 
@@ -62,7 +62,9 @@ def labelled(dense: str = "") -> Callable[[F], F]:
                 expected = f"of shape {shape[:-1]}, one label for each row of logits {shape}"
                 fail(name, "targets", expected, f" shape {np.shape(targets)}")
 
-        return _guarded(formula, check, integers=True)
+        loss = _guarded(formula, check, integers=True)
+        loss.__dict__["labels"] = lambda targets, *_, **settings: targets  # see `reduce.labels_to_check`
+        return loss
 
     return decorate
 
@@ -123,6 +125,7 @@ def check_flag(function: str, argument: str, value: Any) -> None:
 
 
 def _check_integers(function: str, targets: Any, dense: str) -> None:
+    check_unmasked(function, "targets", targets)
     if not jnp.issubdtype(targets.dtype, jnp.integer):
         hint = f"For distributions use {dense}." if dense else None
         fail(function, "targets", "integer labels", f" {targets.dtype}", hint=hint)

@@ -42,11 +42,11 @@ def target_weights(loss: Callable, targets: Targets) -> Array | None:
 def labels_to_check(loss: Callable, targets: Targets) -> Targets | None:
     """Targets to be compared with the number of outputs; None when this loss takes no class numbers.
 
-    Integer targets of a function that is not of this room come back as they are.
+    A loss declares that it does; whole numbers as targets of any other are numbers (ages, counts).
     """
     function, args, keywords = bound(loss)
     labels = getattr(function, "labels", None)
-    return targets if labels is None else labels(targets, *args, **keywords)
+    return None if labels is None else labels(targets, *args, **keywords)
 
 
 def weighed_by(

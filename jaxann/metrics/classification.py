@@ -28,7 +28,7 @@ def accuracy(predictions: Array, targets: Array, weights: Array | None = None) -
         weights: one number an example, or one for each place of the targets.
 
     Returns:
-        One number; 0 for no examples.
+        One number; 0 for no examples; NaN if a score is.
 
     Peers: as scikit-learn's accuracy_score of the labels, and as Keras but for its threshold of 0.5 on probabilities
     in BinaryAccuracy.

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxann.core.checks import fail, is_concrete
+from jaxann.core.checks import check_unmasked, fail, is_concrete
 from jaxann.core.trees import wide_dtype
 from jaxann.core.typing import Array, Scalar
 
@@ -23,6 +23,7 @@ def floating(*arrays: Any) -> Any:
 
 def as_numbers(function: str, argument: str, value: Any) -> Array:
     """An array of real numbers; lists of numbers are taken too."""
+    check_unmasked(function, argument, value)
     if not isinstance(value, jax.Array):
         try:
             value = np.asarray(value)

@@ -11,6 +11,7 @@ import numpy as np
 from jax import lax
 
 from jaxann.core.checks import check_choice, check_integer, check_key, check_range, fail
+from jaxann.core.programs import jit
 from jaxann.core.typing import Array, Key, Scalar
 from jaxann.neuron.inputs import as_numbers, check_examples, check_targets, check_weights, floating, with_bias
 from jaxann.neuron.unit import fire
@@ -135,7 +136,7 @@ class _Run(NamedTuple):
     best: Array
 
 
-@functools.partial(jax.jit, static_argnames=("epochs", "rule"))
+@jit(nested=True, static_argnames=("epochs", "rule"))
 def _train(x, targets, learning_rate, bias_input, key, initial, *, epochs: int, rule: str):
     kind = floating(x) if initial is None else floating(x, initial)
     given = with_bias(jnp.asarray(x).astype(kind), bias_input)

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
 from jaxann.core.checks import check_range, fail
+from jaxann.core.programs import jit
 from jaxann.core.typing import Array, Scalar
 from jaxann.neuron.inputs import (
     as_numbers,
@@ -57,7 +57,7 @@ def threshold_unit(x: Array, weights: Array, threshold: Scalar | Array = 0.0) ->
     return _unit(x, weights, threshold)
 
 
-@jax.jit
+@jit(nested=True)
 def _unit(x: Array, weights: Array, threshold: Scalar | Array) -> Array:
     kind = floating(x, weights)
     sums = jnp.matmul(jnp.asarray(x).astype(kind), jnp.asarray(weights).astype(kind), precision=lax.Precision.HIGHEST)
@@ -111,7 +111,7 @@ def perceptron(x: Array, weights: Array, *, bias_input: Scalar = -1.0) -> Array:
     return _layer(x, weights, bias_input)
 
 
-@jax.jit
+@jit(nested=True)
 def _layer(x: Array, weights: Array, bias_input: Scalar) -> Array:
     return _unit(with_bias(jnp.asarray(x).astype(floating(x, weights)), bias_input), weights, 0.0)
 
@@ -140,7 +140,7 @@ def margin(x: Array, targets: Array, weights: Array, *, bias_input: Scalar = -1.
     return _nearest(*given, bias_input)[0]
 
 
-@jax.jit
+@jit(nested=True)
 def _nearest(x: Array, targets: Array, weights: Array, bias_input: Scalar) -> tuple[Array, Array]:
     """The margin, and R^2."""
     kind = floating(x, weights)
@@ -173,7 +173,7 @@ def mistake_bound(x: Array, targets: Array, weights: Array, *, bias_input: Scala
     return _bound(*given, bias_input)
 
 
-@jax.jit
+@jit(nested=True)
 def _bound(x: Array, targets: Array, weights: Array, bias_input: Scalar) -> Array:
     gamma, radius = _nearest(x, targets, weights, bias_input)
     bound = jnp.broadcast_to(radius, gamma.shape) / jnp.where(gamma > 0, gamma * gamma, 1)

@@ -87,15 +87,16 @@ def alpha_dropout(x: Array, key: Key, rate: Scalar) -> Array:
     return y.astype(x.dtype)
 
 
-def drop_block(x: Array, key: Key, rate: Scalar, block: int) -> Array:
+def drop_block(x: Array, key: Key, rate: Scalar, block: int, real: Array | None = None) -> Array:
     """y = x m n / sum(m), m = 0 on block x block squares whose corners are drawn with probability
-    rate h w / (block^2 (h - block + 1) (w - block + 1)), n the number of places.
+    rate h w / (block^2 (h - block + 1) (w - block + 1)), n the number of real places, and the sum over them.
 
     Args:
         x: `(batch, h, w, channels)`; each example and channel has squares of its own.
         key: one key a call.
         rate: about the share of what is dropped, in [0, 1]; less is dropped where squares overlap.
         block: side of the squares, at most h and w.
+        real: `(batch,)` or `(batch, h)`, 0 for padding; None where there is none.
 
     Peers: PyTorch and Keras have none.
 
@@ -110,8 +111,9 @@ def drop_block(x: Array, key: Key, rate: Scalar, block: int) -> Array:
     edge = block - 1
     padding = ((0, 0), (edge, edge), (edge, edge), (0, 0))
     dropped = lax.reduce_window(corners.astype(jnp.float32), -jnp.inf, lax.max, reach, (1, 1, 1, 1), padding) > 0
-    kept = jnp.sum(~dropped, dtype=wide)
-    scale = x.size / jnp.maximum(kept, 1)
+    counts = jnp.asarray(True) if real is None else lax.expand_dims(real.astype(bool), range(real.ndim, 4))
+    counts = jnp.broadcast_to(counts, x.shape)
+    scale = jnp.sum(counts, dtype=wide) / jnp.maximum(jnp.sum(counts & ~dropped, dtype=wide), 1)
     return jnp.where(dropped, jnp.zeros((), x.dtype), x * scale.astype(x.dtype))
 
 

@@ -10,15 +10,14 @@ the last log(1/2) / log(beta), the mean lag is beta / (1 - beta), and its varian
 
 from __future__ import annotations
 
-import functools
 from typing import NamedTuple
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
 from jaxann.core.checks import check_floating, check_range, fail
+from jaxann.core.programs import jit
 from jaxann.core.trees import wide_dtype
 from jaxann.core.typing import Array, Scalar
 
@@ -59,7 +58,7 @@ def ewma(x: Array, beta: Scalar, *, axis: int = 0, debias: bool = True, skip_nan
     return _averages(jnp.asarray(x), beta, axis % len(shape), debias, skip_nan)
 
 
-@functools.partial(jax.jit, static_argnums=(2, 3, 4))
+@jit(nested=True, static_argnums=(2, 3, 4))
 def _averages(x: Array, beta: Scalar, axis: int, debias: bool, skip_nan: bool) -> Array:
     wide = x.astype(wide_dtype(x.dtype))
     decay = jnp.broadcast_to(jnp.asarray(beta, wide.dtype), wide.shape)

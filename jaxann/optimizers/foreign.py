@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import numbers
+from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, get_args
@@ -93,18 +94,9 @@ def _in_messages(name: str) -> Callable[[Callable], Callable]:
 @_in_messages("from_optax")
 def _optax_transform(constructor: Callable, fixed: _Fixed, moving: Mapping[str, Any]):
     """What the constructor makes of both kinds of arguments."""
-    like = _made(constructor, fixed, moving)
+    made = _made(constructor, fixed, moving)
     rate = (fixed.arguments() | dict(moving)).get("learning_rate")
-
-    # Made anew in each call: a constructor computes with its numbers at once, and what it computed of traced ones
-    # inside one program must not be met again in another.
-    def init(params):
-        return _made(constructor, fixed, moving).init(params)
-
-    def update(grads, state, params, **more):
-        return _made(constructor, fixed, moving).update(grads, state, params, **more)
-
-    return foreign_functions(init, update, like=like.update, learning_rate=rate)
+    return foreign_functions(made.init, made.update, like=made.update, learning_rate=rate)
 
 
 @dataclass(frozen=True)
@@ -155,7 +147,7 @@ def _bound(constructor: Callable, args: tuple, keywords: dict[str, Any]) -> dict
 def _made(constructor: Callable, fixed: _Fixed, moving: Mapping[str, Any]) -> Any:
     """The constructor called, under JAX's ordinary promotion."""
     signature = inspect.signature(constructor)
-    bound = inspect.BoundArguments(signature, {})  # type: ignore[arg-type]
+    bound = inspect.BoundArguments(signature, OrderedDict())
     given = fixed.arguments() | {name: _plain(value) for name, value in moving.items()}
     bound.arguments.update((name, given[name]) for name in signature.parameters if name in given)
     with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):

@@ -116,5 +116,9 @@ def scaled(rate: ScalarOrSchedule, scale: Scalar):
     """f(c) = scale rate(c), the rate being a number or a schedule.
 
     Peers: optax and PyTorch scale the updates, or the group's rate, instead.
+
+    Raises:
+        InputError: the scale is no finite number.
     """
+    check_range("scaled", "scale", scale)
     return lambda step: jnp.broadcast_to(value_at(rate, step) * real(scale), step.shape)

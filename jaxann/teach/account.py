@@ -12,6 +12,7 @@ from jaxann.backprop import backward as backward_pass
 from jaxann.core.checks import check_integer, fail
 from jaxann.core.modes import TrainMode, check_train
 from jaxann.core.products import Layer, Optimizer
+from jaxann.core.programs import jit
 from jaxann.core.typing import Array, Inputs, Key, Loss, Params, State, Targets
 from jaxann.layers import as_layer
 from jaxann.teach.backward import backward
@@ -116,7 +117,7 @@ def explain(
     with jax.enable_x64(True):
         params, state, x, y, labels = read(model, params, state, x, y, names)
 
-        @jax.jit
+        @jit
         def run(params: Params) -> _Pass:
             trace = backward_pass(model, params, state, x, y, loss, key=key, train=train)
             return _Pass(trace, loss(trace.predictions, y))
@@ -163,7 +164,7 @@ def _updated(optimizer: Optimizer, params: Params, trace: Any, cost: Callable, k
     if rate is not None:  # on the host: nothing is compiled for it
         return Update(optimizer, rate, jax.tree.map(lambda g: -rate * np.asarray(g), trace.grads))
 
-    @jax.jit
+    @jit
     def step(params: Params, grads: Params, value: Array) -> Params:
         more = {"value": value, "value_fn": cost, "key": jax.random.key(0) if key is None else key}
         return optimizer.update(grads, optimizer.init(params), params, **more)[0]

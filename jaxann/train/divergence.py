@@ -1,14 +1,14 @@
-"""What to tell a person whose run met a loss or gradient that is not finite."""
+"""What to tell a person whose run met a loss, gradient or update that is not finite."""
 
 from __future__ import annotations
 
 import warnings
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 
 from jaxann.core.errors import DivergedError, DivergedWarning
+from jaxann.core.programs import jit
 from jaxann.core.trees import flatten_named
 from jaxann.core.typing import Key
 from jaxann.optimizers import learning_rate_at
@@ -20,6 +20,9 @@ from jaxann.train.run import Result
 from jaxann.train.steps import gradient
 
 __all__ = ["report"]
+
+_CALLER = 4  # frames from `report` to whoever called `fit`, which is decorated
+_ANY = "loss, gradient or update"
 
 
 def report(recipe: Recipe, key: Key, carry: Carry, data: Batch, result: Result, on_nonfinite: str) -> None:
@@ -33,24 +36,24 @@ def report(recipe: Recipe, key: Key, carry: Carry, data: Batch, result: Result, 
         return
     alive, skipped = bool(carry.trained.guard.alive), int(carry.trained.guard.skipped)
     if alive:
-        message = f"fit: {skipped} steps with a loss or gradient that is not finite were skipped, the first was {step}."
-        warnings.warn(message, DivergedWarning, stacklevel=3)
+        message = f"fit: {skipped} steps with a {_ANY} that is not finite were skipped, the first was {step}."
+        warnings.warn(message, DivergedWarning, stacklevel=_CALLER)
         return
     message = f"fit: {_account(recipe, key, carry, data, step, skipped)}"
     if step == 0 or on_nonfinite == "raise":
         raise DivergedError(message, step=step, params=result.params, state=result.state)
-    warnings.warn(f"{message} The last good weights are returned.", DivergedWarning, stacklevel=3)
+    warnings.warn(f"{message} The last good weights are returned.", DivergedWarning, stacklevel=_CALLER)
 
 
 def _account(recipe: Recipe, key: Key, carry: Carry, data: Batch, step: int, skipped: int) -> str:
     size = recipe.batch_size
     assert size is not None
     steps = step_count(example_count(data.x), size)
-    epoch, number = divmod(step, steps)
+    epoch, number = divmod(int(carry.epoch) * steps - (int(carry.trained.guard.steps) - step), steps)
     optimizer = with_plateaus(recipe.optimizer, carry.plateaus)
     rate = float(learning_rate_at(optimizer, jnp.int32(step)))
-    text = f"step {step} (epoch {epoch}, batch {number}) gave a loss or gradient that is not finite"
-    text += f", at learning rate {rate:.3g}"
+    place, at = f"step {step} (epoch {epoch}, batch {number})", f"that is not finite, at learning rate {rate:.3g}"
+    text = f"{place} gave a {_ANY} {at}"
     if skipped == 1:  # the weights are still those of the bad step, so it can be run again
         batch, mask, noise = batch_of(
             key,
@@ -61,12 +64,15 @@ def _account(recipe: Recipe, key: Key, carry: Carry, data: Batch, step: int, ski
             shuffle=recipe.shuffle,
             last=number == steps - 1,
         )
-        (loss, _), grads = jax.jit(
+        (loss, _), grads = jit(
             lambda trained, batch: gradient(trained, recipe, batch, key=noise, example_mask=mask)[:2]
         )(carry.trained, batch)
         norms = {name: float(np.linalg.norm(np.asarray(g, np.float64))) for name, g in flatten_named(grads).items()}
         bad = [name for name, norm in norms.items() if not np.isfinite(norm)]
-        text += f"; loss {float(loss):.4g}, gradient norm {np.sqrt(sum(n**2 for n in norms.values())):.3g}"
+        norm = np.sqrt(sum(n**2 for n in norms.values()))
+        update = np.isfinite(float(loss)) and norm**2 <= float(np.finfo(np.float32).max)
+        text = f"{place} gave {'an update' if update else 'a loss or gradient'} {at}"
+        text += f"; loss {float(loss):.4g}, gradient norm {norm:.3g}"
         text += f", first bad gradient in {bad[0]!r}" if bad else ""
         for name, leaf in named_leaves("x", batch.x):
             rows = np.asarray(leaf).reshape(leaf.shape[0], -1)

@@ -16,7 +16,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from jaxann.core.keys import fold_name
-from jaxann.core.padding import Padded
+from jaxann.core.padding import unpadded
 from jaxann.core.products import Metric, Optimizer
 from jaxann.core.typing import Array, Inputs, Key, Params, State
 from jaxann.optimizers import learning_rate_at
@@ -163,7 +163,7 @@ def run_epoch(
     streams = {name: streaming_form(metric, train.y) for name, metric in measured.metrics.items()}
     order = order_of(key, carry.epoch, examples, batch_size=size, shuffle=recipe.shuffle, rows=rows)
     trained, sums = run_steps(stepping, key, carry.epoch, carry.trained, train, order, streams, rows)
-    row = _history_row(stepping, carry.epoch, examples, train, order, streams, sums)
+    row = _history_row(stepping, trained.guard.updates, examples, train, order, streams, sums)
     weights = _weights(stepping, key, carry.epoch, trained, train, order, step_count(examples, size))
     loss = row[0]
     if validation is not None:
@@ -176,26 +176,24 @@ def run_epoch(
 
 def _history_row(
     recipe: Recipe,
-    epoch: Array,
+    updates: Array,
     examples: int,
     train: Batch,
     order: Order,
     streams: Mapping[str, Metric | None],
     sums: EpochSums,
 ) -> list[Array]:
-    """Mean loss, learning rate at the last step, mean gradient norm, and the metrics of the training set."""
-    steps = step_count(examples, recipe.batch_size or examples)
+    """Mean loss, learning rate of the last update, mean gradient norm, and the metrics of the training set."""
     totals = sums.totals
-    rate = learning_rate_at(recipe.optimizer, (epoch + 1) * steps - 1)
+    rate = learning_rate_at(recipe.optimizer, jnp.maximum(updates - 1, 0))
     row = [totals[0] / totals[1], rate, totals[2] / totals[3]]
     index = order.index
-    targets = train.y.values if isinstance(train.y, Padded) else train.y
-    seen = targets if index is None else jax.tree.map(lambda a: a[index.reshape(-1)[:examples]], targets)
+    seen = train.y if index is None else jax.tree.map(lambda a: a[index.reshape(-1)[:examples]], train.y)
     for name, metric in streams.items():
         if metric is not None:
             row.append(metric.compute(sums.metrics[name]))
         elif sums.predictions is not None:
-            row.append(recipe.metrics[name](sums.predictions, seen))
+            row.append(recipe.metrics[name](*unpadded(sums.predictions, seen)[:2]))
     return row
 
 

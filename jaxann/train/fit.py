@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import time
 import warnings
 from collections.abc import Sequence
@@ -12,6 +11,7 @@ import jax
 import numpy as np
 
 from jaxann.core.checks import check_key, fail
+from jaxann.core.programs import jit
 from jaxann.core.trees import count
 from jaxann.core.typing import Array, Key, Params, State
 from jaxann.train.batches import Batch, Spec, example_count, one_example, step_count
@@ -32,6 +32,7 @@ _LONGEST_CHUNK = 8192  # rows of the history buffer; the number of epochs itself
 _CHUNK_SECONDS = 0.5  # how long Ctrl-C and the observers wait for a chunk
 
 
+@automatic_mesh()
 def fit(
     recipe: Recipe,
     train: tuple,
@@ -83,23 +84,8 @@ def fit(
     recipe = as_recipe("fit", recipe)
     wanted = epochs_of("fit", recipe, epochs)
     watching = check_observers("fit", observers)
-    with automatic_mesh():
-        return _fit(recipe, wanted, batch_size, key, (train, validation), initial, resume, watching, progress)
-
-
-def _fit(
-    recipe: Recipe,
-    wanted: int,
-    batch_size: int | None,
-    key: Key,
-    given: tuple[tuple, tuple | None],
-    initial: tuple[Params, State] | None,
-    resume: Result | None,
-    watching: tuple,
-    progress: bool,
-) -> Result:
     on_nonfinite = recipe.on_nonfinite
-    recipe, key, (train, validation), initial = on_automatic_meshes((recipe, key, given, initial))
+    recipe, key, train, validation, initial = on_automatic_meshes((recipe, key, train, validation, initial))
     if isinstance(resume, Result):  # its history keeps the order of its columns
         resume = resume._replace(carry=on_automatic_meshes(resume.carry))
     data = as_batch("fit", "train", train)
@@ -147,13 +133,13 @@ def _fit(
 
 # Drawing the weights runs once and takes milliseconds, so it is compiled with less optimization: half the time, the
 # same bits.
-@functools.partial(jax.jit, static_argnames=("spec",), compiler_options={"xla_backend_optimization_level": 1})
+@jit(level=1, static_argnames=("spec",))
 def _start(recipe: Recipe, key: Key, spec: Any, initial: tuple[Params, State] | None = None) -> Carry:
     """The first carry, with fresh weights or the initial ones given."""
     return begin(recipe, key, spec.tree, initial)
 
 
-@jax.jit
+@jit
 def _advance(
     recipe: Recipe, key: Key, carry: Carry, until: Array, train: Batch, validation: Batch | None
 ) -> tuple[Carry, Array]:
@@ -221,6 +207,9 @@ def _result(recipe: Recipe, carry: Carry, history: dict[str, np.ndarray], ended:
     loss = history["loss"]
     if len(loss) and np.isfinite(loss[0]) and loss[-1] > 1e6 * max(float(loss[0]), 1e-30):
         message = f"fit: the loss grew from {loss[0]:.3g} to {loss[-1]:.3g}; a lower learning rate may help."
+        warnings.warn(message, UserWarning, stacklevel=4)
+    if recipe.stopping is not None and len(loss) and int(stop.best_epoch) < 0:
+        message = f"fit: {recipe.monitor} was never a number that could be compared; the last weights are returned."
         warnings.warn(message, UserWarning, stacklevel=4)
     params, state = weights_of(carry)
     return Result(

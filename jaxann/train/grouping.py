@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from jaxann.core.checks import check_integer, fail, show
+from jaxann.core.checks import check_integer, check_unmasked, fail, show
 from jaxann.train.prepare import canonical, sized
 from jaxann.train.recipe import Recipe, Stopping
 
@@ -76,6 +76,7 @@ def as_columns(function: str, hyperparameters: Any, members: int | None) -> dict
     columns = {}
     for name, values in hyperparameters.items():
         argument = f"hyperparameters[{name!r}]"
+        check_unmasked(function, argument, values)
         listed = isinstance(values, Sequence) or getattr(values, "ndim", 0) > 0
         if isinstance(values, str | bytes) or not listed:
             fail(function, argument, "a sequence or array with one value for each member", values)

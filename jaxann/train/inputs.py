@@ -14,7 +14,8 @@ from typing import Any
 import jax
 import numpy as np
 
-from jaxann.core.checks import fail
+from jaxann.core.binding import bound
+from jaxann.core.checks import check_unmasked, fail, is_concrete
 from jaxann.core.padding import Padded
 from jaxann.losses import labels_to_check
 from jaxann.losses.heads import heads_of
@@ -41,6 +42,7 @@ def as_array(function: str, argument: str, value: Any, *, features: bool) -> jax
         fail(function, argument, "an array", None)
     if isinstance(value, str | bytes):
         fail(function, argument, "an array", value, hint="A path is not read here; see jaxann.data for readers.")
+    check_unmasked(function, argument, value)
     if hasattr(value, "toarray"):
         size = f"{np.prod(value.shape) * 4:,} bytes"
         fail(
@@ -123,10 +125,12 @@ def _check_values(function: str, argument: str, array: Any) -> None:
     if jax.dtypes.issubdtype(array.dtype, np.complexfloating):
         fail(function, argument, "an array of real numbers", f" {array.dtype}")
     if not jax.dtypes.issubdtype(array.dtype, np.floating):
-        if np.dtype(array.dtype).kind in "iu" and array.size:
+        if np.dtype(array.dtype).kind in "iu" and array.size and not np.can_cast(array.dtype, np.int32):
             host = np.asarray(array)
-            if host.dtype.itemsize > 4 and (int(host.max()) > 2**31 - 1 or int(host.min()) < -(2**31)):
-                fail(function, argument, "integers of at most 32 bits", f" {host.dtype} up to {host.max()}")
+            low, high = int(host.min()), int(host.max())
+            if high > 2**31 - 1 or low < -(2**31):
+                got = f" {host.dtype} {f'up to {high}' if high > 2**31 - 1 else f'down to {low}'}"
+                fail(function, argument, "integers from -2^31 to 2^31 - 1", got)
         return
     host = np.asarray(array)
     if _all_small(host):
@@ -265,8 +269,12 @@ def check_labels(function: str, argument: str, targets: Any, predictions: Any, l
                 check_labels(function, f"{argument} y[{name!r}]", targets[name], predictions[name], own)
         return
     mask = None
+    named = argument if argument.endswith("]") else f"{argument} y"
     if isinstance(targets, Padded):
         targets, mask = targets.values, np.asarray(targets.mask)
+        if not mask.any():
+            fail(function, named, "of at least one real position", " only padding")
+    _check_counted(function, named, targets, loss)
     targets = labels_to_check(loss, targets)
     if targets is None or not hasattr(targets, "ndim") or not hasattr(predictions, "ndim"):
         return
@@ -281,10 +289,13 @@ def check_labels(function: str, argument: str, targets: Any, predictions: Any, l
         hint = f"The model has {classes} outputs; labels start at 0."
         if host.min() < 0:
             hint += " Labels to be left out: functools.partial(loss, ignore_index=...)."
-        fail(
-            function,
-            argument if argument.endswith("]") else f"{argument} y",
-            f"labels in 0..{classes - 1}",
-            got,
-            hint=hint,
-        )
+        fail(function, named, f"labels in 0..{classes - 1}", got, hint=hint)
+
+
+def _check_counted(function: str, named: str, targets: Any, loss: Callable) -> None:
+    """At least one label is none of those that the loss is told to leave out."""
+    ignored = bound(loss)[2].get("ignore_index")
+    if ignored is None or not is_concrete(ignored) or not hasattr(targets, "dtype"):
+        return
+    if targets.size and (np.asarray(targets) == np.asarray(ignored)).all():
+        fail(function, named, f"labels other than ignore_index={int(ignored)} somewhere", " no other")

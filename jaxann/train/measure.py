@@ -18,7 +18,17 @@ from jaxann.train.batches import Batch, default_float, example_count, one_exampl
 from jaxann.train.objective import apply_in, loss_sums
 from jaxann.train.recipe import Recipe
 
-__all__ = ["Sums", "add_batch", "evaluation_rows", "figures", "measure", "no_sums", "streaming_form", "with_streams"]
+__all__ = [
+    "Sums",
+    "add_batch",
+    "computed",
+    "evaluation_rows",
+    "figures",
+    "measure",
+    "no_sums",
+    "streaming_form",
+    "with_streams",
+]
 
 _MOST_ROWS, _MOST_NUMBERS = 2048, 2**24  # examples evaluated at once, and the numbers in them
 
@@ -94,15 +104,20 @@ def add_batch(recipe: Recipe, params: Params, state: State, sums: Sums, batch: B
     return Sums(loss, counted, metrics), predictions
 
 
-def figures(recipe: Recipe, sums: Sums, y: Targets, predictions: Any) -> list[Array]:
-    """`[loss, *metrics]`; a function of whole arrays is applied to `predictions` and `y`."""
-    found = [sums.loss / jnp.where(sums.weight == 0, 1, sums.weight)]
-    for name, metric in _streams(recipe, y).items():
-        if metric is not None:
-            found.append(metric.compute(sums.metrics[name]))
-        else:
-            found.append(recipe.metrics[name](*unpadded(predictions, y)[:2]))
-    return found
+def computed(recipe: Recipe, sums: Sums) -> dict[str, Array]:
+    """What the sums come to: the loss, NaN where nothing counted, and each metric that is in its streaming form."""
+    found = {"loss": sums.loss / jnp.where(sums.weight == 0, jnp.nan, sums.weight)}
+    return found | {name: recipe.metrics[name].compute(value) for name, value in sums.metrics.items()}
+
+
+def figures(recipe: Recipe, sums: dict[str, Array], y: Targets, predictions: Any) -> list[Array]:
+    """`[loss, *metrics]` from what `computed` gives; a function of whole arrays is applied to `predictions` and `y`."""
+    found = dict(sums)
+    whole = {name: metric for name, metric in recipe.metrics.items() if name not in found}
+    if whole:
+        arrays = unpadded(predictions, y)[:2]
+        found |= {name: metric(*arrays) for name, metric in whole.items()}
+    return [found["loss"], *(found[name] for name in recipe.metrics)]
 
 
 def measure(recipe: Recipe, params: Params, state: State, data: Batch, *, rows: int | None = None) -> list[Array]:
@@ -140,4 +155,4 @@ def measure(recipe: Recipe, params: Params, state: State, data: Batch, *, rows: 
         sums, seen = batch(sums, jax.tree.map(lambda a, f=first, e=last: a[f:e], data))
         gathered.append(seen)
     whole = jax.tree.map(lambda *a: jnp.concatenate(a), *gathered) if keeps else None
-    return figures(recipe, sums, data.y, whole)
+    return figures(recipe, computed(recipe, sums), data.y, whole)

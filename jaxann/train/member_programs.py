@@ -8,7 +8,6 @@ places for each device.
 
 from __future__ import annotations
 
-import functools
 from collections import OrderedDict
 from typing import Any, NamedTuple
 
@@ -18,6 +17,7 @@ from jax import lax
 from jax.sharding import Mesh
 from jax.sharding import PartitionSpec as Split
 
+from jaxann.core.programs import jit
 from jaxann.core.typing import Array, Key
 from jaxann.train.batches import Batch, Rows, Spec, default_float, gather_rows
 from jaxann.train.epoch import Carry, active, begin, run_epochs, weights_of
@@ -40,7 +40,7 @@ class Store(NamedTuple):
     fold: Array  # int32, each member's row of the table of folds
 
 
-@functools.partial(jax.jit, static_argnums=(0,), donate_argnums=(1,))
+@jit(static_argnums=(0,), donate_argnums=(1,))
 def take(split: Any, store: Any, source: Array) -> Any:
     """The store with each place's content from another place."""
     return jax.lax.with_sharding_constraint(jax.tree.map(lambda a: a[source], store), split)
@@ -52,9 +52,7 @@ def _sharded(mesh: Mesh, function: Any, shared: int, split: int) -> Any:
     return jax.shard_map(function, mesh=mesh, in_specs=specs, out_specs=Split(AXIS), check_vma=False)
 
 
-@functools.partial(
-    jax.jit, static_argnames=("traced", "mesh", "spec"), compiler_options={"xla_backend_optimization_level": 1}
-)
+@jit(level=1, static_argnames=("traced", "mesh", "spec"))
 def start(traced: TracedBuild | None, mesh: Mesh, spec: Spec, leaves: Any, keys: Key) -> Carry:
     """The first carries."""
 
@@ -64,7 +62,7 @@ def start(traced: TracedBuild | None, mesh: Mesh, spec: Spec, leaves: Any, keys:
     return _sharded(mesh, on_device, 0, 2)(leaves, keys)
 
 
-@functools.partial(jax.jit, static_argnames=("traced", "mesh", "at_once", "with_metrics"), donate_argnames=("carry",))
+@jit(static_argnames=("traced", "mesh", "at_once", "with_metrics"), donate_argnames=("carry",))
 def advance(
     traced: TracedBuild | None,
     mesh: Mesh,
@@ -148,7 +146,7 @@ def _fold_of(views: Any, fold: Array) -> tuple[Rows | None, Rows | None]:
     return jax.tree.map(lambda a: lax.dynamic_index_in_dim(a, fold, 0, keepdims=False), views)
 
 
-@functools.partial(jax.jit, static_argnames=("traced", "mesh"))
+@jit(static_argnames=("traced", "mesh"))
 def ended(traced: TracedBuild | None, mesh: Mesh, carry: Carry, leaves: Any) -> dict[str, Any]:
     """How each member ended; the carry comes without its weights."""
 
@@ -159,9 +157,8 @@ def ended(traced: TracedBuild | None, mesh: Mesh, carry: Carry, leaves: Any) -> 
     return _sharded(mesh, lambda carry, leaves: jax.vmap(one)(carry, leaves), 0, 2)(carry, leaves)
 
 
-@functools.partial(  # runs a few times only: less optimization, compiled sooner
-    jax.jit, static_argnames=("traced", "mesh", "at_once"), compiler_options={"xla_backend_optimization_level": 1}
-)
+# It runs a few times only: less optimization, compiled sooner.
+@jit(level=1, static_argnames=("traced", "mesh", "at_once"))
 def evaluate(
     traced: TracedBuild | None,
     mesh: Mesh,

@@ -40,7 +40,7 @@ def _explicit(leaf: Any) -> bool:
 
 @contextlib.contextmanager
 def automatic_mesh() -> Iterator[None]:
-    """Within, a mesh that the caller has set with `jax.set_mesh` has automatic axes."""
+    """Within (or in a function decorated with it) a mesh set with `jax.set_mesh` has automatic axes."""
     current = jax.sharding.get_mesh()
     if current.empty or _automatic(current):
         yield

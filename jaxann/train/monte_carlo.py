@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from typing import Any
 
 import jax
@@ -13,6 +12,7 @@ from jax import lax
 from jaxann.core.checks import check_integer, check_key
 from jaxann.core.modes import TrainMode
 from jaxann.core.products import Layer
+from jaxann.core.programs import jit
 from jaxann.core.typing import Inputs, Key, Params, Predictions, State
 from jaxann.train.batches import example_count, one_example
 from jaxann.train.blocks import as_model_takes, blocks_of
@@ -24,7 +24,7 @@ from jaxann.train.recipe import Recipe
 __all__ = ["monte_carlo_predict"]
 
 
-@functools.partial(jax.jit, static_argnames=("dtype",))
+@jit(static_argnames=("dtype",))
 def _passes(model: Layer, params: Params, state: State, x: Inputs, keys: Key, dtype: str | None) -> Any:
 
     def one(key):

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 
 from jaxann.core.binding import bound
@@ -52,10 +53,7 @@ def _values(
         values = loss(predictions, targets, where=weights != 0)
     else:
         values = loss(predictions, targets)
-    examples = example_count(targets)
-    if getattr(values, "ndim", 0) == 0 or values.shape[0] != examples:
-        hint = "A loss never averages; the trainer takes the weighted mean."
-        fail("loss", "values", f"one for each example ({examples},)", f" shape {jnp.shape(values)}", hint=hint)
+    values = _checked(values, predictions, targets)
     counts = target_weights(loss, targets)
     if counts is not None:
         counts = jnp.broadcast_to(counts.astype(values.dtype), values.shape)
@@ -67,6 +65,23 @@ def _values(
         counts = real.astype(values.dtype) if counts is None else jnp.where(real, counts, 0)
         values = jnp.where(real, values, 0)
     return values, counts
+
+
+def _checked(values: Any, predictions: Any, targets: Targets) -> Array:
+    """The values of a loss in float32 or better, one or more an example."""
+    examples = example_count(targets)
+    if not hasattr(values, "shape") or not hasattr(values, "dtype"):
+        fail("loss", "values", f"an array of shape ({examples}, ...)", values)
+    if not jnp.issubdtype(values.dtype, jnp.floating):
+        fail("loss", "values", "floating point, so that they have a gradient", f" {values.dtype}")
+    if values.ndim == 0 or values.shape[0] != examples:
+        hint = "A loss never averages; the trainer takes the weighted mean."
+        fail("loss", "values", f"one for each example ({examples},)", f" shape {values.shape}", hint=hint)
+    given = {tuple(np.shape(leaf))[1:2] for leaf in jax.tree.leaves((predictions, targets))}
+    if values.ndim > 1 and values.shape[1] == examples > 1 and (examples,) not in given:
+        hint = "Predictions (n, 1) against targets (n,) broadcast to (n, n): give both one shape."
+        fail("loss", "values", f"of each example alone, ({examples}, ...)", f" shape {values.shape}", hint=hint)
+    return values.astype(wide_dtype(values.dtype))
 
 
 def _compares_examples(loss: Callable) -> bool:

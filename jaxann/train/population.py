@@ -224,6 +224,13 @@ def fit_population(
             trainer.release()
     population = assembled(build, columns, keys, groups, kept)
     warn_diverged("fit_population", population.status == Status.DIVERGED)
+    watched = np.zeros(members, bool)
+    for group in groups:
+        watched[group.members] = group.recipe.stopping is not None
+    never = np.flatnonzero(watched & (population.best_epoch < 0) & (population.epochs_run > 0))
+    if len(never):
+        message = f"fit_population: what {len(never)} of {members} members monitor was never a number, the first of"
+        warnings.warn(f"{message} them member {never[0]}; their last weights are returned.", UserWarning, stacklevel=2)
     skipped = np.flatnonzero((population.diverged_step >= 0) & (population.status != Status.DIVERGED))
     if len(skipped):
         message = f"fit_population: {len(skipped)} of {members} members skipped steps that were not finite, the first"
@@ -265,9 +272,9 @@ def assembled(
 
 
 def warn_diverged(function: str, diverged: np.ndarray) -> None:
-    """One warning for all members that met a loss or gradient that is not finite."""
+    """One warning for all members that met a loss, gradient or update that is not finite."""
     bad = np.flatnonzero(diverged)
     if len(bad):
         shown = ", ".join(map(str, bad[:10])) + (", ..." if len(bad) > 10 else "")
-        message = f"{function}: {len(bad)} of {len(diverged)} members stopped at a loss or gradient that is not finite"
-        warnings.warn(f"{message}, with their last good weights: {shown}.", DivergedWarning, stacklevel=3)
+        message = f"{function}: {len(bad)} of {len(diverged)} members stopped at a loss, gradient or update that is not"
+        warnings.warn(f"{message} finite, with their last good weights: {shown}.", DivergedWarning, stacklevel=3)

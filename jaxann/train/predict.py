@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from typing import Any
 
 import jax
@@ -11,13 +10,14 @@ import numpy as np
 
 from jaxann.core.checks import check_integer
 from jaxann.core.products import Layer
+from jaxann.core.programs import jit
 from jaxann.core.typing import Array, Inputs, Params, Predictions, State
 from jaxann.layers import as_layer
 from jaxann.optimizers import sgd
 from jaxann.train.batches import Batch, example_count, one_example
 from jaxann.train.blocks import as_model_takes, blocks_of
 from jaxann.train.inputs import as_batch, as_inputs, check_labels
-from jaxann.train.measure import Sums, add_batch, figures, no_sums, with_streams
+from jaxann.train.measure import Sums, add_batch, computed, figures, no_sums, with_streams
 from jaxann.train.objective import apply_in
 from jaxann.train.prepare import canonical
 from jaxann.train.recipe import Recipe, as_recipe
@@ -36,7 +36,7 @@ def model_of(function: str, value: Any) -> tuple[Layer, str | None]:
     return canonical(as_layer(value, function, "model")), None
 
 
-@functools.partial(jax.jit, static_argnames=("dtype",))
+@jit(static_argnames=("dtype",))
 def _forward(model: Layer, params: Params, state: State, x: Inputs, dtype: str | None) -> Any:
     return apply_in(model, params, state, x, dtype=dtype)[0]
 
@@ -72,9 +72,14 @@ def predict(model: Layer | Recipe, params: Params, state: State, x: Inputs, *, b
     return jax.device_put(jax.tree.map(lambda *a: np.concatenate(a), *found))
 
 
-@jax.jit
+@jit
 def _add(recipe: Recipe, params: Params, state: State, sums: Sums, batch: Batch) -> tuple[Sums, Any]:
     return add_batch(recipe, params, state, sums, batch)
+
+
+@jit
+def _computed(recipe: Recipe, sums: Sums) -> dict[str, Array]:
+    return computed(recipe, sums)
 
 
 def evaluate(recipe: Recipe, params: Params, state: State, data: tuple, *, batch_size: int = 1024) -> dict[str, float]:
@@ -111,7 +116,7 @@ def evaluate(recipe: Recipe, params: Params, state: State, data: tuple, *, batch
         sums, predicted = _add(recipe, params, state, sums, block)
         seen.append(jax.tree.map(lambda a, c=count: np.asarray(a)[:c], predicted))
     whole = jax.device_put(jax.tree.map(lambda *a: np.concatenate(a), *seen))
-    found: list[Array] = figures(recipe, sums, jax.device_put(jax.tree.map(np.asarray, y)), whole)
+    found: list[Array] = figures(recipe, _computed(recipe, sums), jax.device_put(jax.tree.map(np.asarray, y)), whole)
     return dict(zip(("loss", *recipe.metrics), (float(f) for f in found), strict=True))
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,6 +10,7 @@ import numpy as np
 from jax import lax
 
 from jaxann.core.checks import check_integer, fail
+from jaxann.core.programs import jit
 from jaxann.core.typing import Inputs, Params, State
 from jaxann.train.batches import example_count
 from jaxann.train.blocks import as_model_takes, blocks_of
@@ -21,7 +21,7 @@ from jaxann.train.objective import apply_in
 __all__ = ["predict_members"]
 
 
-@functools.partial(jax.jit, static_argnames=("traced", "one_by_one"))
+@jit(static_argnames=("traced", "one_by_one"))
 def _forward(traced: TracedBuild | None, leaves: Any, params: Params, state: State, x: Inputs, one_by_one: bool) -> Any:
     def member(one):
         own, params, state = one

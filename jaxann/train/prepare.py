@@ -21,7 +21,7 @@ from jaxann.core.padding import unpadded
 from jaxann.core.products import Layer
 from jaxann.core.trees import flatten_named
 from jaxann.core.typing import Array, Inputs, Key, Params, State
-from jaxann.train.batches import Batch, default_float, one_example
+from jaxann.train.batches import Batch, Spec, default_float, one_example
 from jaxann.train.inputs import check_labels, is_one_array, named_leaves
 from jaxann.train.measure import streaming_form
 from jaxann.train.objective import apply_in, example_sums, loss_sums
@@ -106,10 +106,12 @@ def check_monitor(function: str, recipe: Recipe, validation: Any) -> None:
     """What is monitored must exist.
 
     Raises:
-        InputError: training is to stop early by a validation set that is not given.
+        InputError: training is to stop early, or to keep its best weights, by a validation set that is not given.
     """
-    if validation is None and recipe.stops_early and recipe.monitor.startswith("validation"):
-        fail(function, "validation", f"given to stop early on {recipe.monitor!r}", None)
+    if validation is None and recipe.monitor.startswith("validation"):
+        if recipe.stops_early or recipe.restores_best:
+            why = "stop early on" if recipe.stops_early else "keep the best weights by"
+            fail(function, "validation", f"given to {why} {recipe.monitor!r}", None)
 
 
 def prepare_data(
@@ -193,20 +195,27 @@ def _check_shapes(function: str, recipe: Recipe, key: Key, data: Batch, validati
     if validation is not None:
         _check_alike(function, "validation x", one_example(data.x), one_example(validation.x))
         _check_alike(function, "validation y", one_example(data.y), one_example(validation.y), shapes=False)
+    tried: dict[Spec, Any] = {}  # the validation set is mostly of the shapes of the training set
     for name, part in (("train", data), ("validation", validation)):
         if part is not None:
-            rows = recipe.batch_size or 1
-            x, y, weights = (one_example(tree, rows) for tree in part)
-            predictions = _forward.eval_shape(recipe.model, as_partial(recipe.loss), key, x, y, recipe.compute_dtype)
-            check_labels(function, name, part.y, predictions, recipe.loss)
-            for metric, shape in _figures.eval_shape(recipe.metrics, predictions, y).items():
-                if shape.shape:
-                    expected = "a metric that gives one figure"
-                    fail(function, f"metrics[{metric!r}]", expected, f" one of shape {shape.shape}")
-            if weights is not None and len(weights.shape) > 1:
-                jax.eval_shape(functools.partial(loss_sums, recipe.loss), predictions, y, weights)
-            if isinstance(recipe.loss, functools.partial):  # numbers bound to the loss: checked untraced
-                jax.eval_shape(functools.partial(example_sums, recipe.loss), predictions, y)
+            batch = Spec(Batch(*(one_example(tree, recipe.batch_size or 1) for tree in part)))
+            if batch not in tried:
+                tried[batch] = _tried(function, recipe, key, batch.tree)
+            check_labels(function, name, part.y, tried[batch], recipe.loss)
+
+
+def _tried(function: str, recipe: Recipe, key: Key, batch: Batch) -> Any:
+    """Shapes of the predictions for a batch of such shapes, its loss and its figures computed on the way."""
+    x, y, weights = batch
+    predictions = _forward.eval_shape(recipe.model, as_partial(recipe.loss), key, x, y, recipe.compute_dtype)
+    for metric, shape in _figures.eval_shape(recipe.metrics, predictions, y).items():
+        if shape.shape:
+            fail(function, f"metrics[{metric!r}]", "a metric that gives one figure", f" one of shape {shape.shape}")
+    if weights is not None and len(weights.shape) > 1:
+        jax.eval_shape(functools.partial(loss_sums, recipe.loss), predictions, y, weights)
+    if isinstance(recipe.loss, functools.partial):  # numbers bound to the loss: checked untraced
+        jax.eval_shape(functools.partial(example_sums, recipe.loss), predictions, y)
+    return predictions
 
 
 def _check_alike(function: str, argument: str, expected: Any, got: Any, *, shapes: bool = True) -> None:

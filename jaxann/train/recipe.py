@@ -54,8 +54,8 @@ class Stopping(Product):
         return self._arguments["monitor"]
 
     @property
-    def mode(self) -> str:
-        """Whether "min" or "max" of it is better."""
+    def mode(self) -> str | None:
+        """Whether "min" or "max" of it is better; None for what the metric declares."""
         return self._arguments["mode"]
 
     @property
@@ -70,7 +70,7 @@ def early_stopping(
     *,
     min_delta: Scalar = 0.0,
     monitor: str = "validation_loss",
-    mode: str = "min",
+    mode: str | None = None,
     restore_best: bool = True,
 ):
     """Training stops once `monitor` has not improved by more than min_delta for `patience` epochs in a row.
@@ -82,10 +82,14 @@ def early_stopping(
             the best one, and ranks the settings of a search. May be traced: another patience compiles nothing.
         min_delta: how much better counts as improved, at least 0.
         monitor: a key of the history: "validation_loss", "loss", a metric, or "validation_" and a metric.
-        mode: whether "min" or "max" is better.
+        mode: whether "min" or "max" is better; None for what the metric declares, and "min" of a loss. A metric of your
+            own declares it by `metrics.higher_is_better` or `lower_is_better`.
         restore_best: whether a run returns the best epoch's weights, or the last ones.
 
-    Peers: Keras' EarlyStopping counts alike, with patience 0 and restore_best_weights False unless told.
+    Of a figure that is NaN in every epoch no epoch is the best: the last weights are returned, and a warning says so.
+
+    Peers: Keras' EarlyStopping counts alike, with patience 0 and restore_best_weights False unless told; its mode
+    "auto" guesses by the metric's name.
 
     Source: Prechelt 1998.
 
@@ -95,7 +99,8 @@ def early_stopping(
     if patience is not None:
         check_count("early_stopping", "patience", patience, 1)
     check_range("early_stopping", "min_delta", min_delta, 0)
-    check_choice("early_stopping", "mode", mode, ("min", "max"))
+    if mode is not None:
+        check_choice("early_stopping", "mode", mode, ("min", "max"))
     if not isinstance(monitor, str):
         fail("early_stopping", "monitor", "a key of the history, such as 'validation_loss'", monitor)
     if not isinstance(restore_best, bool):
@@ -151,7 +156,7 @@ class Recipe(Product):
 
     @property
     def on_nonfinite(self) -> str:
-        """What happens at a loss or gradient that is not finite."""
+        """What happens at a loss, gradient or update that is not finite."""
         return self._arguments["on_nonfinite"]
 
     @property
@@ -171,7 +176,7 @@ class Recipe(Product):
 
     @property
     def most_bad_steps(self) -> Scalar:
-        """Steps in a row with a loss or gradient that is not finite that end training."""
+        """Steps in a row with a loss, gradient or update that is not finite that end training."""
         how = self.on_nonfinite
         return _ON_NONFINITE[how] if isinstance(how, str) else how
 
@@ -198,7 +203,9 @@ class Recipe(Product):
     @property
     def mode(self) -> str:
         """Whether "min" or "max" of it is better."""
-        return "min" if self.stopping is None else self.stopping.mode
+        if self.stopping is None:
+            return "min"
+        return self.stopping.mode or _declared_mode(self.stopping, self.metrics) or "min"
 
     def columns(self, validated: bool) -> tuple[str, ...]:
         """The keys of the history, in order."""
@@ -217,10 +224,22 @@ class Recipe(Product):
         return type(self)._make(self._factory, self._arguments | {"on_nonfinite": most_bad_steps}, tuple(dynamic))
 
 
+def _declared_mode(stopping: Stopping, metrics: Mapping[str, Any]) -> str | None:
+    """What the monitored metric declares to be better; None for one that does not say."""
+    name = stopping.monitor.removeprefix("validation_")
+    return direction_of(metrics[name]) if name in metrics else "min"
+
+
 def _check_mode(stopping: Stopping, metrics: Mapping[str, Any]) -> None:
     """What is better is what the metric declares; a mode that says otherwise would keep the worst weights."""
-    name = stopping.monitor.removeprefix("validation_")
-    declared = direction_of(metrics[name]) if name in metrics else "min" if name == "loss" else None
+    declared = _declared_mode(stopping, metrics)
+    if stopping.mode is None:
+        if declared is None:
+            hint = "Or declare it at the metric: jaxann.metrics.higher_is_better, lower_is_better."
+            fail("recipe", "mode of stopping", f"'min' or 'max' for {stopping.monitor!r}", None, hint=hint)
+        return
+    if stopping.monitor in ("learning_rate", "gradient_norm"):
+        return
     if declared is not None and declared != stopping.mode:
         better = "more" if declared == "max" else "less"
         expected = f"{declared!r} for {stopping.monitor!r}, of which {better} is better"

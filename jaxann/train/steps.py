@@ -25,12 +25,18 @@ __all__ = ["EpochSums", "Guard", "StepRecord", "TrainState", "gradient", "run_st
 
 
 class Guard(NamedTuple):
-    """The finite guard: what it has seen."""
+    """The finite guard: what it has seen. Its `steps` are the one counter of a run, whatever its batches are."""
 
     alive: Array  # bool (), False once training has been given up
     bad_in_row: Array  # int32 (), bad steps since the last good one
     skipped: Array  # int32 (), bad steps in all
     first_bad: Array  # int32 (), number of the first bad step of the run, from 0; -1 for none
+    steps: Array  # int32 (), steps so far, bad ones too
+
+    @property
+    def updates(self) -> Array:
+        """Steps that moved the weights, which is what a schedule counts."""
+        return self.steps - self.skipped
 
 
 class TrainState(NamedTuple):
@@ -62,7 +68,7 @@ class EpochSums(NamedTuple):
 
 def start_guard() -> Guard:
     """Nothing bad seen."""
-    return Guard(jnp.asarray(True), jnp.int32(0), jnp.int32(0), jnp.int32(-1))
+    return Guard(jnp.asarray(True), jnp.int32(0), jnp.int32(0), jnp.int32(-1), jnp.int32(0))
 
 
 def gradient(
@@ -86,7 +92,7 @@ def gradient(
 
 
 def train_step(
-    trained: TrainState, recipe: Recipe, batch: Batch, number: Array, *, key: Key | None, example_mask: Array | None
+    trained: TrainState, recipe: Recipe, batch: Batch, *, key: Key | None, example_mask: Array | None
 ) -> tuple[TrainState, StepRecord]:
     """Gradient, update, guard.
 
@@ -99,7 +105,6 @@ def train_step(
         trained: where the run stands.
         recipe: what is trained; its optimizer with the plateau schedules as they stand.
         batch: `(x, y, weights)`.
-        number: the step's number in the run.
         key: randomness of this step.
         example_mask: `(batch,)`, 0 for padding.
     """
@@ -125,10 +130,10 @@ def train_step(
     moved, kept = lax.cond(finite, move, lambda old, *_: (old, jnp.asarray(False)), old, grads, forward.state)
     bad = guard.alive & ~kept
     in_row = jnp.where(kept, 0, guard.bad_in_row + bad.astype(jnp.int32))
-    first = jnp.where(bad & (guard.first_bad < 0), number, guard.first_bad)
+    first = jnp.where(bad & (guard.first_bad < 0), guard.steps, guard.first_bad)
     alive = guard.alive & (in_row < recipe.most_bad_steps)
     params, state, rule = moved
-    after = Guard(alive, in_row, guard.skipped + bad.astype(jnp.int32), first)
+    after = Guard(alive, in_row, guard.skipped + bad.astype(jnp.int32), first, guard.steps + 1)
     return TrainState(params, state, rule, after), StepRecord(
         value, forward.weight, jnp.sqrt(square), forward.predictions, kept
     )
@@ -164,7 +169,7 @@ def run_steps(
         number, places, row = inputs
         batch = gather(train, places, row)
         noise = noise_key(key, epoch, number)
-        trained, seen = train_step(trained, recipe, batch, epoch * steps + number, key=noise, example_mask=row)
+        trained, seen = train_step(trained, recipe, batch, key=noise, example_mask=row)
         loss, weight, norm, predictions, kept = seen
         weight = weight.astype(totals.dtype)
         totals = jnp.where(kept, totals + jnp.stack([weight * loss, weight, norm, jnp.ones_like(norm)]), totals)

@@ -22,7 +22,7 @@ class StopState(NamedTuple):
 
 
 def start(weights: tuple[Params, State], keep_best: bool) -> StopState:
-    """Nothing observed yet; the initial weights are the best so far."""
+    """Nothing observed yet."""
     best = jnp.asarray(jnp.inf, jnp.result_type(float))
     return StopState(best, jnp.int32(-1), jnp.int32(0), weights if keep_best else None)
 
@@ -33,13 +33,15 @@ def observe(
     """The state after an epoch.
 
     improved = value < best - min_delta ("min"), value > best + min_delta ("max"); NaN is no improvement. The epoch to
-    stop at is the one where `wait` reaches the patience. Source: Prechelt 1998.
+    stop at is the one where `wait` reaches the patience. Until something has improved, the last weights are kept: those
+    before the first epoch are no better than any. Source: Prechelt 1998.
     """
     value = value if mode == "min" else -value
     improved = value < stop.best - jnp.asarray(min_delta, stop.best.dtype)
     kept = stop.best_weights
     if kept is not None:
-        kept = jax.tree.map(lambda new, old: jnp.where(improved, new, old), weights, kept)
+        newer = improved | (stop.best_epoch < 0)
+        kept = jax.tree.map(lambda new, old: jnp.where(newer, new, old), weights, kept)
     return StopState(
         best=jnp.where(improved, value, stop.best),
         best_epoch=jnp.where(improved, epoch, stop.best_epoch),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import jax
 import numpy as np
 
+from jaxann.core.programs import jit
 from jaxann.core.typing import Key
 
 __all__ = ["generator"]
@@ -15,6 +16,6 @@ def generator(key: Key) -> np.random.Generator:
     return np.random.default_rng(np.asarray(_words(key)).tolist())
 
 
-@jax.jit
+@jit
 def _words(key: Key) -> jax.Array:
     return jax.random.bits(key, (4,), "uint32")

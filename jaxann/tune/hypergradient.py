@@ -10,7 +10,6 @@ one step. Time: the run three times, and the backward pass.
 
 from __future__ import annotations
 
-import functools
 import math
 from collections import OrderedDict
 from collections.abc import Hashable, Mapping
@@ -25,6 +24,7 @@ from numpy.typing import ArrayLike
 from jaxann.core.checks import check_integer, check_key, fail, is_concrete
 from jaxann.core.errors import DivergedError
 from jaxann.core.keys import fold_name
+from jaxann.core.programs import jit
 from jaxann.core.typing import Array, Key
 from jaxann.ops import shuffled_positions
 from jaxann.train.batches import Batch, default_float, example_count, gather, noise_key, step_count
@@ -113,7 +113,7 @@ def hypergradient(
     return loss, grads
 
 
-@functools.partial(jax.jit, static_argnames=("build", "rest", "epochs", "batch_size"))
+@jit(nested=True, static_argnames=("build", "rest", "epochs", "batch_size"))
 def _value_and_gradients(
     build: Build,
     rest: tuple,
@@ -163,7 +163,7 @@ def _train(recipe: Recipe, key: Key, data: Batch, epochs: int) -> TrainState:
 
     def one(trained: TrainState, number: Array) -> TrainState:
         batch, mask, noise = _batch(recipe, size, key, number // steps, number % steps, data)
-        return train_step(trained, recipe, batch, number, key=noise, example_mask=mask)[0]
+        return train_step(trained, recipe, batch, key=noise, example_mask=mask)[0]
 
     def step(trained: TrainState, number: Array) -> tuple[TrainState, None]:
         # The last segment may be too long by less than its length; its rest does nothing.

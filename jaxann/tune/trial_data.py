@@ -52,6 +52,7 @@ def data_of(function: str, data: Any, given: Resampling, key: Key) -> tuple[Pair
             whole, measured = whole._replace(x=change(whole.x)), measured._replace(x=change(measured.x))
         return None, whole, measured
     pairs = fold_rows(function, given.folds, whole.y, key)
+    _check_weighed(function, pairs, whole.weights)
     if prepare is None:
         return pairs, whole, whole
     pieces, moved, start = [], [], 0
@@ -66,6 +67,18 @@ def data_of(function: str, data: Any, given: Resampling, key: Key) -> tuple[Pair
         start += len(rows)
     whole = jax.tree.map(lambda *column: np.concatenate(column), *pieces)
     return moved, whole, whole
+
+
+def _check_weighed(function: str, pairs: Pairs, weights: Any) -> None:
+    """Something to train on and something to measure in each fold: no examples would count as perfect."""
+    if weights is None:
+        return
+    host = np.asarray(weights)
+    for number, sides in enumerate(pairs):
+        for name, rows in zip(("training", "held-out"), sides, strict=True):
+            if not host[rows].any():
+                expected = f"folds whose {name} rows have a weight above 0 somewhere"
+                fail(function, "folds", expected, f" only zeros in fold {number}")
 
 
 def _fitted(function: str, prepare: Prepare, x: Any, y: Any) -> Callable[[Any], Any]:

@@ -114,6 +114,21 @@ def test_product_is_safe_in_other_programs_after_a_first_use_inside_one():
         assert float(product(1)) == float(make()(1))
 
 
+@factory(Schedule)
+def steep(slope):
+    """A body that computes with its number at once."""
+    twice = 2 * jnp.asarray(slope)
+    return lambda step: twice * step.astype(twice.dtype)
+
+
+def test_what_a_body_computes_of_traced_numbers_stays_in_its_program():
+    def inside(product):
+        _, values = jax.lax.scan(lambda carry, step: (carry, product(step)), 0, jnp.arange(3))
+        return values + product(jnp.int32(1))  # met first in the loop, then outside it
+
+    np.testing.assert_allclose(jax.jit(inside)(jax.tree.map(jnp.asarray, steep(3.0))), [6.0, 12.0, 18.0])
+
+
 @pytest.mark.parametrize("name", ["glorot_uniform", "glorot_normal", "he_uniform", "he_normal", "lecun_normal"])
 def test_initializer_leaks_nothing_from_a_program(name: str, key: jax.Array):
     distribution = jax.tree.map(jnp.asarray, getattr(initializers, name)())

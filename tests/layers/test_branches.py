@@ -11,6 +11,7 @@ import pytest
 import jaxann as ja
 from jaxann import layers
 from tests.contract import assert_input_error
+from tests.programs import quick_jit
 
 BATCH = 6
 
@@ -32,10 +33,11 @@ def _model() -> ja.core.Layer:
 
 
 def _data() -> tuple[dict, dict]:
-    keys = jax.random.split(jax.random.key(0), 3)
-    x = {"picture": jax.random.normal(keys[0], (BATCH, 2, 3)), "numbers": jax.random.normal(keys[1], (BATCH, 5))}
-    digit = jax.random.randint(keys[2], (BATCH,), 0, 10)
-    return x, {"digit": digit, "parity": (digit % 2).astype(jnp.float32)[:, None]}
+    random = np.random.default_rng(0)
+    shapes = {"picture": (BATCH, 2, 3), "numbers": (BATCH, 5)}
+    x = {name: random.normal(size=shape).astype(np.float32) for name, shape in shapes.items()}
+    digit = random.integers(0, 10, BATCH, np.int32)
+    return x, {"digit": digit, "parity": (digit % 2).astype(np.float32)[:, None]}
 
 
 def _by_hand(p, x):
@@ -63,8 +65,7 @@ def test_two_inputs_and_two_heads_have_the_gradients_of_the_net_by_hand():
         parity = optax.sigmoid_binary_cross_entropy(z["parity"], y["parity"])
         return jnp.mean(digit + 0.5 * jnp.mean(parity, 1))
 
-    found = jax.value_and_grad(ours, (0, 1))(params, x)
-    expected = jax.value_and_grad(hand, (0, 1))(params, x)
+    found, expected = (quick_jit(jax.value_and_grad(function, (0, 1)))(params, x) for function in (ours, hand))
     for a, b in zip(jax.tree.leaves(found), jax.tree.leaves(expected), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
 
@@ -73,26 +74,36 @@ def test_backward_rules_of_several_inputs_and_heads_are_those_of_autodiff():
     model, (x, _) = _model(), _data()
     params, state = model.init(jax.random.key(1), x)
     walk = ja.backprop.walk.Walk(None, ja.backprop.Context(True))
-    step = walk.forward(model, params, state, x)
-    y, pullback = jax.vjp(lambda p, x: model.apply(p, state, x, train=True)[0], params, x)
-    upstream = jax.tree.map(jnp.cos, y)
-    below = step.vjp(upstream)
-    for a, b in zip(jax.tree.leaves((step.y, below.grads, below.input_grad)),
-                    jax.tree.leaves((y, *pullback(upstream))), strict=True):  # fmt: skip
+
+    @quick_jit
+    def both(params, x):
+        step = walk.forward(model, params, state, x)
+        y, pullback = jax.vjp(lambda p, x: model.apply(p, state, x, train=True)[0], params, x)
+        upstream = jax.tree.map(jnp.cos, y)
+        below = step.vjp(upstream)
+        return (step.y, below.grads, below.input_grad), (y, *pullback(upstream))
+
+    for a, b in zip(*map(jax.tree.leaves, both(params, x)), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
 
 
 def test_branch_of_backward_rules_adds_the_gradients_of_all_heads():
     model = layers.branch({"a": layers.dense(2), "b": layers.dense(3), "c": layers.elementwise("tanh")})
-    x = jax.random.normal(jax.random.key(0), (4, 5))
+    x = np.random.default_rng(0).normal(size=(4, 5)).astype(np.float32)
     params, state = model.init(jax.random.key(1), x)
-    step = ja.backprop.walk.Walk(None, ja.backprop.Context(True)).forward(model, params, state, x)
-    y, pullback = jax.vjp(lambda x: model.apply(params, state, x)[0], x)
-    np.testing.assert_allclose(step.vjp(y).input_grad, pullback(y)[0], rtol=1e-5, atol=1e-6)
+
+    @quick_jit
+    def both(x):
+        step = ja.backprop.walk.Walk(None, ja.backprop.Context(True)).forward(model, params, state, x)
+        y, pullback = jax.vjp(lambda x: model.apply(params, state, x)[0], x)
+        return step.vjp(y).input_grad, pullback(y)[0]
+
+    ours, expected = both(x)
+    np.testing.assert_allclose(ours, expected, rtol=1e-5, atol=1e-6)
 
 
 def test_joined_arrays_stand_in_the_order_of_names():
-    a, b = jnp.zeros((2, 1)), jnp.ones((2, 3))
+    a, b = np.zeros((2, 1), np.float32), np.ones((2, 3), np.float32)
     cases = {"given": (("b", "a"), {"a": a, "b": b}), "sorted": (None, {"b": b, "a": a}), "tuple": (None, (b, a))}
     run = {name: layers.concatenate(names=names).apply({}, {}, x)[0] for name, (names, x) in cases.items()}
     np.testing.assert_array_equal(run["given"][0], [1, 1, 1, 0])

@@ -99,6 +99,20 @@ def test_drop_block_drops_squares_about_as_often_as_asked(block: int):
     )
 
 
+@pytest.mark.parametrize("masks", ["rows", "positions", "both"])
+def test_drop_block_keeps_the_mean_of_real_places_whatever_is_dropped_of_padding(masks: str):
+    x = np.full((6, 8, 7, 3), 2.0, np.float32)
+    rows, positions = np.arange(6) < 4, np.arange(8)[None] < np.array([8, 8, 3, 5, 8, 1])[:, None]
+    given = {"example_mask": rows} if masks != "positions" else {}
+    given |= {"sequence_mask": positions} if masks != "rows" else {}
+    real = np.ones((6, 8), bool)
+    real &= rows[:, None] if masks != "positions" else True
+    real &= positions if masks != "rows" else True
+    y, _ = layers.drop_block(0.3, block=2).apply({}, {}, x, key=jax.random.key(1), train=True, **given)
+    np.testing.assert_allclose(np.asarray(y)[real].mean(), 2.0, rtol=1e-5)
+    assert abs(np.asarray(y)[~real].mean() - 2.0) > 1e-3  # padding has another share of squares
+
+
 def test_dropout_compiles_once_for_all_rates_and_is_differentiated_through():
     chex.clear_trace_counter()
     x = jnp.ones((50,))

@@ -32,18 +32,22 @@ def _tree(row: LayerRow, leaves: dict[str, Any]) -> Any:
 
 
 @functools.cache
-def _example(row: LayerRow) -> tuple[Any, Any, Any, dict[str, jax.Array]]:
+def _example(row: LayerRow) -> tuple[Any, Any, Any, dict[str, np.ndarray]]:
     layer = row.build()
-    x = {name: jax.random.normal(jax.random.key(1), shape) + 0.5 for name, shape in _shapes(row).items()}
+    x = {name: _drawn(shape) + np.float32(0.5) for name, shape in _shapes(row).items()}
     params, state = layer.init(jax.random.key(2), _tree(row, x))
     return layer, params, state, x
 
 
-def _masks(row: LayerRow, kind: str = "bool") -> tuple[jax.Array, jax.Array]:
+def _drawn(shape: tuple[int, ...]) -> np.ndarray:
+    return np.random.default_rng(1).normal(size=shape).astype(np.float32)
+
+
+def _masks(row: LayerRow) -> tuple[np.ndarray, np.ndarray]:
     """The last example is padding; of the others the first has one position less than there are, the next two."""
     batch, time = next(iter(_shapes(row).values()))[:2]
     positions = np.arange(time)[None] < np.maximum(time - 1 - np.arange(batch), 1)[:, None]
-    return jnp.asarray(np.arange(batch) < batch - 1).astype(kind), jnp.asarray(positions).astype(kind)
+    return np.arange(batch) < batch - 1, positions
 
 
 def _over(mask: jax.Array, leaf: jax.Array) -> jax.Array:
@@ -78,10 +82,10 @@ def _program(row: LayerRow, train: Any, grows: bool):
     return jax.jit(program, static_argnames="given", compiler_options={"xla_backend_optimization_level": 0})
 
 
-def _filled(x: dict[str, jax.Array], masks: tuple[jax.Array, jax.Array], content: float) -> dict[str, jax.Array]:
-    example, position = masks
-    real = _over(example, position) & position.astype(bool)
-    return {name: jnp.where(_over(real, leaf), leaf, content) for name, leaf in x.items()}
+def _filled(x: dict[str, np.ndarray], masks: tuple[np.ndarray, np.ndarray], content: float) -> dict[str, np.ndarray]:
+    real = masks[0][:, None] & masks[1]
+    shaped = {name: real.reshape(*real.shape, *(1,) * (leaf.ndim - 2)) for name, leaf in x.items()}
+    return {name: np.where(shaped[name], leaf, np.float32(content)) for name, leaf in x.items()}
 
 
 @every_layer
@@ -110,15 +114,16 @@ def test_padding_that_is_appended_changes_nothing(row: LayerRow, kind: str):
     batch, time = next(iter(x.values())).shape[:2]
     length = 2 if row.grows else 0
     longer = {
-        name: jnp.pad(leaf, ((0, 2), (0, length), *((0, 0),) * (leaf.ndim - 2)), constant_values=1e3)
+        name: np.pad(leaf, ((0, 2), (0, length), *((0, 0),) * (leaf.ndim - 2)), constant_values=1e3)
         for name, leaf in x.items()
     }
-    example = jnp.asarray(np.arange(batch + 2) < batch).astype(kind)
-    position = jnp.asarray(np.broadcast_to(np.arange(time + length) < time, (batch + 2, time + length))).astype(kind)
+    example = (np.arange(batch + 2) < batch).astype(kind)
+    position = np.broadcast_to(np.arange(time + length) < time, (batch + 2, time + length)).astype(kind)
     given = isinstance(row.sequence, dict)
     run = functools.partial(_program(row, True, row.grows), layer, params, state, given=given, key=None)
-    short = run(x=x, example_mask=jnp.ones(batch, kind), sequence_mask=jnp.ones((batch, time), kind))
+    short = run(x=x, example_mask=np.ones(batch, kind), sequence_mask=np.ones((batch, time), kind))
     long = run(x=longer, example_mask=example, sequence_mask=position)
+    short, long = jax.tree.map(np.asarray, (short, long))
     kept = [leaf[:batch, :time] if row.grows else leaf[:batch] for leaf in long[0]]
     below = {name: leaf[:batch, :time] for name, leaf in long[3].items()}
     found, expected = jax.tree.leaves((kept, *long[1:3], below)), jax.tree.leaves(short)
@@ -129,18 +134,22 @@ def test_padding_that_is_appended_changes_nothing(row: LayerRow, kind: str):
 @pytest.mark.parametrize("train", MODES, ids=str)
 def test_batch_norm_counts_real_places_of_real_rows(train: Any):
     layer = layers.batch_norm()
-    x = jax.random.normal(jax.random.key(0), (4, 3, 2))
+    x = _drawn((4, 3, 2))
     params, state = layer.init(jax.random.key(1), x)
-    rows, places = jnp.array([True, True, True, False]), jnp.arange(3)[None] < jnp.array([[3], [1], [2], [3]])
-    run = functools.partial(layer.apply, params, state, x, train=train)
+    rows, places = np.array([True, True, True, False]), np.arange(3)[None] < np.array([[3], [1], [2], [3]])
+
+    @quick_jit
+    def run(rows, places):
+        """The mask of places as it is, and in the dtypes of the masks of rows."""
+        one = functools.partial(layer.apply, params, state, x, train=train)
+        return [[one(example_mask=mask, sequence_mask=p) for p in (places.astype(mask.dtype), places)] for mask in rows]
+
     expected = None
-    for kind in (bool, jnp.float32, jnp.int32):
-        y, after = run(example_mask=rows.astype(kind), sequence_mask=places.astype(kind))
-        mixed = run(example_mask=rows.astype(kind), sequence_mask=places)
+    for (y, after), mixed in run([rows.astype(kind) for kind in (bool, np.float32, np.int32)], places):
         chex.assert_trees_all_equal((y, after), mixed)
         expected = (y, after) if expected is None else expected
         chex.assert_trees_all_equal((y, after), expected)
-    real = np.asarray(x)[np.asarray(places & rows[:, None])]
+    real = x[places & rows[:, None]]
     share = {True: 0.9, TrainMode.STATISTICS: 0.0}.get(train, 1.0)
     wanted = {"mean": (1 - share) * real.mean(0), "var": share + (1 - share) * real.var(0)}
     chex.assert_trees_all_close(expected[1], wanted, rtol=1e-5, atol=1e-6)
@@ -148,9 +157,9 @@ def test_batch_norm_counts_real_places_of_real_rows(train: Any):
 
 def test_flatten_ends_the_sequence_and_writes_zeros():
     model = layers.sequential({"wide": layers.dense(2), "flat": layers.flatten(), "norm": layers.batch_norm()})
-    x = padded(jax.random.normal(jax.random.key(0), (3, 4, 5)), jnp.array([4, 1, 2]))
-    params, state = model.init(jax.random.key(1), x)
-    y, _ = model.apply(params, state, x)  # the mask does not fit the batch norm, and is not given to it
+    x = padded(_drawn((3, 4, 5)), np.array([4, 1, 2]))
+    # the mask does not fit the batch norm, and is not given to it
+    y, _ = quick_jit(lambda x: model.apply(*model.init(jax.random.key(1), x), x))(x)
     assert y.shape == (3, 8)
     mask = np.repeat(np.asarray(x.mask), 2, 1)
     assert (np.asarray(y)[~mask] == 0).all() and (np.asarray(y)[mask] != 0).all()
@@ -168,7 +177,7 @@ def _mixing_apply(params, state, x, *, key=None, train=False):
 def test_layer_that_heeds_no_mask_and_declares_nothing_is_refused():
     own = layers.custom(_mixing_init, _mixing_apply)
     model = layers.sequential({"a": layers.dense(2), "own": own})
-    x = padded(jax.random.normal(jax.random.key(0), (3, 4, 5)), jnp.array([4, 1, 2]))
+    x = padded(_drawn((3, 4, 5)), np.array([4, 1, 2]))
     params, state = model.init(jax.random.key(1), x.values)
     message = assert_input_error(lambda: jax.eval_shape(lambda v: model.apply(params, state, v)[0], x), "sequence_mask")
     assert "positionwise" in message
@@ -213,17 +222,16 @@ def test_each_of_several_inputs_keeps_its_own_mask():
             "out": layers.dense(2),
         }
     )
-    draw = functools.partial(jax.random.normal, jax.random.key(0))
     x = {
-        "words": padded(draw((3, 4, 5)), jnp.array([4, 1, 2])),
-        "sounds": padded(draw((3, 6, 2)), jnp.array([1, 6, 2])),
-        "numbers": draw((3, 7)),
+        "words": padded(_drawn((3, 4, 5)), np.array([4, 1, 2])),
+        "sounds": padded(_drawn((3, 6, 2)), np.array([1, 6, 2])),
+        "numbers": _drawn((3, 7)),
     }
     params, state = model.init(jax.random.key(1), x)
     run = quick_jit(lambda x: model.apply(params, state, x, train=True))
     y, after = run(x)
     spoiled = {
-        name: v._replace(values=jnp.where(v.mask[..., None], v.values, jnp.nan)) if name != "numbers" else v
+        name: v._replace(values=np.where(v.mask[..., None], v.values, np.float32(np.nan))) if name != "numbers" else v
         for name, v in x.items()
     }
     chex.assert_trees_all_equal(run(spoiled), (y, after))

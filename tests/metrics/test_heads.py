@@ -16,9 +16,12 @@ from jaxann.metrics import streaming
 from jaxann.metrics.forms import form_of
 from tests.catalogue import METRICS, MetricRow
 from tests.contract import assert_input_error
+from tests.programs import quick_jit
 
 Z = {"digit": jnp.array([[2.0, 1.0], [0.0, 3.0], [5.0, 1.0]]), "size": jnp.array([[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]])}
-Y = {"digit": jnp.array([0, 0, 0]), "size": jnp.zeros((3, 2))}
+Y = {"digit": jnp.array([0, 0, 0]), "size": jnp.asarray(np.zeros((3, 2), np.float32))}
+
+figure = quick_jit(lambda metric, predictions, targets: metric(predictions, targets))
 
 
 @pytest.mark.parametrize("metric", [metrics.accuracy, streaming.accuracy()], ids=["plain", "streaming"])
@@ -45,7 +48,7 @@ def test_of_head_has_the_streaming_form_of_its_metric():
     shapes = [jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape, a.dtype), tree) for tree in (Y, Z)]
     form = form_of(f1, *shapes)
     assert form == metrics.of_head("digit", streaming.f1(2, average="macro"))
-    np.testing.assert_allclose(form(Z, Y), f1(Z, Y), rtol=1e-6)
+    np.testing.assert_allclose(figure(form, Z, Y), quick_jit(f1)(Z, Y), rtol=1e-6)
     assert form_of(metrics.of_head("digit", lambda p, t: jnp.sum(p)), *shapes) is None
     assert form_of(metrics.accuracy, *shapes) is None  # of which head?
     assert from_config(to_config(form)) == form
@@ -64,10 +67,10 @@ def test_every_metric_declares_its_direction(row: MetricRow):
     if row.name == "metrics.confusion_matrix":
         assert direction is None
         return
-    targets = row.targets(jax.random.key(0), (30, 3))
-    right = 5 * jax.nn.one_hot(targets, 3) if targets.ndim == 1 else targets
-    wrong = jax.random.normal(jax.random.key(1), (30, 3))
-    good, bad = (float(row.build()(p, targets)) for p in (right, wrong))
+    targets = np.asarray(row.targets(jax.random.key(0), (30, 3)))
+    right = 5 * np.eye(3, dtype=np.float32)[targets] if targets.ndim == 1 else targets
+    wrong = np.random.default_rng(1).normal(size=(30, 3)).astype(np.float32)
+    good, bad = (float(figure(row.build(), p, targets)) for p in (right, wrong))
     assert (good > bad) == (direction == "max") and good != bad
 
 

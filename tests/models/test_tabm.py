@@ -14,6 +14,7 @@ from jaxann import initializers
 from jaxann.core.trees import count, flatten_named
 from jaxann.models import mlp, tabm
 from tests.contract import assert_input_error
+from tests.programs import quick_jit
 
 KEY = jax.random.key(1)
 
@@ -22,9 +23,9 @@ KEY = jax.random.key(1)
 def test_tabm_and_its_gradients_match_torch():
     torch = pytest.importorskip("torch")
     model = tabm((7, 5, 2), members=3, activation="tanh")
-    x = jax.random.normal(jax.random.key(0), (6, 4), jnp.float64)
-    params, state = model.init(KEY, x)
     random = np.random.default_rng(2)
+    x = random.normal(size=(6, 4))
+    params, state = jax.eval_shape(model.init, KEY, x)
     params = jax.tree.map(lambda a: random.normal(size=a.shape), params)
     t = {name: torch.tensor(np.asarray(v), requires_grad=True) for name, v in flatten_named(params).items()}
 
@@ -56,7 +57,7 @@ def test_tabm_and_its_gradients_match_torch():
 @pytest.mark.usefixtures("x64")
 def test_tabm_of_one_member_with_unit_scales_is_mlp():
     settings = {"activation": "tanh", "kernel_init": initializers.normal(0.5)}
-    x = jax.random.normal(jax.random.key(0), (6, 4), jnp.float64)
+    x = np.random.default_rng(0).normal(size=(6, 4))
     one, plain = tabm((7, 5, 2), members=1, input_scale="ones", **settings), mlp((7, 5, 2), **settings)
     params, state = one.init(KEY, x)
     own, empty = plain.init(KEY, x)
@@ -68,13 +69,14 @@ def test_tabm_of_one_member_with_unit_scales_is_mlp():
 
 
 def test_tabm_begins_as_the_paper_says():
-    params, _ = tabm((16, 8, 3), members=4).init(KEY, jnp.zeros((1, 5)))
+    x = np.zeros((1, 5), np.float32)
+    params, _ = quick_jit(tabm((16, 8, 3), members=4).init)(KEY, x)
     scales = {name: np.asarray(v) for name, v in flatten_named(params).items() if name.endswith("scale")}
     first = scales.pop("dense0.input.scale")
     assert first.shape == (4, 5) and set(np.unique(first)) == {-1.0, 1.0}
     assert len(scales) == 3 and all((v == 1).all() for v in scales.values())
     assert all((np.asarray(v) == 0).all() for n, v in flatten_named(params).items() if n.endswith("bias"))
-    normal, _ = tabm((16, 8, 3), members=4, input_scale="normal").init(KEY, jnp.zeros((1, 5)))
+    normal, _ = quick_jit(tabm((16, 8, 3), members=4, input_scale="normal").init)(KEY, x)
     assert len(np.unique(normal["dense0"]["input"]["scale"])) == 20
     shared, separate = 5 * 16 + 16 * 8, 4 * (5 + 16 + 16 + 16 + 8 + 8) + 4 * (8 * 3 + 3)
     assert count(params) == shared + separate
@@ -82,12 +84,14 @@ def test_tabm_begins_as_the_paper_says():
 
 def test_members_drop_each_for_itself():
     model = tabm((50, 1), members=2, activation="identity", dropout=0.5, input_scale="ones")
-    x = jnp.ones((1, 5))
-    params, state = model.init(KEY, x)
+    x = np.ones((1, 5), np.float32)
+    params, state = quick_jit(model.init)(KEY, x)
     output = params["dense1"]
-    same = params | {"dense1": {"weight": output["weight"].at[1].set(output["weight"][0]), "bias": output["bias"]}}
-    calm = jax.jit(model.apply)(same, state, x)[0]
-    noisy = jax.jit(functools.partial(model.apply, train=True))(same, state, x, key=KEY)[0]
+    weight = np.array(output["weight"])
+    weight[1] = weight[0]
+    same = params | {"dense1": {"weight": weight, "bias": output["bias"]}}
+    calm = np.asarray(jax.jit(model.apply)(same, state, x)[0])
+    noisy = np.asarray(jax.jit(functools.partial(model.apply, train=True))(same, state, x, key=KEY)[0])
     assert calm[0, 0, 0] == calm[0, 1, 0] and noisy[0, 0, 0] != noisy[0, 1, 0]
 
 

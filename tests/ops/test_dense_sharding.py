@@ -52,6 +52,12 @@ def _spec(array: jax.Array) -> tuple:
     return tuple(jax.typeof(array).sharding.spec)
 
 
+def _stacked(array: jax.Array, *factors: float) -> jax.Array:
+    """Multiples of an array along a new leading axis, which is not sharded."""
+    whole = np.asarray(array)
+    return jax.device_put(np.stack([np.float32(factor) * whole for factor in factors]), P(None, *_spec(array)))
+
+
 def _close(actual: jax.Array | np.ndarray, expected: np.ndarray) -> None:
     expected = np.asarray(expected)
     np.testing.assert_allclose(actual, expected, rtol=TOLERANCE, atol=TOLERANCE * np.abs(expected).max())
@@ -94,7 +100,7 @@ def test_gradients_on_an_explicit_mesh_are_sharded_like_their_arguments(placed: 
 
 def test_several_leading_axes_keep_their_shardings(placed: tuple):
     _, sharded, result = placed
-    x = jnp.stack([sharded[0], -sharded[0], 2 * sharded[0]])
+    x = _stacked(sharded[0], 1, -1, 2)
     z = jax.jit(dense)(x, *sharded[1:])
     assert _spec(z) == (None, *result)
     _close(np.asarray(z)[1], _whole(dense, -np.asarray(x)[0], *sharded[1:]))
@@ -107,12 +113,13 @@ def test_several_leading_axes_keep_their_shardings(placed: tuple):
 
 def test_members_under_vmap_keep_their_shardings(placed: tuple):
     whole, sharded, result = placed
-    stacked = tuple(jnp.stack([a, 2 * a]) for a in sharded)
+    stacked = tuple(_stacked(a, 1, 2) for a in sharded)
     z = jax.jit(jax.vmap(dense))(*stacked)
     assert _spec(z) == (None, *result)
-    _close(np.asarray(z)[1], _whole(dense, *(2 * a for a in whole)))
+    double = tuple(2 * np.asarray(a) for a in whole)
+    _close(np.asarray(z)[1], _whole(dense, *double))
     shared = jax.jit(jax.vmap(jax.grad(_loss, (1, 2)), in_axes=(None, 0, 0)))(sharded[0], *stacked[1:])
-    expected = _whole(jax.grad(_loss, (1, 2)), whole[0], 2 * whole[1], 2 * whole[2])
+    expected = _whole(jax.grad(_loss, (1, 2)), whole[0], *double[1:])
     for gradient, argument, right in zip(shared, stacked[1:], expected, strict=True):
         assert _spec(gradient) == _spec(argument)
         _close(np.asarray(gradient)[1], right)

@@ -23,7 +23,7 @@ x64 = pytest.mark.usefixtures("x64")
 
 def _steps(optimizer: Any, grads: Any, value: float | None = None, dtype: Any = None) -> list[float]:
     """The updates of one parameter, one after the other."""
-    params = jnp.zeros((), dtype)
+    params = jnp.asarray(np.zeros((), dtype or jnp.result_type(float)))
     state, updates = optimizer.init(params), []
     for g in grads:
         update, state = optimizer.update(jnp.asarray(g, dtype), state, params, value=value)
@@ -65,12 +65,14 @@ def test_radam_becomes_adaptive_with_the_sixth_step():
 
 @pytest.mark.parametrize("b2", [0.9, 0.999, 0.9999])
 def test_radam_tells_the_sixth_step_in_single_precision(b2: float):
-    state, w = o.radam(1.0, b2=b2).init(jnp.zeros(())), jnp.zeros(())
+    zero = np.zeros((), np.float32)
+    state = o.radam(1.0, b2=b2).init(zero)
+    update_of = jax.jit(lambda rule, now: rule.update(np.float32(1.0), now, zero)[0])
     exact = float(np.float32(b2))
     most = 2 / (1 - exact) - 1
     for t in (1, 2, 3, 4, 5, 6, 7, 12, 40, 1000, 10**6):
-        now = o.AdamState(jnp.int32(t - 1), jnp.zeros(()), jnp.zeros(()))
-        update, _ = o.radam(1.0, b1=0.0, b2=b2).update(jnp.float32(1.0), now, w)
+        now = o.AdamState(np.int32(t - 1), zero, zero)
+        update = update_of(o.radam(1.0, b1=0.0, b2=b2), now)
         power = np.exp(t * np.log(exact))
         rho = most - 2 * t * power / -np.expm1(t * np.log(exact))
         if rho < 5:
@@ -112,9 +114,11 @@ def test_bias_is_corrected_in_the_first_and_the_millionth_step(name: str):
 
 def _odd_tree() -> tuple[Any, Any]:
     """A frozen leaf, an empty one, one without axes, three axes; and a gradient that is not a number."""
-    params = {"a": jnp.ones((2, 1, 2)), "empty": jnp.zeros((0, 3)), "frozen": None, "one": jnp.array(2.0)}
-    grads = {"a": jnp.ones((2, 1, 2)).at[1, 0, 1].set(jnp.nan), "empty": params["empty"], "frozen": None}
-    return params, grads | {"one": jnp.array(-0.5)}
+    ones, empty = np.ones((2, 1, 2), np.float32), np.zeros((0, 3), np.float32)
+    bad = ones.copy()
+    bad[1, 0, 1] = np.nan
+    params = {"a": ones, "empty": empty, "frozen": None, "one": np.float32(2.0)}
+    return params, {"a": bad, "empty": empty, "frozen": None, "one": np.float32(-0.5)}
 
 
 WHOLE = ("novograd", "polyak_sgd", "clip", "chain")  # a number there is a matter of the whole leaf or tree
@@ -126,9 +130,9 @@ ELEMENTWISE = [row for row in OPTIMIZERS if not any(part in row.name for part in
 def test_optimizer_takes_odd_trees_and_shows_what_is_not_a_number(row: Any):
     optimizer = row.build(0.1)
     params, grads = _odd_tree()
-    state = optimizer.init(params)
+    state, update = jax.tree.map(np.asarray, optimizer.init(params)), jax.jit(optimizer.update)
     for _ in range(2):  # some rules only look in their first step
-        updates, state = jax.jit(optimizer.update)(grads, state, params)
+        updates, state = update(grads, state, params)
     assert updates["frozen"] is None and updates["empty"].shape == (0, 3)
     bad = np.isnan(updates["a"])
     assert bad[1, 0, 1] and np.isfinite(updates["one"])
@@ -137,10 +141,10 @@ def test_optimizer_takes_odd_trees_and_shows_what_is_not_a_number(row: Any):
 
 
 def test_a_single_array_is_a_tree():
-    w = jnp.array([[1.0, -1.0]])
+    w, one = np.array([[1.0, -1.0]], np.float32), np.float32(1.0)
     for row in OPTIMIZERS:
         optimizer = row.build(0.1)
-        updates, _ = optimizer.update(w, optimizer.init(w), w, value=jnp.array(1.0), value_fn=jnp.sum)
+        updates, _ = jax.eval_shape(lambda w, o=optimizer: o.update(w, o.init(w), w, value=one, value_fn=jnp.sum), w)
         assert updates.shape == w.shape
 
 
@@ -183,19 +187,20 @@ def test_steps_by_hand():
 
 @x64
 def test_sm3_covers_a_matrix_with_its_rows_and_columns():
-    w, g = jnp.zeros((2, 2)), jnp.array([[1.0, 2.0], [0.0, 3.0]])
+    w, g = np.zeros((2, 2)), np.array([[1.0, 2.0], [0.0, 3.0]])
     optimizer = o.sm3(1.0, momentum=0.0, eps=0.0)
-    updates, state = optimizer.update(g, optimizer.init(w), w)
+    update = jax.jit(optimizer.update)
+    updates, state = update(g, optimizer.init(w), w)
     np.testing.assert_allclose(updates, [[-1.0, -1.0], [0.0, -1.0]], rtol=1e-12)
     rows, columns = state.covers
     np.testing.assert_allclose([rows, columns], [[4.0, 9.0], [1.0, 9.0]], rtol=1e-12)
-    updates, _ = optimizer.update(g, state, w)  # least of row and column: [[1, 4], [1, 9]]
+    updates, _ = update(g, state, w)  # least of row and column: [[1, 4], [1, 9]]
     np.testing.assert_allclose(updates, -g / np.sqrt([[2.0, 8.0], [1.0, 18.0]]), rtol=1e-12)
 
 
 def test_centered_rmsprop_never_takes_the_root_of_a_negative_number():
-    optimizer, w = o.rmsprop(0.1, decay=0.5, eps=1e-8, centered=True), jnp.zeros(64)
-    g = jnp.linspace(1.0, 1000.0, 64)  # constant, so that v - m^2 is nothing but rounding, up or down
+    optimizer, w = o.rmsprop(0.1, decay=0.5, eps=1e-8, centered=True), np.zeros(64, np.float32)
+    g = np.linspace(1.0, 1000.0, 64, dtype=np.float32)  # constant, so that v - m^2 is nothing but rounding, up or down
 
     def body(state, _):
         updates, state = optimizer.update(g, state, w)
@@ -218,10 +223,10 @@ def test_nothing_is_divided_by_nothing():
         assert _steps(optimizer, [0.0], value=1.0) == [0.0]
 
         def moved(g, optimizer=optimizer):
-            w = jnp.zeros(())
+            w = np.zeros(())
             return optimizer.update(g, optimizer.init(w), w, value=1.0)[0]
 
-        assert np.isfinite(jax.grad(moved)(jnp.zeros(())))
+        assert np.isfinite(jax.jit(jax.grad(moved))(np.zeros(())))
 
 
 def test_tiny_and_huge_gradients_keep_their_sign():
@@ -249,3 +254,18 @@ def test_what_a_rule_cannot_do_without_is_asked_for():
         assert message.startswith(name)
     polyak = o.polyak_sgd()
     assert_input_error(lambda: polyak.update(w, polyak.init(w), w), "value", given="None")
+
+
+@x64
+def test_prodigy_waits_for_a_gradient_and_finds_the_distance():
+    rule, w = o.prodigy(), np.array([100.0])
+    updates, state = jax.jit(lambda w: rule.update(jnp.zeros(1), rule.init(w), w))(w)
+    assert float(updates[0]) == 0 and float(state.distance) == 1e-6
+
+    def body(carry, _):
+        w, state = carry
+        updates, state = rule.update(jnp.sign(w), state, w)
+        return (w + updates, state), None
+
+    (w, state), _ = jax.jit(lambda carry: jax.lax.scan(body, carry, None, length=600))((w, state))
+    assert 50 < float(state.distance) < 200  # |w - w0| at the minimum is 100

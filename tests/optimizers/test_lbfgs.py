@@ -47,9 +47,8 @@ def test_step_satisfies_the_strong_wolfe_conditions(name: str):
         found = wolfe_step(lambda a: (line(a), slope(a)), start, trial, c1=c1, c2=c2, most=60)
         return found, line(found.step), slope(found.step)
 
-    trials = jnp.geomspace(1e-3, 1e3, 13)
-    found, value, after = search(trials)
-    at_zero, down = float(line(jnp.zeros(()))), float(slope(jnp.zeros(())))
+    found, value, after = jax.tree.map(np.asarray, search(np.geomspace(1e-3, 1e3, 13)))
+    at_zero, down = map(float, jax.jit(lambda a: (line(a), slope(a)))(np.zeros(())))
     assert down < 0 and (np.asarray(found.step) > 0).all()
     slack = 1e-15 * abs(at_zero)
     assert (np.asarray(value) <= at_zero + c1 * np.asarray(found.step) * down + slack).all()
@@ -62,6 +61,7 @@ def test_step_satisfies_the_strong_wolfe_conditions(name: str):
 
 @x64
 def test_search_ends_where_there_is_nothing_to_find():
+    @functools.partial(jax.jit, static_argnums=(0, 1))
     def search(line, most=25):
         zero = jnp.zeros(())
         start = Point(zero, line(zero), jax.grad(line)(zero))
@@ -152,27 +152,28 @@ def test_weights_stay_where_nothing_goes_down():
         jax.block_until_ready(updates)
         jax.effects_barrier()
         assert len(evaluated) == count
-    bad, _ = rule.update(jnp.array([jnp.nan, 1.0]), state, w, value=jnp.sum(w), value_fn=jnp.sum)
+    step = jax.jit(lambda g: rule.update(g, state, w, value=jnp.sum(w), value_fn=jnp.sum))
+    bad, _ = step(np.array([np.nan, 1.0]))
     assert np.isnan(bad[0])  # what comes in is not hidden
 
 
 @x64
 def test_pairs_that_bend_down_are_left_out_and_failures_forget():
-    rule, w = lbfgs(line_search=None, memory_size=2), jnp.zeros(2)
-    state = rule.init(w)
-    up, down = jnp.array([1.0, 0.0]), jnp.array([3.0, 0.0])
-    updates, state = rule.update(up, state, w)
+    rule, w = lbfgs(line_search=None, memory_size=2), np.zeros(2)
+    state, update = rule.init(w), jax.jit(rule.update)
+    up, down = np.array([1.0, 0.0]), np.array([3.0, 0.0])
+    updates, state = update(up, state, w)
     np.testing.assert_allclose(updates, [-1.0, 0.0])
-    _, bent = rule.update(down, state, w + jnp.array([-1.0, 0.0]))  # s'y = -2
+    _, bent = update(down, state, w + np.array([-1.0, 0.0]))  # s'y = -2
     assert int(bent.pairs) == 0
-    _, kept = rule.update(-up, state, w + jnp.array([-1.0, 0.0]))  # s'y = 2
+    _, kept = update(-up, state, w + np.array([-1.0, 0.0]))  # s'y = 2
     assert int(kept.pairs) == 1 and float(kept.gamma) == 0.5
     for number in range(4):
-        grads = jnp.array([-1.0, 0.5 * number])
-        _, kept = rule.update(grads, kept, kept.params + jnp.array([0.1, 0.5]) * number)
-    assert int(kept.pairs) == 4 and int((kept.rho > 0).sum()) == 2
-    nowhere = {"value": jnp.zeros(()), "value_fn": lambda p: jnp.sum(p) * jnp.nan}
-    updates, after = lbfgs(memory_size=2).update(up, kept, w, **nowhere)
+        grads = np.array([-1.0, 0.5 * number])
+        _, kept = update(grads, kept, np.asarray(kept.params) + np.array([0.1, 0.5]) * number)
+    assert int(kept.pairs) == 4 and int((np.asarray(kept.rho) > 0).sum()) == 2
+    nowhere = {"value": np.zeros(()), "value_fn": lambda p: jnp.sum(p) * jnp.nan}
+    updates, after = jax.jit(lambda g: lbfgs(memory_size=2).update(g, kept, w, **nowhere))(up)
     np.testing.assert_array_equal(updates, [0.0, 0.0])
     assert int(after.pairs) == 0 and not np.asarray(after.rho).any()
 

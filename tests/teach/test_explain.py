@@ -13,6 +13,7 @@ import pytest
 
 import jaxann as ja
 from jaxann.teach import example, explain
+from tests.programs import quick_jit
 from tests.teach.cases import CASES, value
 from tests.teach.nets import filled, recipe, wide_net
 from tests.tolerances import assert_close
@@ -173,7 +174,8 @@ def _ends_with_the_output(account, model, state, x, more) -> None:
     x = np.asarray(x) if np.ndim(x) > 1 else np.asarray(x)[None]
     key, train = more.get("key"), more.get("train", True)
     last = account.sections[-2].steps[-2]
-    predicted = model.apply(account.params_after, state, jnp.asarray(x), key=key, train=train)[0]
+    program = quick_jit(lambda params, state, x: model.apply(params, state, x, key=key, train=train)[0])
+    predicted = program(account.params_after, state, x)
     assert_close(np.ravel(last.value), np.asarray(predicted)[0].ravel(), "reduction")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import os
 import signal
+import sys
 import threading
 from typing import Any
 
@@ -18,6 +19,7 @@ from jaxann.train import trainer
 from jaxann.train.recipe import Recipe
 
 __all__ = [
+    "FIT",
     "FITTED_BY",
     "compiles",
     "digits",
@@ -30,6 +32,7 @@ __all__ = [
 ]
 
 loss = ja.losses.softmax_cross_entropy
+FIT = sys.modules[ja.fit.__module__]  # the file: its name stands for the function
 FITTED_BY = ("train", "validation", "key", "epochs", "batch_size", "initial", "resume", "observers", "progress")
 
 _COMPILED: list[str] = []

@@ -64,8 +64,9 @@ def _fit(recipe: Any, rows: int = 40, epochs: int = 2) -> ja.train.Result:
 
 @pytest.mark.parametrize("rule", RULES)
 def test_the_last_good_weights_come_back(rule: str):
-    with pytest.warns(ja.DivergedWarning, match=r"step 2 \(epoch 0, batch 2\)"):
+    with pytest.warns(ja.DivergedWarning, match=r"step 2 \(epoch 0, batch 2\) gave an update") as told:
         result = _fit(_recipe(RULES[rule]))
+    assert told[0].filename == __file__  # a warning points at the line that called
     assert result.status is ja.train.Status.DIVERGED and result.diverged_step == 2
     assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(result.params))
     good = _fit(_recipe(RULES[rule]), rows=20, epochs=1)  # the two batches before

@@ -15,7 +15,7 @@ import pytest
 import jaxann as ja
 from jaxann.train import Moment, Status, trainer
 from tests.contract import assert_input_error
-from tests.train.problems import equal_bits
+from tests.train.problems import FIT, equal_bits
 
 RANDOM = np.random.default_rng(0)
 X = RANDOM.normal(size=(40, 3)).astype(np.float32)
@@ -40,7 +40,7 @@ def _population(observers: Any = (), epochs: int = 5, **how: Any) -> ja.train.Po
 
 @pytest.fixture(autouse=True)
 def _one_epoch_a_chunk(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(ja.train.fit.__globals__, "_CHUNK_SECONDS", 0.0)
+    monkeypatch.setattr(FIT, "_CHUNK_SECONDS", 0.0)
     monkeypatch.setattr(trainer, "_CHUNK_SECONDS", 0.0)
 
 
@@ -183,7 +183,7 @@ def test_without_observers_nothing_is_called(monkeypatch: pytest.MonkeyPatch):
     def never(*arguments):
         raise AssertionError("a moment was made")
 
-    monkeypatch.setitem(ja.train.fit.__globals__, "_moment", never)
+    monkeypatch.setattr(FIT, "_moment", never)
     monkeypatch.setattr(trainer.PopulationTrainer, "_moment", never)
     assert _fit(2).epochs_run == 2
     assert _population(epochs=2).epochs_run.tolist() == [2] * 3

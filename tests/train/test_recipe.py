@@ -61,7 +61,7 @@ def test_arguments_are_attributes_and_metrics_keep_their_order():
     through = jax.tree.unflatten(*jax.tree.flatten(recipe)[::-1])
     assert list(through.metrics) == ["z", "a"]
     stopping = recipe.stopping
-    assert (stopping.patience, stopping.min_delta, stopping.mode) == (7, 0.125, "min")
+    assert (stopping.patience, stopping.min_delta, stopping.mode) == (7, 0.125, None)
     assert (stopping.monitor, stopping.restore_best) == ("validation_loss", True)
 
 

@@ -15,7 +15,7 @@ from jaxann.train.batches import Batch, batch_of
 from jaxann.train.epoch import begin
 from jaxann.train.prepare import sized
 from jaxann.train.steps import train_step
-from tests.train.problems import digits, equal_bits, model, small_fit, small_recipe
+from tests.train.problems import FIT, digits, equal_bits, model, small_fit, small_recipe
 
 
 def test_run_equals_fit_bit_for_bit():
@@ -38,7 +38,7 @@ def test_run_equals_a_python_loop_of_its_step_bit_for_bit():
     @functools.partial(jax.jit, static_argnames="last")
     def one(trained, epoch, number, last):
         batch, mask, noise = batch_of(key, epoch, number, data, batch_size=64, shuffle=True, last=last)
-        return train_step(trained, recipe, batch, number, key=noise, example_mask=mask)[0]
+        return train_step(trained, recipe, batch, key=noise, example_mask=mask)[0]
 
     for epoch in range(3):
         for number in range(7):  # ceil(410 / 64)
@@ -48,7 +48,7 @@ def test_run_equals_a_python_loop_of_its_step_bit_for_bit():
 
 def test_fit_gives_the_same_bits_however_it_is_chunked(monkeypatch):
     whole = small_fit(stopping=ja.train.early_stopping(3))
-    monkeypatch.setitem(ja.train.fit.__globals__, "_CHUNK_SECONDS", 0.0)  # one epoch a chunk
+    monkeypatch.setattr(FIT, "_CHUNK_SECONDS", 0.0)  # one epoch a chunk
     cut = small_fit(stopping=ja.train.early_stopping(3))
     assert equal_bits((whole.params, whole.state, whole.history), (cut.params, cut.state, cut.history))
 

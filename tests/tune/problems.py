@@ -24,9 +24,9 @@ def digits(rows: int = 203) -> tuple[np.ndarray, np.ndarray]:
 
 
 def build(hyper: dict[str, Any], **changes: Any) -> Recipe:
-    """A small network, ranked by accuracy; `functools.partial(build, ...)` changes the recipe."""
+    """A linear model, ranked by accuracy; `functools.partial(build, ...)` changes the recipe."""
     usual = {
-        "model": ja.models.mlp((16, 10)),
+        "model": ja.models.mlp((10,)),
         "loss": ja.losses.softmax_cross_entropy,
         "optimizer": ja.optimizers.adam(hyper.get("learning_rate", 1e-2)),
         "metrics": {"accuracy": ja.metrics.accuracy},

@@ -108,7 +108,7 @@ def test_another_search_of_the_same_structure_compiles_nothing():
 
 def test_a_diverging_setting_ranks_last():
     with pytest.warns(ja.DivergedWarning, match="5 of 15 members"):
-        table = validate(hyperparameters={"learning_rate": [1e30, 1e-2, 1e-3]})
+        table = validate(hyperparameters={"learning_rate": [3e38, 1e-2, 1e-3]})
     assert np.isnan(table.mean["accuracy"][0]) and table.order[-1] == 0 and table.best["learning_rate"] == 1e-2
 
 

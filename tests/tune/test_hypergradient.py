@@ -18,12 +18,12 @@ KEY = jax.random.key(0)
 
 
 def momentum(hyper):
-    net = ja.models.mlp((5, 10), activation="tanh")
+    net = ja.models.mlp((10,))
     return ja.recipe(net, loss, ja.optimizers.sgd(hyper["learning_rate"], momentum=hyper["momentum"]))
 
 
 def decayed(hyper):
-    net = ja.models.mlp((5, 10), activation="tanh")
+    net = ja.models.mlp((10,))
     optimizer = ja.optimizers.adamw(
         hyper["learning_rate"], b1=hyper["b1"], weight_decay=hyper["weight_decay"], eps_root=1e-8
     )
@@ -39,7 +39,7 @@ def smoothed(hyper):
 
 def averaged(hyper):
     """Evaluated elsewhere than where it steps."""
-    net = ja.models.mlp((5, 10), activation="tanh")
+    net = ja.models.mlp((10,))
     descent = ja.optimizers.sgd(hyper["learning_rate"], momentum=hyper["momentum"])
     return ja.recipe(net, loss, ja.optimizers.polyak(descent))
 

@@ -59,7 +59,7 @@ def test_members_without_copies_are_single_runs():
 
 
 def test_a_diverged_member_is_replaced():
-    space = {"learning_rate": ja.tune.choice([1e30, 1e29, 1e28, 1e-2, 3e-2, 1e-3])}
+    space = {"learning_rate": ja.tune.choice([3e38, 2e38, 1e38, 1e-2, 3e-2, 1e-3])}
     found = evolve(space=space, exploration=Exploration(resample=0.0))
     first = np.asarray(found.settings[0]["learning_rate"])
     assert (first > 1).any() and not np.isfinite(found.scores[0][first > 1]).any()

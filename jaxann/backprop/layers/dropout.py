@@ -15,6 +15,7 @@ from jax import lax
 from jaxann import layers, ops
 from jaxann.backprop.registry import layer_rule
 from jaxann.backprop.step import Call, Cotangents, Step
+from jaxann.core.padding import real_places
 from jaxann.core.trees import wide_dtype
 from jaxann.core.typing import Array, Key
 
@@ -47,7 +48,8 @@ def _spatial_dropout(call: Call) -> Step:
 @layer_rule(layers.drop_block)
 def _drop_block(call: Call) -> Step:
     """y = x m n / sum(m):  dC/dx = G m n / sum(m); the squares do not depend on x."""
-    return through_noise(call, lambda g, key, s: ops.drop_block(g, key, s["rate"], s["block"]))
+    real = real_places(call.context.example_mask, call.context.sequence_mask)
+    return through_noise(call, lambda g, key, s: ops.drop_block(g, key, s["rate"], s["block"], real))
 
 
 @layer_rule(layers.alpha_dropout)

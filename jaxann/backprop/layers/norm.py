@@ -9,6 +9,7 @@ from jaxann import layers, ops
 from jaxann.backprop.registry import layer_rule
 from jaxann.backprop.step import Call, Cotangents, Step
 from jaxann.core.modes import TrainMode
+from jaxann.core.padding import real_places
 from jaxann.core.trees import wide_dtype
 from jaxann.core.typing import Array
 
@@ -33,7 +34,8 @@ def _batch_norm(call: Call) -> Step:
     mean and gets the gradient 0.
     """
     y, state = call.apply()
-    settings, old, mask = call.layer.arguments, call.state, _mask(call)
+    settings, old = call.layer.arguments, call.state
+    mask = real_places(call.context.example_mask, call.context.sequence_mask)
     resting = not call.train or settings["frozen"] or call.train is TrainMode.NOISE
     x = call.x
     kept = None
@@ -66,11 +68,3 @@ def _batch_norm(call: Call) -> Step:
         return Cotangents(below.astype(x.dtype), grads)
 
     return Step(y, state, vjp)
-
-
-def _mask(call: Call) -> Array | None:
-    """Where an example, or a position of a sequence, is real; None where all are."""
-    examples, positions = call.context.example_mask, call.context.sequence_mask
-    if positions is None or examples is None:
-        return examples if positions is None else positions
-    return positions * lax.expand_dims(examples, [1]).astype(positions.dtype)

@@ -221,6 +221,7 @@ def matthews_correlation(classes: int = 2, *, threshold: Scalar = 0.0):
 @factory(Metric, static=("classes",), traits=("higher_is_better",))
 def cohen_kappa(classes: int = 2, *, weighting: str = "none", threshold: Scalar = 0.0):
     """Streaming form of `metrics.cohen_kappa` for this many classes."""
+    check_integer("cohen_kappa", "classes", classes, 2)
     check_choice("cohen_kappa", "weighting", weighting, ("none", "linear", "quadratic"))
     apart = np.abs(np.subtract.outer(np.arange(classes), np.arange(classes)))
     cost = {"none": apart > 0, "linear": apart, "quadratic": apart**2}[weighting] / max(classes - 1, 1) ** 2

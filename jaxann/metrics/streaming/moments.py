@@ -79,7 +79,7 @@ def _share(left: Array, squares: Array, weight: Array) -> Array:
     """
     flat = squares == 0
     ratio = left / jnp.where(flat, 1, squares)
-    figures = jnp.where(flat, jnp.where(left == 0, 1.0, 0.0), 1 - ratio)
+    figures = jnp.where(flat & ~jnp.isnan(left), jnp.where(left == 0, 1.0, 0.0), 1 - ratio)
     counts = (weight != 0) | jnp.all(weight == 0)
     return jnp.sum(jnp.where(counts, figures, 0)) / jnp.sum(real(counts))
 

@@ -24,11 +24,13 @@ def accuracy():
         kind = form("accuracy", predictions, targets)
         if kind == "classes":
             hit = jnp.argmax(predictions, -1).astype(jnp.int32) == targets.astype(jnp.int32)
+            unknown = jnp.any(jnp.isnan(predictions), -1)
         elif kind == "binary":
             hit = (predictions > 0) == positives(targets)
+            unknown = jnp.isnan(predictions)
         else:
-            hit = predictions.astype(jnp.int32) == targets.astype(jnp.int32)
-        return add_mean(sums, hit, weights)
+            return add_mean(sums, predictions.astype(jnp.int32) == targets.astype(jnp.int32), weights)
+        return add_mean(sums, jnp.where(unknown, jnp.nan, real(hit)), weights)
 
     return no_mean, update, mean
 
