@@ -28,6 +28,7 @@ from __future__ import annotations
 import functools
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
+from types import FunctionType
 from typing import Any, Self, TypeVar
 
 import jax
@@ -55,6 +56,8 @@ __all__ = [
 P = TypeVar("P", bound="Product")
 _FACTORIES: dict[str, Factory] = {}
 _FUNCTIONS: dict[str, Callable] = {}
+# Of values of exactly these types: whether they are structure.
+_COMMON: dict[type, bool] = {float: False, int: False, bool: True, str: True, type(None): True, FunctionType: True}
 
 
 class Product:
@@ -267,13 +270,15 @@ def _is_traced(value: Any) -> bool:
     """Whether a traced number is anywhere inside; a product that has kept what it built holds none."""
     if isinstance(value, Product):
         return value._built is None and any(_is_traced(value._arguments[name]) for name in value._dynamic)
-    if isinstance(value, int | float | np.ndarray):
+    if type(value) in _COMMON or isinstance(value, np.ndarray):
         return False
     return any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves(value))
 
 
 def _is_fixed(value: Any) -> bool:
     """Whether a value is structure by its kind."""
+    if type(value) in _COMMON:  # nearly all values: no walk through the abstract classes below
+        return _COMMON[type(value)]
     if isinstance(value, Product | Tracer):
         return False
     if isinstance(value, Mapping):
@@ -287,6 +292,8 @@ def _is_fixed(value: Any) -> bool:
 
 
 def _hashable(function: str, name: str, value: Any) -> Any:
+    if type(value) in _COMMON or isinstance(value, Product):
+        return value
     if isinstance(value, list | tuple):
         return tuple(_hashable(function, name, v) for v in value)
     if isinstance(value, np.integer | np.bool_):
@@ -300,6 +307,8 @@ def _hashable(function: str, name: str, value: Any) -> Any:
 
 def _ordered(value: Any) -> Any:
     """Mappings keep their insertion order; a plain dict would be sorted by JAX."""
+    if type(value) in _COMMON:
+        return value
     if isinstance(value, Mapping):
         return OrderedDict((name, _ordered(v)) for name, v in value.items())
     if type(value) is list:

@@ -7,7 +7,9 @@ the product is a bilinear primitive whose transposition lays x^T out. Every othe
 gradients are functions of their own, for those who write a backward pass by hand.
 
 The gradient of x is dz W^T, whose right factor is read across its rows: the slowest form of all, at half the speed of
-the forward product. Large ones are taken as (W dz^T)^T, with the two small arrays turned and not the weight.
+the forward product. Large ones are taken as (W dz^T)^T, with the two small arrays turned and not the weight. So are
+both gradients of a map to fewer outputs than a vector register holds: a row of dz alone does not fill one. In a step
+of a 4-16-3 network that is a fifth of the time.
 
 On a mesh with explicit axes every array's type says how it is sharded. There the product is `lax.dot_general` itself,
 told how the result is: like the rows of x and the columns of W.
@@ -30,6 +32,7 @@ __all__ = ["dense", "input_gradient", "weight_gradient"]
 
 _SMALL = 2**21  # multiplications up to which laying x^T out pays; above it the thread pool does
 _LARGE = 2**21  # multiplications from which turning dz and dx pays
+_FEW = 4  # outputs up to which it pays for both gradients
 
 
 def dense(x: Array, weight: Array, bias: Array | None = None) -> Array:
@@ -62,14 +65,15 @@ def input_gradient(delta: Array, weight: Array) -> Array:
     """
     if _placed(delta, weight):
         return _contract(delta, weight, (1,), (1,))
-    if jax.default_backend() == "cpu" and delta.shape[0] * weight.shape[0] * weight.shape[1] >= _LARGE:
+    size = delta.shape[0] * weight.shape[0] * weight.shape[1]
+    if jax.default_backend() == "cpu" and (size >= _LARGE or delta.shape[1] <= _FEW):
         turned = product.bind(weight, lax.optimization_barrier(delta.T))
         return lax.optimization_barrier(turned).T
     return product.bind(delta, weight.T)
 
 
 def weight_gradient(x: Array, delta: Array) -> Array:
-    """x^T delta: the gradient of W in z = x W, for delta that of z; x^T laid out first where that pays.
+    """x^T delta: the gradient of W in z = x W, for delta that of z; x^T laid out first, or (delta^T x)^T where it pays.
 
     Args:
         x: `(rows, in)`.
@@ -77,8 +81,11 @@ def weight_gradient(x: Array, delta: Array) -> Array:
     """
     if _placed(x, delta):
         return _contract(x, delta, (0,), (0,))
+    on_cpu = jax.default_backend() == "cpu"
+    if on_cpu and delta.shape[1] <= min(_FEW, x.shape[1]):
+        return lax.optimization_barrier(product.bind(lax.optimization_barrier(delta.T), x)).T
     turned = x.T
-    if jax.default_backend() == "cpu" and x.shape[0] * x.shape[1] * delta.shape[1] <= _SMALL:
+    if on_cpu and x.shape[0] * x.shape[1] * delta.shape[1] <= _SMALL:
         turned = lax.optimization_barrier(turned)
     return product.bind(turned, delta)
 

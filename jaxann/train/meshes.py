@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import jax
+import numpy as np
 from jax.core import Tracer
 from jax.sharding import AxisType, Mesh, NamedSharding
 
@@ -33,6 +34,8 @@ def on_automatic_meshes(tree: Any) -> Any:
 
 def _explicit(leaf: Any) -> bool:
     """Whether an array lies on a mesh with explicit axes."""
+    if isinstance(leaf, int | float | np.ndarray):  # most leaves of a recipe; the next question takes longer
+        return False
     if not isinstance(leaf, jax.Array) or isinstance(leaf, Tracer):
         return False
     return isinstance(leaf.sharding, NamedSharding) and not _automatic(leaf.sharding.mesh)

@@ -48,6 +48,8 @@ def canonical(tree: Any) -> Any:
     """Numbers as arrays of the default dtypes, so that 1e-3, np.float32(1e-3) and an array share one program."""
 
     def one(leaf):
+        if type(leaf) is float:
+            return np.asarray(leaf, jax.dtypes.canonicalize_dtype(float))
         if isinstance(leaf, jax.Array) and is_concrete(leaf) and leaf.weak_type:
             return np.asarray(leaf)  # an array made of a Python number is weakly typed: another program
         if isinstance(leaf, bool | np.bool_) or not isinstance(leaf, int | float | np.number):
@@ -207,8 +209,9 @@ def _check_shapes(function: str, recipe: Recipe, key: Key, data: Batch, validati
 def _tried(function: str, recipe: Recipe, key: Key, batch: Batch) -> Any:
     """Shapes of the predictions for a batch of such shapes, its loss and its figures computed on the way."""
     x, y, weights = batch
-    predictions = _forward.eval_shape(recipe.model, as_partial(recipe.loss), key, x, y, recipe.compute_dtype)
-    for metric, shape in _figures.eval_shape(recipe.metrics, predictions, y).items():
+    wanted = (recipe.model, as_partial(recipe.loss), recipe.metrics, key, x, y, recipe.compute_dtype)
+    predictions, figures = _forward.eval_shape(*wanted)
+    for metric, shape in figures.items():
         if shape.shape:
             fail(function, f"metrics[{metric!r}]", "a metric that gives one figure", f" one of shape {shape.shape}")
     if weights is not None and len(weights.shape) > 1:
@@ -232,20 +235,16 @@ def _check_alike(function: str, argument: str, expected: Any, got: Any, *, shape
 
 
 @functools.partial(jax.jit, static_argnames=("compute_dtype",))
-def _forward(model: Layer, loss: Any, key: Key, x: Inputs, y: Any, compute_dtype: str | None) -> Any:
-    """The predictions of a fresh model, its loss computed on the way; only ever traced, and only once for a setting."""
+def _forward(
+    model: Layer, loss: Any, metrics: Any, key: Key, x: Inputs, y: Any, compute_dtype: str | None
+) -> tuple[Any, dict[str, Array]]:
+    """Predictions of a fresh model and its figures, the loss computed on the way; only ever traced, once a setting."""
     params, state = model.init(key, x)
     predictions, _ = apply_in(model, params, state, x, dtype=compute_dtype)
     example_sums(loss, predictions, y)
-    return predictions
-
-
-@jax.jit
-def _figures(metrics: Any, predictions: Any, y: Any) -> dict[str, Array]:
-    """The metrics of a batch; only ever traced, and only once for a setting."""
-    predictions, targets, _ = unpadded(predictions, y)
+    flat, targets, _ = unpadded(predictions, y)
     forms = {name: streaming_form(metric, y, predictions) or metric for name, metric in metrics.items()}
-    return {name: jnp.asarray(form(predictions, targets)) for name, form in forms.items()}
+    return predictions, {name: jnp.asarray(form(flat, targets)) for name, form in forms.items()}
 
 
 def shaped_batch(function: str, argument: str, data: Any) -> Batch:
