@@ -9,6 +9,7 @@ from jax import lax
 
 from jaxann.activations.rules import apply_wide
 from jaxann.activations.steps import check_real
+from jaxann.core import logits
 from jaxann.core.checks import check_floating, check_integer, check_key, check_range, fail
 from jaxann.core.typing import Array, Key, Scalar
 
@@ -59,7 +60,8 @@ def softmax(x: Array, axis: int = -1, temperature: Scalar = 1.0, where: Array | 
     axis = _floating("softmax", x, axis)
     check_range("softmax", "temperature", temperature, 0, open_low=True)
     mask = _mask("softmax", where, x)
-    return apply_wide("softmax", lambda x, t: jax.nn.softmax(x / t, axis, mask), x, temperature)
+    scale = None if isinstance(temperature, float | int) and temperature == 1 else temperature
+    return apply_wide("softmax", lambda x: logits.softmax(x, axis, mask, scale), x)
 
 
 def log_softmax(x: Array, axis: int = -1) -> Array:
@@ -77,7 +79,7 @@ def log_softmax(x: Array, axis: int = -1) -> Array:
         InputError: x is not floating-point, or the axis is none of x.
     """
     axis = _floating("log_softmax", x, axis)
-    return apply_wide("log_softmax", lambda x: jax.nn.log_softmax(x, axis), x)
+    return apply_wide("log_softmax", lambda x: logits.log_softmax(x, axis), x)
 
 
 def log_sum_exp(x: Array, axis: int = -1, where: Array | None = None) -> Array:
@@ -97,13 +99,7 @@ def log_sum_exp(x: Array, axis: int = -1, where: Array | None = None) -> Array:
     mask = _mask("log_sum_exp", where, x)
 
     def compute(x: Array) -> Array:
-        if mask is not None:
-            x = jnp.where(mask, x, -jnp.inf)
-        greatest = lax.stop_gradient(jnp.max(x, axis, keepdims=True, initial=-jnp.inf))
-        level = jnp.where(jnp.isinf(greatest), 0, greatest)
-        total = jnp.sum(jnp.exp(x - jnp.broadcast_to(level, x.shape)), axis)
-        empty = total == 0
-        return jnp.where(empty, -jnp.inf, jnp.log(jnp.where(empty, 1, total))) + jnp.squeeze(level, axis)
+        return logits.log_sum_exp(x if mask is None else jnp.where(mask, x, -jnp.inf), axis)
 
     return apply_wide("log_sum_exp", compute, x)
 
@@ -182,8 +178,7 @@ def sparsemax(x: Array, axis: int = -1) -> Array:
         return jnp.asarray(x)
 
     def compute(x: Array) -> Array:
-        z = jnp.moveaxis(x, axis, -1)
-        z = z - jnp.broadcast_to(lax.stop_gradient(jnp.max(z, -1, keepdims=True)), z.shape)
+        z = logits.below_greatest(jnp.moveaxis(x, axis, -1))
         # Below -1 nothing is in the support: cut there, the sums stay small and exact.
         ordered = -jnp.sort(-jnp.maximum(lax.stop_gradient(z), -1), -1)
         ranks = jnp.broadcast_to(jnp.arange(1, z.shape[-1] + 1, dtype=z.dtype), z.shape)
@@ -226,7 +221,7 @@ def gumbel_softmax(x: Array, *, key: Key, temperature: Scalar = 1.0, hard: bool 
         fail("gumbel_softmax", "hard", "True or False", hard)
 
     def compute(x: Array, t: Array) -> Array:
-        soft = jax.nn.softmax((x + jax.random.gumbel(key, x.shape, x.dtype)) / t, axis)
+        soft = logits.softmax(x + jax.random.gumbel(key, x.shape, x.dtype), axis, temperature=t)
         return hard_max(soft, axis) + (soft - lax.stop_gradient(soft)) if hard else soft
 
     return apply_wide("gumbel_softmax", compute, x, temperature)

@@ -58,6 +58,9 @@ def cost_and_gradient(
     """
     weights = None if weights is None else jnp.asarray(weights)
     by_value = weights is not None and weights.ndim > 1
+    left_in = None if weights is None or by_value else weights != 0
+    if left_in is not None:  # what an example of weight 0 holds may overflow, and infinity times 0 is not 0
+        predictions, targets = _left_out(predictions, left_in), _left_out(targets, left_in)
     sums, counts, vjp = _example_sums(loss, predictions, targets, weights if by_value else None)
     if weights is None or by_value:
         total = jnp.asarray(sums.shape[0], sums.dtype) if counts is None else jnp.sum(counts)
@@ -69,7 +72,17 @@ def cost_and_gradient(
         total = jnp.sum(by_sum if counts is None else by_sum * counts)
         cost = jnp.sum(jnp.where(by_sum == 0, 0, by_sum * sums))
     total = jnp.where(total == 0, 1, total)
-    return cost / total, vjp(by_sum / total)
+    gradient = vjp(by_sum / total)
+    return cost / total, gradient if left_in is None else _left_out(gradient, left_in)
+
+
+def _left_out(tree: Any, left_in: Array) -> Any:
+    """0 where an example has no weight; what does not fit is left for the checks of shapes."""
+
+    def one(leaf: Any) -> Any:
+        return zero_padding(_array(leaf), left_in) if np.shape(leaf)[:1] == left_in.shape else leaf
+
+    return jax.tree.map(one, tree)
 
 
 def _example_sums(loss: Loss, predictions: Any, targets: Targets, weights: Array | None) -> _Sums:

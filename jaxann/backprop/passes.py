@@ -20,6 +20,7 @@ from jaxann.core.products import Layer
 from jaxann.core.trees import cast, wide_dtype
 from jaxann.core.typing import Array, Inputs, Key, Loss, Params, Predictions, State, Targets
 from jaxann.layers import as_layer
+from jaxann.losses.domains import check_domain
 
 __all__ = ["backward", "forward", "value_and_grad"]
 
@@ -102,11 +103,12 @@ def backward(
 
     Raises:
         InputError: a layer, an activation or the loss has no rule (the message names it), the loss does not fit the
-            predictions, `train` is no mode, a mask does not fit, or the model refuses x.
+            predictions or takes no such targets, `train` is no mode, a mask does not fit, or the model refuses x.
     """
     layer = as_layer(model, "backprop.backward")
     loss_vjp(loss)
     check_rules("backprop.backward", layer)
+    check_domain("backprop.backward", "y", loss, y, weights)
     x, context = _read("backprop.backward", x, train, example_mask, sequence_mask)
     walk = Walk(key, context)
     step = walk.forward(layer, params, state, x)

@@ -48,12 +48,15 @@ def read_row(path: Path, row: int) -> Row:
     """
     try:
         with open(path, newline="", encoding="utf-8-sig") as file:
-            table = [cells for cells in csv.reader(file) if any(cell.strip() for cell in cells)]
+            table = [cells for cells in csv.reader(file) if len(cells) > 1 or "".join(cells).strip()]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         reason = getattr(error, "strerror", None) or "not a text file of comma-separated numbers"
         raise InputError(f"explain: --data must be a file that can be read, got {str(path)!r}: {reason}.") from error
+    for separator, name in ((";", "semicolons"), ("\t", "tabs")):
+        if table and any(_is_split(cell, separator, alone=len(table[0]) == 1) for cell in table[0]):
+            fail("explain", "--data", "separated by commas, with decimal points", f" {name} in its first line")
     names: tuple[str, ...] = ()
-    if table and not any(_reads(cell) for cell in table[0]):
+    if table and any(cell.strip() for cell in table[0]) and not any(_reads(cell) for cell in table[0]):
         names, table = tuple(cell.strip() for cell in table[0]), table[1:]
     elif table and (words := [cell for cell in table[0] if cell.strip() and not _reads(cell)]):
         hint = "A number that is missing is left empty; a name is no number."
@@ -71,6 +74,12 @@ def read_row(path: Path, row: int) -> Row:
             where = names[column] if names else f"column {column + 1}"
             fail("explain", f"row {row} of --data", f"made of numbers, {where} too", cell)
     return Row(names, np.array(numbers, np.float64))
+
+
+def _is_split(cell: str, separator: str, *, alone: bool) -> bool:
+    """Whether a cell is several, in a file that has another separator."""
+    pieces = cell.split(separator)
+    return len(pieces) > 1 and (alone or all(_reads(piece) for piece in pieces))
 
 
 def _reads(cell: str) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 import jax
 import numpy as np
 
-__all__ = ["as_partial", "bound"]
+__all__ = ["accepts", "as_partial", "bound"]
 
 
 @dataclass(frozen=True)
@@ -65,3 +66,16 @@ def _is_static(value: Any) -> bool:
         return True
     leaves = jax.tree.leaves(value) if callable(value) else []
     return len(leaves) == 1 and leaves[0] is value  # a function, not a pytree that can be called
+
+
+def accepts(function: Callable, name: str) -> bool:
+    """Whether a function takes an argument of this name."""
+    code = getattr(function, "__code__", None)
+    if code is not None:
+        named = name in code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
+        return named or bool(code.co_flags & inspect.CO_VARKEYWORDS)
+    try:  # a partial or compiled function, or an object that can be called
+        parameters = inspect.signature(function).parameters
+        return name in parameters or any(p.kind is p.VAR_KEYWORD for p in parameters.values())
+    except (TypeError, ValueError):
+        return False

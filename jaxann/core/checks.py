@@ -11,7 +11,7 @@ from __future__ import annotations
 import difflib
 import math
 import numbers
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, NoReturn
 
 import jax
@@ -24,13 +24,17 @@ __all__ = [
     "check_choice",
     "check_count",
     "check_floating",
+    "check_floating_leaves",
     "check_integer",
     "check_key",
+    "check_pair",
     "check_range",
     "check_same_shape",
     "check_unmasked",
+    "check_untraced",
     "fail",
     "is_concrete",
+    "refuse_traced",
     "show",
 ]
 
@@ -82,7 +86,7 @@ def check_range(
         return
     if not isinstance(value, numbers.Real | np.ndarray | jax.Array | np.generic):
         fail(function, argument, f"a number {expected}", value)
-    array = np.asarray(value)
+    array = np.asarray(_as_float(value) if isinstance(value, int) else value)
     if array.dtype.kind not in "iuf" and not jax.dtypes.issubdtype(array.dtype, np.floating):
         fail(function, argument, f"a number {expected}", value)
     good = np.isfinite(array.astype(np.float64))
@@ -93,6 +97,16 @@ def check_range(
     if not good.all():
         worst = value if array.ndim == 0 else array[~good].flat[0]
         fail(function, argument, expected, worst)
+
+
+def _as_float(value: int) -> int | float:
+    """A whole number too long for numpy as a float, infinite where it is too long for that too."""
+    if -(2**63) <= value < 2**63:
+        return value
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf
 
 
 def check_integer(function: str, argument: str, value: Any, minimum: int = 1) -> None:
@@ -139,12 +153,36 @@ def check_unmasked(function: str, argument: str, value: Any) -> None:
         fail(function, argument, "without masked entries", f" {count} of {value.size} masked", hint=hint)
 
 
+def check_untraced(function: str, argument: str, tree: Any) -> None:
+    """Nothing traced: the host has to look at the values, which have none inside jit, vmap or grad."""
+    if any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves(tree)):
+        refuse_traced(function, argument)
+
+
+def refuse_traced(function: str, argument: str) -> NoReturn:
+    """Say what works inside jit, vmap and grad, where a verb of the host does not."""
+    trains = "Inside jit, vmap and grad: ja.train.make_run(recipe, epochs=...) trains"
+    hint = f"{trains}; predict, ja.train.evaluate and model.apply work there."
+    fail(function, argument, "known when it is called", " a traced value", hint=hint)
+
+
 def check_floating(function: str, argument: str, value: Any) -> None:
     """A floating-point array: integers and complex numbers have no place in a differentiable function."""
     check_unmasked(function, argument, value)
+    if isinstance(value, Mapping | list) or (isinstance(value, tuple) and hasattr(value, "_fields")):
+        fail(function, argument, "one floating-point array", value, hint="A layer of several inputs takes a tree.")
     if not jax.dtypes.issubdtype(jax.dtypes.result_type(value), np.floating):
         raise_type = f"{jax.dtypes.result_type(value)}"
         fail(function, argument, "a floating-point array", f" {raise_type}", hint="Convert it: x.astype('float32').")
+
+
+def check_floating_leaves(function: str, argument: str, tree: Any) -> None:
+    """Floating-point leaves alone: a rule would take the fractions from others, or change their dtype."""
+    for leaf in jax.tree.leaves(tree):
+        dtype = getattr(leaf, "dtype", np.float32)
+        if not jax.dtypes.issubdtype(dtype, np.floating):
+            hint = "Keep what is not trained in a layer's state, or leave it out: optimizers.freeze(rule, pattern)."
+            fail(function, argument, "of floating-point leaves", f" one of {dtype}", hint=hint)
 
 
 def check_key(function: str, key: Any, argument: str = "key") -> None:
@@ -160,5 +198,13 @@ def check_key(function: str, key: Any, argument: str = "key") -> None:
             argument,
             expected,
             f" {key.shape[0]} keys" if len(key.shape) == 1 else f" keys of shape {key.shape}",
-            hint="For many runs use jax.vmap over the keys.",
+            hint="For many runs: ja.train.fit_population(keys=...), or jax.vmap over ja.train.make_run(...).",
         )
+
+
+def check_pair(function: str, argument: str, expected: str, found: Any) -> tuple[Any, Any]:
+    """What a function of a person's own returned, where it is the pair that it should be."""
+    if isinstance(found, tuple | list) and len(found) == 2:
+        return found[0], found[1]
+    got = f" {len(found)} values" if isinstance(found, tuple | list) else f" {show(found)} alone"
+    fail(function, argument, f"a function that returns {expected}", got)

@@ -8,6 +8,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from jaxann.core.checks import check_untraced
 from jaxann.core.programs import jit
 from jaxann.core.typing import Array, Key
 
@@ -30,5 +31,7 @@ def split_name(key: Key, name: str, count: int) -> Key:
 
 def pick_keys(keys: Key, index: Array | np.ndarray) -> Key:
     """Some of many keys, by number; picked on the host, so that no program is compiled for it."""
-    data: Any = np.asarray(jax.random.key_data(keys))[np.asarray(index)]
+    data: Any = jax.random.key_data(keys)
+    check_untraced("a population", "keys", data)
+    data = np.asarray(data)[np.asarray(index)]
     return jax.random.wrap_key_data(data, impl=jax.random.key_impl(keys))

@@ -23,17 +23,19 @@ positions are too; one that does not is refused a sequence_mask rather than left
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 
-from jaxann.core.checks import check_key, check_unmasked, fail
+from jaxann.core.binding import accepts
+from jaxann.core.checks import check_floating_leaves, check_key, check_pair, check_unmasked, fail
+from jaxann.core.domains import check_binary
 from jaxann.core.factories import Product, product_class
 from jaxann.core.modes import TrainMode, check_train
 from jaxann.core.padding import Padded, zero_padding
+from jaxann.core.trees import wide_dtype
 from jaxann.core.typing import Array, Inputs, Key, Params, Spec, State, Updates
 from jaxann.core.watch import watched
 
@@ -48,21 +50,7 @@ __all__ = [
     "OptimizerFunctions",
     "Penalty",
     "Schedule",
-    "accepts",
 ]
-
-
-def accepts(function: Callable, name: str) -> bool:
-    """Whether a function takes an argument of this name."""
-    code = getattr(function, "__code__", None)
-    if code is not None:
-        named = name in code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
-        return named or bool(code.co_flags & inspect.CO_VARKEYWORDS)
-    try:  # a partial or compiled function, or an object that can be called
-        parameters = inspect.signature(function).parameters
-        return name in parameters or any(p.kind is p.VAR_KEYWORD for p in parameters.values())
-    except (TypeError, ValueError):
-        return False
 
 
 class LayerFunctions(NamedTuple):
@@ -118,7 +106,8 @@ class Layer(Product):
             InputError: the key is not one typed key, or the shape does not fit the layer.
         """
         check_key(f"{self._factory.short_name}.init", key)
-        return self.functions[0](key, spec.values if isinstance(spec, Padded) else spec)
+        made = self.functions[0](key, spec.values if isinstance(spec, Padded) else spec)
+        return check_pair(self._factory.short_name, "init", "(params, state)", made)
 
     def apply(
         self,
@@ -167,7 +156,8 @@ class Layer(Product):
                 'Take sequence_mask= in its apply, or declare traits=("positionwise",) where positions are independent.'
             )
             fail(name, "sequence_mask", "None for a layer that does not heed it", sequence_mask, hint=hint)
-        return watched(self, params, lambda: apply(params, state, x, key=key, train=train, **masks))
+        found = watched(self, params, lambda: apply(params, state, x, key=key, train=train, **masks))
+        return check_pair(name, "apply", "(y, state)", found)
 
     def start(self, params: Params, batch: int, *, state: State | None = None) -> Any:
         """What `step` carries before the first step, for so many sequences at once.
@@ -225,6 +215,7 @@ class OptimizerFunctions(NamedTuple):
     learning_rate: Any = None  # the number or schedule in force, where it is no argument of that name
     leaf_learning_rates: Callable | None = None  # (step, params) -> the rate of each leaf, where they differ
     traits: Iterable[str] = ()
+    frozen_leaves: Callable | None = None  # (state, params) -> a flag for each leaf, True where it may not be moved
 
 
 @product_class
@@ -232,10 +223,8 @@ class Optimizer(Product):
     """An optimizer or a transformation of gradients. Its factory returns `(init, update)`, or `OptimizerFunctions`.
 
     One that keeps better weights than those it steps with (an average of them) returns a third function,
-    `evaluation_params(state, params) -> params`.
-
-    It unpacks like optax's pair (`init, update = optimizer`), so it works inside `optax.chain` and
-    `flax.nnx.Optimizer`.
+    `evaluation_params(state, params) -> params`. It unpacks like optax's pair (`init, update = optimizer`), so it works
+    inside `optax.chain` and `flax.nnx.Optimizer`.
     """
 
     __slots__ = ()
@@ -246,11 +235,13 @@ class Optimizer(Product):
             "decays_by_mask",  # its argument `mask` says which leaves its argument `weight_decay` is for
             "wrapper",  # the optimizers inside make the step, so that what scales the step has to go inside
             "chain",  # the optimizers inside act one after the other, the last makes the step
+            "splits_leaves",  # takes leaves of any dtype and gives each rule inside its own
         )
     )
 
     def init(self, params: Params) -> Any:
         """The optimizer's state for these parameters: a NamedTuple of arrays."""
+        self._check_leaves("params", params)
         return self.functions[0](params)
 
     def update(
@@ -262,23 +253,29 @@ class Optimizer(Product):
         value: Array | None = None,
         value_fn: Callable[[Params], Array] | None = None,
         key: Key | None = None,
+        weight: Array | None = None,
     ) -> tuple[Updates, Any]:
         """Updates to be *added* to the parameters, and the new state.
 
-        The trainer always gives the last three; most rules read none of them.
+        The trainer always gives the last four; most rules read none of them.
 
         Args:
             grads: gradients with the structure of `params`.
             state: from `init` or the previous `update`.
             params: the parameters the gradients were taken at.
             value: the objective at `params`.
-            value_fn: the objective as a function of the parameters, on the same batch with the same noise: for rules
-                that search a line, look at a second gradient or at the curvature.
+            value_fn: the objective of any parameters, on the same batch with the same noise.
             key: randomness for this step.
+            weight: what the batch counts for in a mean over batches, the sum of its examples' weights.
         """
+        self._check_leaves("grads", grads)
         update = self.functions[1]
-        given = {"value": value, "value_fn": value_fn, "key": key}
+        given = {"value": value, "value_fn": value_fn, "key": key, "weight": weight}
         return update(grads, state, params, **{n: v for n, v in given.items() if accepts(update, n)})
+
+    def _check_leaves(self, argument: str, tree: Any) -> None:
+        if "splits_leaves" not in self.traits:
+            check_floating_leaves(self._factory.short_name, argument, tree)
 
     @property
     def averages(self) -> bool:
@@ -311,9 +308,9 @@ class Initializer(Product):
     __slots__ = ()
 
     def __call__(self, key: Key, shape: tuple[int, ...], dtype: Any = jnp.float32) -> Array:
-        """An array of this shape and dtype, drawn."""
+        """An array of this shape and dtype, drawn in float32 or better: what is rounded is the draw, not its ways."""
         check_key(self._factory.short_name, key)
-        return self.functions(key, tuple(shape), dtype)
+        return self.functions(key, tuple(shape), wide_dtype(dtype)).astype(dtype)
 
 
 @product_class
@@ -324,7 +321,9 @@ class Metric(Product):
     """
 
     __slots__ = ()
-    TRAITS = frozenset(("higher_is_better", "lower_is_better"))
+    # Of targets that are labels where there are several classes, the last two say what answers a binary question: 0 and
+    # 1 (or -1 and 1), or anything in [0, 1].
+    TRAITS = frozenset(("higher_is_better", "lower_is_better", "takes_labels", "takes_probabilities"))
 
     def init(self) -> Any:
         """The empty sums: a NamedTuple of arrays."""
@@ -344,7 +343,8 @@ class Metric(Product):
         return self.functions[2](sums)
 
     def __call__(self, predictions: Array, targets: Array, weights: Array | None = None) -> Array:
-        """The figure on whole arrays."""
+        """The figure on whole arrays; known targets of a binary question are looked at first."""
+        check_binary(self._factory.short_name, self.traits, predictions, targets, weights)
         return self.compute(self.update(self.init(), predictions, targets, weights))
 
 

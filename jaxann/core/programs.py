@@ -11,14 +11,29 @@ ten times as long. So:
 
 An option that this jaxlib does not know is left out; a flag that it does not know would end the process, so flags are
 set for the versions alone that were tried.
+
+How many are kept. A compiled program and what it was traced from take about 16 MB, and JAX keeps each for as long as
+the process lives: a loss written anew for each run, or a model for each setting, would fill the memory. Here a function
+keeps the programs of the `KEPT` settings that were used last (a setting is the structure of the arguments: which model,
+loss and optimizer, whatever their numbers are), and of each those of as many shapes. What is needed again later is
+compiled again. A search keeps all of its own while it lasts (`reserve`).
+
+JAX's checks (`jax_debug_nans`, `jax_debug_infs`, `jax_debug_key_reuse`) look at all that a program returns. A program
+that fills what it has not come to with NaN, or starts a minimum at infinity, or runs steps twice, is `guarded`: it runs
+without them, and its caller says on the host what was not finite, and where.
 """
 
 from __future__ import annotations
 
+import contextlib
 import functools
+import numbers
 import os
+import threading
 import warnings
-from collections.abc import Callable
+import weakref
+from collections import OrderedDict
+from collections.abc import Callable, Hashable, Iterator
 from typing import Any
 
 import jax
@@ -29,7 +44,9 @@ from jax.core import Tracer
 
 from jaxann.core.setup import has_started
 
-__all__ = ["jit", "leave_out_faults"]
+__all__ = ["KEPT", "is_checking", "is_traced", "jit", "leave_out_faults", "reserve", "traced_only", "unchecked"]
+
+KEPT = 16  # settings whose programs a function keeps, and shapes of each
 
 _OPTION = "xla_cpu_experimental_ynn_fusion_type"
 _FLAG = f"--{_OPTION}="
@@ -92,56 +109,145 @@ def _tell() -> None:
         warnings.warn(message, RuntimeWarning, stacklevel=4)
 
 
-class _Program:
-    """A jitted function that chooses the compiler's options when it is first called."""
+_RESERVED: weakref.WeakKeyDictionary[Any, int] = weakref.WeakKeyDictionary()
+_LOCK = threading.Lock()
 
-    def __init__(self, function: Callable, nested: bool, level: int | None, settings: dict[str, Any]):
-        functools.update_wrapper(self, function)
-        self._function, self._nested = function, nested
-        self._level = {} if level is None else {"xla_backend_optimization_level": level}
-        self._settings = settings
-        self._plain = jax.jit(function, **settings)
-        self._chosen: Any = None
 
-    def _choose(self) -> Any:
-        if self._chosen is None:
-            _tell()
-            options = self._level | ({} if _Settled.by_flag else dict(_options()))
-            self._chosen = self._plain
-            if options:
-                self._chosen = jax.jit(self._function, compiler_options=options, **self._settings)
-        return self._chosen
+def reserve(owner: Any, settings: int) -> None:
+    """Keep so many settings more than `KEPT` of each function, for as long as `owner` lives."""
+    _RESERVED[owner] = settings
+
+
+_TRACED: list[Any] = []  # jitted functions that are only asked for shapes
+_GIVEN_UP = [0]
+
+
+def traced_only(jitted: Any) -> Any:
+    """Decorate a jitted function that is never compiled: what it was traced with goes when programs go."""
+    _TRACED.append(jitted)
+    return jitted
+
+
+def _let_go(jitted: Any) -> None:
+    jitted.clear_cache()
+    _GIVEN_UP[0] += 1
+    if _GIVEN_UP[0] % KEPT == 0:
+        for one in _TRACED:
+            one.clear_cache()
+
+
+def is_checking() -> bool:
+    """Whether somebody has turned on a check of JAX's that looks at what programs return."""
+    config: Any = jax.config
+    return config.jax_debug_nans or config.jax_debug_infs or config.jax_debug_key_reuse
+
+
+@contextlib.contextmanager
+def unchecked() -> Iterator[None]:
+    """Within, those checks are off."""
+    with jax.debug_nans(False), jax.debug_infs(False), jax.debug_key_reuse(False):
+        yield
+
+
+class _Guarded:
+    """A jitted function that runs without JAX's checks."""
+
+    def __init__(self, jitted: Any):
+        self._jitted = jitted
 
     def __call__(self, *args: Any, **keywords: Any) -> Any:
-        if self._nested and _is_traced((args, keywords)):
+        if not is_checking():
+            return self._jitted(*args, **keywords)
+        with unchecked():
+            return self._jitted(*args, **keywords)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._jitted, name)
+
+
+class _Program:
+    """A jitted function that chooses the compiler's options when it is first called, and keeps so many programs."""
+
+    def __init__(self, function: Callable, nested: bool, level: int | None, guarded: bool, settings: dict[str, Any]):
+        functools.update_wrapper(self, function)
+        self._function, self._nested, self._guarded = function, nested, guarded
+        self._level = {} if level is None else {"xla_backend_optimization_level": level}
+        self._settings = settings
+        self._plain: Any = jax.jit(function, **settings) if nested else None
+        self._kept: OrderedDict[Hashable, Any] = OrderedDict()
+
+    def _made(self) -> Any:
+        """A jitted function with caches of its own, which go with it."""
+        _tell()
+        options = self._level | ({} if _Settled.by_flag else dict(_options()))
+        settings: dict[str, Any] = self._settings | ({"compiler_options": options} if options else {})
+
+        @functools.wraps(self._function)
+        def own(*args: Any, **keywords: Any) -> Any:
+            return self._function(*args, **keywords)
+
+        jitted = jax.jit(own, **settings)
+        return _Guarded(jitted) if self._guarded else jitted
+
+    def of(self, setting: Hashable) -> Any:
+        """The jitted function for one setting; the one not used for the longest time is given up for it."""
+        with _LOCK:
+            found = self._kept.get(setting)
+            if found is not None and found._cache_size() <= KEPT:
+                self._kept.move_to_end(setting)
+                return found
+            if found is not None:
+                _let_go(self._kept.pop(setting))
+            found = self._kept[setting] = self._made()
+            while len(self._kept) > KEPT + sum(_RESERVED.values()):
+                _let_go(self._kept.popitem(last=False)[1])
+        return found
+
+    def __call__(self, *args: Any, **keywords: Any) -> Any:
+        if self._nested and is_traced((args, keywords)):
             return self._plain(*args, **keywords)  # part of another program, which has options of its own
-        return (self._chosen or self._choose())(*args, **keywords)
+        return self.of(_setting((args, keywords)))(*args, **keywords)
 
     def eval_shape(self, *args: Any, **keywords: Any) -> Any:
         """Shapes of what comes back; nothing is compiled."""
-        return self._plain.eval_shape(*args, **keywords)
+        return self.of(_setting((args, keywords))).eval_shape(*args, **keywords)
 
     def lower(self, *args: Any, **keywords: Any) -> Any:
         """As of a jitted function."""
-        return self._choose().lower(*args, **keywords)
+        return self.of(_setting((args, keywords))).lower(*args, **keywords)
 
 
-def _is_traced(tree: Any) -> bool:
+def _setting(call: Any) -> Hashable:
+    """The structure of the arguments, and what of them is static; numbers and shapes are none of it."""
+    leaves, structure = jax.tree.flatten(call)
+    fixed = [leaf for leaf in leaves if not hasattr(leaf, "dtype") and not isinstance(leaf, numbers.Number)]
+    return structure, tuple(fixed)
+
+
+def is_traced(tree: Any) -> bool:
     """Whether the call is part of a program being traced."""
     if any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves(tree)):
         return True
     return isinstance(jnp.zeros(()), Tracer)
 
 
-def jit(function: Callable | None = None, *, nested: bool = False, level: int | None = None, **settings: Any) -> Any:
+def jit(
+    function: Callable | None = None,
+    *,
+    nested: bool = False,
+    level: int | None = None,
+    guarded: bool = False,
+    **settings: Any,
+) -> Any:
     """`jax.jit` for the programs of this library: compiled without what is known to be wrong.
 
     Args:
         function: what to compile; a decorator when None.
         nested: whether it may also be called inside another jitted function; then it is a part of that program.
         level: optimization level of the compiler's back end, where less is enough.
+        guarded: whether it runs without JAX's checks, for its caller looks at what it returns.
         settings: as of `jax.jit`.
     """
     if function is None:
-        return functools.partial(jit, nested=nested, level=level, **settings)
-    return _Program(function, nested, level, settings)
+        return functools.partial(jit, nested=nested, level=level, guarded=guarded, **settings)
+    return _Program(function, nested, level, guarded, settings)

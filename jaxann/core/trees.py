@@ -7,6 +7,8 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
+from jax import lax
 
 from jaxann.core.checks import fail
 from jaxann.core.typing import Array
@@ -16,7 +18,10 @@ __all__ = [
     "count",
     "flatten_named",
     "global_norm",
+    "leaf_norm",
     "map_named",
+    "norm_of_squares",
+    "power_of_two",
     "squared_norm",
     "sum_of_squares",
     "unflatten_named",
@@ -61,8 +66,8 @@ def map_named(function: Callable[[str, Any], Any], tree: Any) -> Any:
 
 
 def wide_dtype(dtype: Any) -> Any:
-    """float32 for the 16-bit floats, any other dtype as it is: what sums and statistics are kept in."""
-    return jnp.dtype(jnp.float32) if jnp.dtype(dtype).itemsize == 2 and jnp.issubdtype(dtype, jnp.floating) else dtype
+    """float32 for floats of 16 bits and fewer, any other dtype as it is: what sums and statistics are kept in."""
+    return jnp.dtype(jnp.float32) if jnp.dtype(dtype).itemsize < 4 and jnp.issubdtype(dtype, jnp.floating) else dtype
 
 
 def cast(tree: Any, dtype: Any) -> Any:
@@ -90,11 +95,56 @@ def sum_of_squares(leaf: Array) -> Array:
 
 
 def global_norm(tree: Any) -> Array:
-    """Euclidean norm of all leaves together, sqrt(sum of x^2), accumulated in float32 or better."""
-    return jnp.sqrt(squared_norm(tree))
+    """Euclidean norm of all leaves together, in float32 or better, of whatever size the numbers are."""
+    return norm_of_squares(squared_norm, tree)
+
+
+def leaf_norm(leaf: Array) -> Array:
+    """Euclidean norm of one array, in float32 or better, of whatever size the numbers are."""
+    return norm_of_squares(sum_of_squares, leaf)
+
+
+def norm_of_squares(squares: Callable[[Any], Array], tree: Any) -> Array:
+    """The roots of what `squares` makes of a tree, where squares of its numbers may be too great or too small.
+
+    A sum of squares of ordinary size is used as it is. Where one is not finite, or so small that squares may have been
+    lost, it is taken again, in a branch, of the numbers times a power of two. The slope at 0 is 0.
+
+    Args:
+        squares: sums of squares in float32 or better, one or more: they grow with the square of a factor of the tree.
+        tree: of floating-point numbers.
+    """
+    found = squares(tree)
+    limits = jnp.finfo(found.dtype)
+    low = 2.0 ** (limits.minexp + limits.nmant + 43)
+    # Powers that leave room for the slopes too: 2^64 and 2^-80 in float32.
+    large, small = 2.0 ** (limits.maxexp // 2), 2.0 ** -(limits.maxexp * 5 // 8)
+    over, under = ~jnp.isfinite(found), found < jnp.asarray(low, found.dtype)
+    up, down = jnp.any(under & (found > 0)) | jnp.all(under), jnp.any(over)
+
+    def square_root(square):
+        return jnp.where(square == 0, 0, jnp.sqrt(jnp.where(square == 0, 1, square)))
+
+    def again(tree):
+        times = jnp.where(down, small, jnp.where(up, large, 1)).astype(found.dtype)
+        # Behind a barrier: the compiler would take the factor out of the products again, as its square.
+        wide = lax.optimization_barrier(jax.tree.map(lambda leaf: leaf.astype(found.dtype) * times, tree))
+        other = square_root(squares(wide)) / times
+        return jnp.where(jnp.where(down, over, under), other, square_root(found))
+
+    return lax.cond(up | down, again, lambda tree: square_root(found), tree)
+
+
+def power_of_two(number: Array) -> Array:
+    """The greatest power of two up to a positive number, by which one multiplies and divides without rounding."""
+    mantissa, exponent = jnp.frexp(number)
+    return jnp.ldexp(jnp.full_like(mantissa, 0.5), exponent)
 
 
 def squared_norm(tree: Any) -> Array:
     """Sum of x^2 over all leaves together, in float32 or better, as a scalar."""
     squares = [sum_of_squares(leaf) for leaf in jax.tree.leaves(tree)]
-    return sum(squares[1:], squares[0]) if squares else jnp.zeros(())
+    if not squares:
+        return jnp.zeros(())
+    widest = np.result_type(*(square.dtype for square in squares))
+    return sum((square.astype(widest) for square in squares[1:]), squares[0].astype(widest))

@@ -20,6 +20,7 @@ __all__ = [
     "Scalar",
     "ScalarOrSchedule",
     "Schedule",
+    "ScheduledScalar",
     "Spec",
     "Specs",
     "State",
@@ -40,6 +41,7 @@ Updates: TypeAlias = Any  # same structure as the parameters, to be added to the
 Scalar: TypeAlias = float | int | jax.Array
 Schedule: TypeAlias = Callable[[Any], Any]
 ScalarOrSchedule: TypeAlias = Scalar | Schedule
+ScheduledScalar: TypeAlias = Any  # the same to the caller; the body of a rule reads the number of its step
 Loss: TypeAlias = Callable[[Any, Any], Any]  # (predictions, targets) -> values, one or more an example
 
 Specs: TypeAlias = Any  # a Spec, or a tree of them

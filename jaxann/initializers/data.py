@@ -145,10 +145,16 @@ def log_prior(targets: Array, *, classes: int | None = None) -> Array:
         return jnp.mean(_columns(targets), 0)
     check_range("log_prior", "targets", targets, 0, max(classes - 1, 1))
     if classes == 1:
-        ones = jnp.sum(_columns(targets), 0)
-        return jnp.log(jnp.maximum(ones, 0.5)) - jnp.log(jnp.maximum(shape[0] - ones, 0.5))
+        columns = _columns(targets)
+        ones, none = jnp.sum(columns, 0), jnp.sum(1 - columns, 0)
+        return jnp.log(jnp.maximum(ones, 0.5) / jnp.maximum(none, 0.5))
     if is_concrete(targets) and np.any(np.asarray(targets) != np.round(np.asarray(targets))):
         fail("log_prior", "targets", "whole numbers, the labels", targets)
-    counts = jnp.zeros((classes,), jnp.float32).at[jnp.asarray(targets).astype(jnp.int32)].add(1.0)
-    counts = jnp.maximum(counts, 0.5)
-    return jnp.log(counts) - jnp.log(jnp.sum(counts))
+    # whole numbers: a float32 stands still at 2^24
+    counts = jnp.zeros((classes,), jnp.int32).at[jnp.asarray(targets).astype(jnp.int32)].add(1)
+    empty = (counts == 0).astype(jnp.float32)
+    total = shape[0] + jnp.sum(empty) / 2
+    share = (counts.astype(jnp.float32) + empty / 2) / total
+    rest = ((shape[0] - counts).astype(jnp.float32) + (jnp.sum(empty) - empty) / 2) / total
+    common = share > 0.5  # what is left of 1 has the digits
+    return jnp.where(common, jnp.log1p(-jnp.where(common, rest, 0)), jnp.log(share))

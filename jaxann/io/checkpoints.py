@@ -17,12 +17,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxann.core.checks import check_unmasked, is_concrete, show
+from jaxann.core.checks import check_unmasked, fail, is_concrete, show
 from jaxann.core.config import FORMER, from_config, to_config
 from jaxann.core.errors import InputError
 from jaxann.core.factories import known_factories
 from jaxann.core.products import Layer
 from jaxann.core.typing import Params, State
+from jaxann.io.agreement import disagreement
 from jaxann.io.atomic import check_path, show_path
 from jaxann.io.header import CODES, parse_json, refuse
 from jaxann.io.header import show as show_text
@@ -49,7 +50,8 @@ def save(
 
     Raises:
         InputError: the model holds a function that has no name in jaxann's table; a tree is not nested dicts of
-            arrays; an array is not finite, or of a kind that cannot be stored; the path is a folder.
+            arrays; params and state are none of this model; an array is not finite, or of a kind that cannot be stored;
+            the path is a folder.
         OSError: the system refused; the text names the path. What the path held before is intact.
     """
     if not isinstance(model, Layer):
@@ -57,6 +59,9 @@ def save(
     config = to_config(model)
     arrays: dict[str, Any] = {}
     structure = {"params": _take_apart("params", params, arrays), "state": _take_apart("state", state, arrays)}
+    wrong = disagreement(model, params, state)
+    if wrong is not None:
+        fail("save", wrong[0], f"{wrong[1]}, as the model has it", f" {wrong[2]}")
     elements = sum(array.size for array in arrays.values())
     for expected, got in _suspicions(config, elements):
         raise InputError(f"save: the file must {expected}, got {got}.")

@@ -11,6 +11,7 @@ not take it apart, so nothing in it can be lost on the way.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -83,7 +84,27 @@ def custom(
     if (start is None) != (step is None):
         alone, missing = ("step", "start") if start is None else ("start", "step")
         fail("custom", missing, f"given where {alone} is", None)
+    for argument, function, call in (
+        ("init", init, "(key, spec)"),
+        ("apply", apply, "(params, state, x, *, key, train)"),
+    ):
+        named = ("key", "train") if argument == "apply" else ()
+        if not callable(function) or not _takes(function, 3 if named else 2, named):
+            fail("custom", argument, f"a function {call}", function)
     return LayerFunctions(init, apply, {} if children is None else children, start, step, traits)
+
+
+def _takes(function: Callable, positional: int, named: tuple[str, ...]) -> bool:
+    """Whether a function may be called with so many values and these names; one without a signature may."""
+    try:
+        signature = inspect.signature(function)
+    except (TypeError, ValueError):
+        return True
+    try:
+        signature.bind(*[None] * positional, **dict.fromkeys(named))
+    except TypeError:
+        return False
+    return True
 
 
 def as_layer(value: Any, function: str = "layer", argument: str = "model") -> Layer:
@@ -94,6 +115,12 @@ def as_layer(value: Any, function: str = "layer", argument: str = "model") -> La
     if isinstance(value, Layer):
         return value
     init, apply = getattr(value, "init", None), getattr(value, "apply", None)
+    if hasattr(value, "init_with_output"):  # flax.linen
+        hint = (
+            "A flax module returns its variables in one: custom(lambda key, x: (module.init(key, x), {}), "
+            "lambda params, state, x, *, key, train: (module.apply(params, x), state)) takes it in."
+        )
+        fail(function, argument, "a layer or model with .init and .apply of (params, state)", value, hint=hint)
     if callable(init) and callable(apply) and not isinstance(value, type):
         start, step = (getattr(value, name, None) for name in ("start", "step"))
         carries = {"start": start, "step": step} if callable(start) and callable(step) else {}
@@ -125,7 +152,12 @@ def output_spec(layer: Layer, params: Params, state: State, spec: Spec) -> Any:
 
 def init_child(layer: Layer, name: str, key: Key, spec: Spec) -> tuple[Params, State]:
     """Parameters and state of the child called `name`."""
-    return layer.init(fold_name(key, name), spec)
+    params, state = layer.init(fold_name(key, name), spec)
+    for path, leaf in jax.tree_util.tree_flatten_with_path(params)[0]:
+        if not hasattr(leaf, "dtype") and not isinstance(leaf, float | int):
+            argument = f"params{jax.tree_util.keystr(path)}"
+            fail(f"{layer._factory.short_name}.init", argument, "an array", leaf)
+    return params, state
 
 
 def run_child(

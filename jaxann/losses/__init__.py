@@ -3,6 +3,7 @@
 from jaxann.losses.classification import sigmoid_cross_entropy, softmax_cross_entropy, softmax_cross_entropy_dense
 from jaxann.losses.contrast import info_nce, nt_xent
 from jaxann.losses.divergence import jensen_shannon_divergence, kl_divergence, reverse_kl_divergence
+from jaxann.losses.domains import targets_in
 from jaxann.losses.embedding import contrastive, cosine_distance, cosine_embedding, triplet
 from jaxann.losses.focal import poly1, sigmoid_focal, softmax_focal
 from jaxann.losses.heads import by_head
@@ -58,6 +59,7 @@ __all__ = [
     "squared_error",
     "squared_hinge",
     "target_weights",
+    "targets_in",
     "triplet",
     "triplet_hard",
     "triplet_semi_hard",

@@ -11,14 +11,18 @@ import numpy as np
 from jax import lax
 
 from jaxann.core.checks import check_count, check_range, fail, is_concrete
+from jaxann.core.domains import UNIT
 from jaxann.core.factories import named_functions
+from jaxann.core.logits import below_greatest
 from jaxann.core.typing import Array, Scalar
+from jaxann.losses.domains import targets_in
 from jaxann.losses.inputs import elementwise, hits, labelled, over_classes
 from jaxann.losses.reduce import weighed_by
 
 __all__ = ["sigmoid_cross_entropy", "softmax_cross_entropy", "softmax_cross_entropy_dense"]
 
 
+@targets_in(UNIT)
 @elementwise
 def sigmoid_cross_entropy(predictions: Array, targets: Array, *, positive_weight: Scalar = 1.0) -> Array:
     """-w y log sigmoid(z) - (1 - y) log(1 - sigmoid(z)) = w y softplus(-z) + (1 - y) softplus(z); slope sigmoid(z) - y.
@@ -71,7 +75,25 @@ def _checkable_labels(targets: Any, *, ignore_index: Any = None, **others: Any) 
     return np.where(host == np.asarray(ignore_index), 0, host)
 
 
-@weighed_by(_label_weights, labels=_checkable_labels)
+def _ignored_labels(targets: Array, *, ignore_index: Any = None, **others: Any) -> Array | None:
+    """Where a label is the one to be ignored."""
+    return None if ignore_index is None else _same_number(jnp.asarray(targets), ignore_index)
+
+
+def _counted_labels(
+    targets: Any, *, ignore_index: Any = None, class_weights: Any = None, **others: Any
+) -> np.ndarray | None:
+    """Where a known label is neither ignored nor of a class of weight 0."""
+    host, counted = np.asarray(targets), None
+    if ignore_index is not None and is_concrete(ignore_index):
+        counted = host != np.asarray(ignore_index)
+    if class_weights is not None and is_concrete(class_weights) and not np.all(table := np.asarray(class_weights)):
+        known = table[np.clip(host, 0, len(table) - 1)] != 0
+        counted = known if counted is None else counted & known
+    return counted
+
+
+@weighed_by(_label_weights, labels=_checkable_labels, ignored=_ignored_labels, counted=_counted_labels)
 @labelled("softmax_cross_entropy_dense")
 def softmax_cross_entropy(
     predictions: Array,
@@ -119,22 +141,30 @@ def softmax_cross_entropy(
     own = hits(targets, classes)
     values = log_sum - jnp.sum(jnp.where(own, shifted, 0), -1)
     if weights is not None:
-        values = _of_label(own, weights) * values
+        values = _times(_of_label(own, weights), values)
     if not (isinstance(label_smoothing, float | int) and label_smoothing == 0):
         smoothing = jnp.asarray(label_smoothing, predictions.dtype)
         if weights is None:
-            even = log_sum - jnp.mean(shifted, -1)
+            even = log_sum - jnp.sum(shifted / classes, -1)
         else:
-            even = (
-                jnp.sum(_broadcast(weights, shifted) * (lax.expand_dims(log_sum, [log_sum.ndim]) - shifted), -1)
-                / classes
-            )
+            surprise = lax.expand_dims(log_sum, [log_sum.ndim]) - shifted
+            even = jnp.sum(_times(_broadcast(weights / classes, shifted), surprise), -1)
         values = (1 - smoothing) * values + smoothing * even
     known = (targets >= 0) & (targets < classes)
     values = jnp.where(known, values, jnp.nan)
     return values if ignore_index is None else jnp.where(ignored, 0, values)
 
 
+def _counted_shares(targets: Any, *, class_weights: Any = None, **others: Any) -> np.ndarray | None:
+    """Which known rows of targets have something that counts; None where that cannot be known."""
+    if not is_concrete((targets, class_weights)):
+        return None
+    found = np.asarray(targets) != 0
+    return np.any(found if class_weights is None else found & (np.asarray(class_weights) != 0), -1)
+
+
+@targets_in(low=0)
+@weighed_by(counted=_counted_shares)
 @over_classes
 def softmax_cross_entropy_dense(
     predictions: Array,
@@ -178,8 +208,7 @@ def softmax_cross_entropy_dense(
 
 def _shifted(logits: Array) -> tuple[Array, Array]:
     """Logits less their greatest, and the logarithm of the sum of their exponentials."""
-    greatest = lax.stop_gradient(jnp.max(logits, -1, keepdims=True))
-    shifted = logits - greatest
+    shifted = below_greatest(logits)
     return shifted, jnp.log(jnp.sum(jnp.exp(shifted), -1))
 
 
@@ -209,6 +238,11 @@ def _of_label(own: Array, table: Array) -> Array:
     """The entry of a table of classes that is the label's."""
     wide = jnp.broadcast_to(lax.expand_dims(table, tuple(range(own.ndim - 1))), own.shape)
     return jnp.sum(jnp.where(own, wide, 0), -1)
+
+
+def _times(weights: Array, values: Array) -> Array:
+    """The product, 0 where the weight is 0: also of an infinite value and in its gradient."""
+    return weights * jnp.where(weights == 0, 0, values)
 
 
 def _wide_labels(targets: Array) -> Array:

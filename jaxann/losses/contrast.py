@@ -6,12 +6,12 @@ real. Choose a batch size that divides the number of examples.
 
 from __future__ import annotations
 
-import jax
 import jax.numpy as jnp
 from jax import lax
 
 from jaxann.core.checks import check_range
 from jaxann.core.factories import named_functions
+from jaxann.core.logits import log_softmax
 from jaxann.core.padding import zero_padding
 from jaxann.core.typing import Array, Scalar
 from jaxann.losses.embedding import unit
@@ -57,8 +57,8 @@ def info_nce(
     units = unit(predictions if where is None else zero_padding(predictions, real), _EPS)
     scores = _cosines(units[:, 0], units[:, 1]) / jnp.asarray(temperature, units.dtype)
     scores = scores if where is None else _among(real, scores)
-    values = -jnp.diagonal(jax.nn.log_softmax(scores, 1))
-    return (values - jnp.diagonal(jax.nn.log_softmax(scores, 0))) / 2 if symmetric else values
+    values = -jnp.diagonal(log_softmax(scores, 1))
+    return (values - jnp.diagonal(log_softmax(scores, 0))) / 2 if symmetric else values
 
 
 @structured(2, "features", batch=True)
@@ -94,7 +94,7 @@ def nt_xent(predictions: Array, targets: Array, *, temperature: Scalar = 0.07, w
         both = jnp.concatenate([real, real])
         pair = jnp.eye(2 * batch, k=batch, dtype=bool) | jnp.eye(2 * batch, k=-batch, dtype=bool)
         others = jnp.where(_pairs(both) | pair, others, -jnp.inf)
-    logs = jax.nn.log_softmax(others, 1)
+    logs = log_softmax(others, 1)
     return -(jnp.diagonal(logs, batch) + jnp.diagonal(logs, -batch)) / 2
 
 

@@ -14,8 +14,10 @@ import numpy as np
 from jax import lax
 
 from jaxann.core.checks import check_range, is_concrete
+from jaxann.core.domains import UNIT
 from jaxann.core.factories import named_functions
 from jaxann.core.typing import Array, Scalar
+from jaxann.losses.domains import targets_in
 from jaxann.losses.inputs import check_flag, over_classes, structured
 
 __all__ = ["contrastive", "cosine_distance", "cosine_embedding", "length", "triplet", "unit"]
@@ -42,9 +44,10 @@ def cosine_distance(predictions: Array, targets: Array, *, eps: Scalar = 1e-8) -
         InputError: shapes differ, eps <= 0, or the predictions are not floating point.
     """
     check_range("cosine_distance", "eps", eps, 0, open_low=True)
-    return 1 - jnp.sum(unit(predictions, eps) * unit(targets, eps), -1)
+    return _one_less_cosine(unit(predictions, eps), unit(targets, eps))
 
 
+@targets_in(values=(-1, 0, 1))
 @structured(2, "features")
 def cosine_embedding(predictions: Array, targets: Array, *, margin: Scalar = 0.0, eps: Scalar = 1e-8) -> Array:
     """1 - cos(a, b) for a pair that belongs together, max(0, cos(a, b) - m) for one that does not.
@@ -68,10 +71,12 @@ def cosine_embedding(predictions: Array, targets: Array, *, margin: Scalar = 0.0
     check_range("cosine_embedding", "margin", margin, -1, 1)
     check_range("cosine_embedding", "eps", eps, 0, open_low=True)
     units = unit(predictions, eps)
-    cosine = jnp.sum(units[..., 0, :] * units[..., 1, :], -1)
-    return jnp.where(targets > 0, 1 - cosine, jax.nn.relu(cosine - jnp.asarray(margin, cosine.dtype)))
+    a, b = units[..., 0, :], units[..., 1, :]
+    over = jnp.sum(a * b, -1) - jnp.asarray(margin, a.dtype)
+    return jnp.where(targets > 0, _one_less_cosine(a, b), jax.nn.relu(over))
 
 
+@targets_in(UNIT)
 @structured(2, "features")
 def contrastive(predictions: Array, targets: Array, *, margin: Scalar = 1.0) -> Array:
     """y d^2 / 2 + (1 - y) max(0, m - d)^2 / 2, d = |a - b|, y = 1 for a pair that belongs together, else 0.
@@ -157,6 +162,30 @@ def length(x: Array, p: Any = 2) -> Array:
     none = ratio == 0
     total = jnp.sum(jnp.where(none, 0, jnp.where(none, 1, ratio) ** power), -1)
     return jnp.where(zero, 0, scale * jnp.where(zero, 1, total) ** (1 / power))
+
+
+@jax.custom_jvp
+def _one_less_cosine(a: Array, b: Array) -> Array:
+    """1 - a . b for vectors of length 1, or less where they were held at eps: in [0, 2], precise at both ends.
+
+    |a - b|^2 / 2 is the same for length 1, and does not cancel; 2 - |a + b|^2 / 2 for those that point apart.
+    """
+    cosine = jnp.sum(a * b, -1)
+    short = _shortage(a) + _shortage(b)
+    near, far = (jnp.sum((a + sign * b) ** 2, -1) for sign in (-1, 1))
+    return jnp.where(cosine > 0, near + short, 4 - (far + short)) / 2
+
+
+def _shortage(a: Array) -> Array:
+    """1 - |a|^2, 0 but for rounding where a was divided by its length."""
+    rest = 1 - jnp.sum(a * a, -1)
+    return jnp.where(rest > 64 * jnp.finfo(a.dtype).eps, rest, 0)
+
+
+@_one_less_cosine.defjvp
+def _one_less_cosine_slope(primals: tuple[Array, Array], tangents: tuple[Array, Array]) -> tuple[Array, Array]:
+    (a, b), (by_a, by_b) = primals, tangents
+    return _one_less_cosine(a, b), -jnp.sum(by_a * b + a * by_b, -1)
 
 
 def unit(x: Array, eps: Any) -> Array:

@@ -10,13 +10,18 @@ import numpy as np
 from jax import lax
 
 from jaxann.core.checks import check_range, fail
+from jaxann.core.domains import UNIT
 from jaxann.core.factories import named_functions
+from jaxann.core.logits import below_greatest, log_softmax, log_sum_exp
 from jaxann.core.typing import Array, Scalar
+from jaxann.losses.domains import targets_in
 from jaxann.losses.inputs import elementwise, hits, labelled
+from jaxann.losses.terms import exp_less_tangent
 
 __all__ = ["poly1", "sigmoid_focal", "softmax_focal"]
 
 
+@targets_in(UNIT)
 @elementwise
 def sigmoid_focal(predictions: Array, targets: Array, *, gamma: Scalar = 2.0, alpha: Scalar | None = None) -> Array:
     """a y (1-p)^g (-log p) + (1-a) (1-y) p^g (-log(1-p)), p = sigmoid(z); both factors of a are 1 for alpha None.
@@ -89,10 +94,10 @@ def softmax_focal(
     if classes < 2:
         fail("softmax_focal", "predictions", "logits of at least 2 classes", f" shape {predictions.shape}")
     own = hits(targets, classes)
-    own_logit = jnp.sum(jnp.where(own, predictions, 0), -1)
-    log_rest = _log_sum_exp(jnp.where(own, -jnp.inf, predictions))
+    shifted = below_greatest(predictions)
+    log_rest = log_sum_exp(jnp.where(own, -jnp.inf, shifted))
     # With d = z_y - log sum of the others: log p_y = -softplus(-d) and log(1 - p_y) = -softplus(d).
-    lead = own_logit - log_rest
+    lead = jnp.sum(jnp.where(own, shifted, 0), -1) - log_rest
     alone = jnp.isneginf(log_rest)
     lead = jnp.where(alone, 0, lead)
     values = jnp.exp(-jnp.asarray(gamma, predictions.dtype) * jax.nn.softplus(lead)) * jax.nn.softplus(-lead)
@@ -125,17 +130,13 @@ def poly1(predictions: Array, targets: Array, *, epsilon: Scalar = 2.0) -> Array
     """
     check_range("poly1", "epsilon", epsilon, -1)
     own = hits(targets, predictions.shape[-1])
-    log_p = jnp.sum(jnp.where(own, jax.nn.log_softmax(predictions), 0), -1)
-    values = -log_p - jnp.asarray(epsilon, predictions.dtype) * jnp.expm1(log_p)
+    log_p = jnp.sum(jnp.where(own, log_softmax(predictions), 0), -1)
+    # x + e q = (1 + e) q + (x - q), x = -log p and q = 1 - p: both terms are at least 0 for every e from -1 on.
+    near = log_p > -0.5
+    rest = -jnp.expm1(log_p)
+    beyond = jnp.where(near, exp_less_tangent(jnp.where(near, log_p, 0)), -log_p - rest)
+    values = (1 + jnp.asarray(epsilon, predictions.dtype)) * rest + beyond
     return jnp.where(jnp.any(own, -1), values, jnp.nan)
-
-
-def _log_sum_exp(x: Array) -> Array:
-    """log sum exp over the last axis, -inf with slope 0 where all are -inf."""
-    greatest = lax.stop_gradient(jnp.max(x, -1))
-    greatest = jnp.where(jnp.isneginf(greatest), 0, greatest)
-    total = jnp.sum(jnp.exp(x - lax.expand_dims(greatest, [greatest.ndim])), -1)
-    return jnp.where(total == 0, -jnp.inf, greatest + jnp.log(jnp.where(total == 0, 1, total)))
 
 
 named_functions(poly1, sigmoid_focal, softmax_focal)

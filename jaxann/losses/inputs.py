@@ -94,7 +94,7 @@ def structured(*event: int | str, integers: bool = False, batch: bool = False) -
                 expected = f"of shape {shape[:lead]}, one for each of the predictions {shape}"
                 fail(name, "targets", expected, f" shape {np.shape(targets)}")
 
-        return _guarded(formula, check, integers=integers)
+        return _guarded(formula, check, integers=integers, pointwise=not batch)
 
     return decorate
 
@@ -136,7 +136,8 @@ def _on_device(array: Any) -> Array:
     return array if isinstance(array, jax.Array) else jax.device_put(np.asarray(array))
 
 
-def _guarded(formula: F, check: Callable[[Any, Any], None], *, integers: bool = False) -> F:
+def _guarded(formula: F, check: Callable[[Any, Any], None], *, integers: bool = False, pointwise: bool = True) -> F:
+    """`pointwise`: whether the value of a place is that of its prediction and its target alone."""
     name = formula.__name__
 
     @functools.wraps(formula)
@@ -151,4 +152,5 @@ def _guarded(formula: F, check: Callable[[Any, Any], None], *, integers: bool = 
         values = formula(_on_device(predictions.astype(wide)), _on_device(targets), **keywords)
         return values.astype(predictions.dtype)
 
+    loss.__dict__["pointwise"] = pointwise
     return cast(F, loss)

@@ -5,16 +5,18 @@ from __future__ import annotations
 import math
 
 import jax.numpy as jnp
-from jax import lax
 
 from jaxann.core.checks import check_range
 from jaxann.core.factories import named_functions
 from jaxann.core.typing import Array, Scalar
+from jaxann.losses.domains import targets_in
 from jaxann.losses.inputs import check_flag, elementwise, structured
+from jaxann.losses.terms import held_above
 
 __all__ = ["gaussian_nll", "poisson_nll"]
 
 
+@targets_in(low=0)
 @elementwise
 def poisson_nll(
     predictions: Array, targets: Array, *, log_input: bool = True, full: bool = False, eps: Scalar = 1e-8
@@ -80,7 +82,7 @@ def gaussian_nll(predictions: Array, targets: Array, *, full: bool = False, eps:
     check_range("gaussian_nll", "eps", eps, 0, open_low=True)
     floor = jnp.log(jnp.asarray(eps, predictions.dtype))
     mean, log_variance = predictions[..., 0], predictions[..., 1]
-    s = jnp.where(log_variance < floor, floor + (log_variance - lax.stop_gradient(log_variance)), log_variance)
+    s = held_above(log_variance, floor)
     r = mean - targets
     values = (s + r * r * jnp.exp(-s)) / 2
     return values + math.log(2 * math.pi) / 2 if full else values

@@ -8,11 +8,13 @@ import jax.numpy as jnp
 from jaxann.core.checks import check_choice, check_range
 from jaxann.core.factories import named_functions
 from jaxann.core.typing import Array, Scalar
+from jaxann.losses.domains import SIGNS, targets_in
 from jaxann.losses.inputs import elementwise, hits, labelled
 
 __all__ = ["hinge", "multiclass_hinge", "perceptron", "squared_hinge"]
 
 
+@targets_in(SIGNS)
 @elementwise
 def hinge(predictions: Array, targets: Array) -> Array:
     """max(0, 1 - y s), s the score, y in {-1, 1}; slope -y where y s < 1, else 0 (at y s = 1 too).
@@ -35,6 +37,7 @@ def hinge(predictions: Array, targets: Array) -> Array:
     return jax.nn.relu(1 - predictions * targets)
 
 
+@targets_in(SIGNS)
 @elementwise
 def squared_hinge(predictions: Array, targets: Array) -> Array:
     """max(0, 1 - y s)^2, s the score, y in {-1, 1}; slope -2 y max(0, 1 - y s), without a kink.
@@ -57,6 +60,7 @@ def squared_hinge(predictions: Array, targets: Array) -> Array:
     return short * short
 
 
+@targets_in(SIGNS)
 @elementwise
 def perceptron(predictions: Array, targets: Array) -> Array:
     """max(0, -y s), s the score, y in {-1, 1}; slope -y where y s <= 0, else 0.

@@ -11,7 +11,8 @@ import jax.numpy as jnp
 from jaxann.core.binding import as_partial
 from jaxann.core.checks import fail
 from jaxann.core.typing import Array
-from jaxann.losses.reduce import labels_to_check, target_weights, weighed_by
+from jaxann.losses.domains import domain_of, targets_in
+from jaxann.losses.reduce import counted_targets, ignored_targets, labels_to_check, target_weights, weighed_by
 
 __all__ = ["each_member"]
 
@@ -54,7 +55,16 @@ def _member_labels(targets: Any, loss: Callable) -> Any:
     return labels_to_check(loss, targets)
 
 
-@weighed_by(_member_weights, labels=_member_labels)
+def _member_ignored(targets: Any, loss: Callable) -> Array | None:
+    return ignored_targets(loss, targets)
+
+
+def _member_counted(targets: Any, loss: Callable) -> Any:
+    return counted_targets(loss, targets)
+
+
+@targets_in(domain_of)
+@weighed_by(_member_weights, labels=_member_labels, ignored=_member_ignored, counted=_member_counted)
 def _values(loss: Callable[[Array, Array], Array], predictions: Array, targets: Array) -> Array:
     if predictions.ndim < 2:
         fail("each_member", "predictions", "of shape (batch, members, ...)", f" shape {predictions.shape}")

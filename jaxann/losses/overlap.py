@@ -6,13 +6,17 @@ import jax.numpy as jnp
 from jax import lax
 
 from jaxann.core.checks import check_range
+from jaxann.core.domains import UNIT
 from jaxann.core.factories import named_functions
 from jaxann.core.typing import Array, Scalar
+from jaxann.losses.domains import targets_in
 from jaxann.losses.inputs import over_classes
+from jaxann.losses.terms import quotient
 
 __all__ = ["dice"]
 
 
+@targets_in(UNIT)
 @over_classes
 def dice(predictions: Array, targets: Array, *, smooth: Scalar = 1.0) -> Array:
     """1 - (2 sum_i p_i y_i + s) / (sum_i p_i + sum_i y_i + s), p = sigmoid(z), sums over the last axis.
@@ -38,9 +42,11 @@ def dice(predictions: Array, targets: Array, *, smooth: Scalar = 1.0) -> Array:
     check_range("dice", "smooth", smooth, 0)
     s = jnp.asarray(smooth, predictions.dtype)
     p = lax.logistic(predictions)
-    both = 2 * jnp.sum(p * targets, -1) + s
+    # What is in one set alone over both: 1 - (2 p y + s) / (p + y + s), but a sum of terms that are at least 0.
+    alone = jnp.sum(p * (1 - targets) + targets * lax.logistic(-predictions), -1)
     total = jnp.sum(p, -1) + jnp.sum(targets, -1) + s
-    return jnp.where(total == 0, 0, 1 - both / jnp.where(total == 0, 1, total))
+    nothing = total == 0
+    return jnp.where(nothing, 0, quotient(jnp.where(nothing, 0, alone), jnp.where(nothing, 1, total)))
 
 
 named_functions(dice)

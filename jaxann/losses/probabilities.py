@@ -5,13 +5,16 @@ from __future__ import annotations
 import jax.numpy as jnp
 
 from jaxann.core.checks import check_range
+from jaxann.core.domains import UNIT
 from jaxann.core.factories import named_functions
 from jaxann.core.typing import Array, Scalar
+from jaxann.losses.domains import targets_in
 from jaxann.losses.inputs import elementwise, over_classes
 
 __all__ = ["binary_cross_entropy_probs", "cross_entropy_probs", "floor_of"]
 
 
+@targets_in(low=0)
 @over_classes
 def cross_entropy_probs(predictions: Array, targets: Array, *, eps: Scalar | None = None) -> Array:
     """-sum_k y_k log p_k, p clipped to [eps, 1]; slope -y / p inside, 0 where it is clipped.
@@ -37,6 +40,7 @@ def cross_entropy_probs(predictions: Array, targets: Array, *, eps: Scalar | Non
     return -jnp.sum(targets * jnp.log(p), -1)
 
 
+@targets_in(UNIT)
 @elementwise
 def binary_cross_entropy_probs(predictions: Array, targets: Array, *, eps: Scalar | None = None) -> Array:
     """-y log p - (1 - y) log(1 - p), either logarithm at least log eps; slope (p - y) / (p (1 - p)).

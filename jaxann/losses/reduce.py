@@ -14,7 +14,15 @@ from jaxann.core.checks import fail
 from jaxann.core.trees import wide_dtype
 from jaxann.core.typing import Array, Targets
 
-__all__ = ["labels_to_check", "masked", "mean", "target_weights", "weighed_by"]
+__all__ = [
+    "counted_targets",
+    "ignored_targets",
+    "labels_to_check",
+    "masked",
+    "mean",
+    "target_weights",
+    "weighed_by",
+]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -49,16 +57,32 @@ def labels_to_check(loss: Callable, targets: Targets) -> Targets | None:
     return None if labels is None else labels(targets, *args, **keywords)
 
 
+def ignored_targets(loss: Callable, targets: Targets) -> Array | None:
+    """Which targets a loss is told to ignore, for metrics to leave out too; None where it ignores none."""
+    function, args, keywords = bound(loss)
+    ignored = getattr(function, "ignored", None)
+    return None if ignored is None else ignored(targets, *args, **keywords)
+
+
+def counted_targets(loss: Callable, targets: Any) -> np.ndarray | None:
+    """Which known targets count for something in a loss's mean, found on the host; None where all do."""
+    function, args, keywords = bound(loss)
+    counted = getattr(function, "counted", None)
+    return None if counted is None else counted(targets, *args, **keywords)
+
+
 def weighed_by(
-    weigh: Callable[..., Any] | None = None, *, labels: Callable[..., Any] | None = None
+    weigh: Callable[..., Any] | None = None,
+    *,
+    labels: Callable[..., Any] | None = None,
+    ignored: Callable[..., Any] | None = None,
+    counted: Callable[..., Any] | None = None,
 ) -> Callable[[F], F]:
-    """Note at a loss how `target_weights` and `labels_to_check` find their answers."""
+    """Note at a loss how `target_weights`, `labels_to_check`, `ignored_targets` and `counted_targets` find theirs."""
 
     def note(loss: F) -> F:
-        if weigh is not None:
-            loss.__dict__["weigh"] = weigh
-        if labels is not None:
-            loss.__dict__["labels"] = labels
+        answers = {"weigh": weigh, "labels": labels, "ignored": ignored, "counted": counted}
+        loss.__dict__.update({name: answer for name, answer in answers.items() if answer is not None})
         return loss
 
     return note

@@ -30,6 +30,7 @@ from jaxann.losses.inputs import elementwise, structured
 
 __all__ = ["adaptive_barron", "barron", "barron_nll", "barron_parameters"]
 
+_FAR = 1e9  # (r / c) / sqrt(v) from which on (r / c)^2 + v is (r / c)^2, in float64 too
 _SPREAD, _STEPS = 28.0, 336  # nodes x = exp(w), w in [-28, 28]: what lies outside adds less than 1e-11
 
 
@@ -177,22 +178,30 @@ def _holds_minus_infinity(alpha: Any) -> bool:
 def _rho(r: Array, alpha: Array, scale: Array) -> Array:
     """barron's formula for arrays of one shape, or numbers."""
     r, alpha, scale = _even(r, alpha, scale)
-    square = (r / scale) ** 2
+    ratio = r / scale
     welsch, quadratic = jnp.isneginf(alpha), alpha == 2
     a = jnp.where(welsch | quadratic, 1, alpha)
     v = jnp.abs(a - 2)
-    half_log = jnp.log1p(square / v) / 2
+    # Squares overflow from 2e19 on in float32; long before, 1 is nothing beside (r / c)^2 / v.
+    far = jnp.isfinite(ratio) & (jnp.abs(ratio) > _FAR * jnp.sqrt(v))
+    x, log_v = jnp.where(far, jnp.abs(ratio), 1), jnp.log(jnp.where(far, v, 1))
+    square = jnp.where(far, 1, ratio) ** 2
+    half_log = jnp.where(far, jnp.log(x) - log_v / 2, jnp.log1p(square / v) / 2)
     z = a * half_log
     # exp(z) grows past what its difference from 1 is known to; there the power is written from r^2 down.
-    large = (a > 1) & (square > v)
+    large = (a > 1) & (square > v) & ~far
+    rising = far & (a > 0)
     near = jnp.abs(z) < 0.5
     by_series = v * half_log * _phi_near(jnp.where(near, z, 0))
-    by_quotient = v * _expm1(jnp.where(near | large, 1, z)) / jnp.where(near | large, 1, a)
+    elsewhere = near | large | rising
+    by_quotient = v * _expm1(jnp.where(elsewhere, 1, z)) / jnp.where(elsewhere, 1, a)
     exponent = jnp.where(large, (a - 2) * half_log, 0)
     by_power = (jnp.where(large, square + v, 1) * jnp.exp(exponent) - v) / jnp.where(large, a, 1)
-    value = jnp.where(near, by_series, jnp.where(large, by_power, by_quotient))
-    value = jnp.where(quadratic, square / 2, value)
-    return jnp.where(welsch, -_expm1(-square / 2), value)
+    exponent = jnp.where(rising, (a - 1) * jnp.log(x) + (1 - a / 2) * log_v, 0)
+    by_size = (x * jnp.exp(exponent) - v) / jnp.where(rising, a, 1)
+    value = jnp.where(near, by_series, jnp.where(rising, by_size, jnp.where(large, by_power, by_quotient)))
+    value = jnp.where(quadratic, ratio**2 / 2, value)
+    return jnp.where(welsch, jnp.where(far, 1, -_expm1(-square / 2)), value)
 
 
 def _even(r: Array, alpha: Array, scale: Array) -> tuple[Array, Array, Array]:

@@ -5,26 +5,28 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
 from jaxann.core.checks import check_floating, check_integer, fail
 from jaxann.core.factories import named_functions
+from jaxann.core.logits import log_softmax, log_sum_exp
 from jaxann.core.trees import wide_dtype
 from jaxann.core.typing import Array
 from jaxann.losses.inputs import check_flag
 from jaxann.losses.reduce import weighed_by
+from jaxann.losses.terms import at_least_zero
 
 __all__ = ["ctc"]
 
 
-def _no_classes(targets: Any, **others: Any) -> None:
-    """Labels with padding, and blanks beside them."""
+def _without_padding(targets: Any, **others: Any) -> np.ndarray:
+    """The labels with padding put to 0, for a check of their range."""
+    return np.maximum(np.asarray(targets), 0)
 
 
-@weighed_by(labels=_no_classes)
+@weighed_by(labels=_without_padding)
 def ctc(
     predictions: Array,
     targets: Array,
@@ -67,10 +69,10 @@ def ctc(
     if lengths is not None and np.shape(lengths) != shape[:-2]:
         fail("ctc", "lengths", f"of shape {shape[:-2]}", f" shape {np.shape(lengths)}")
     labels = jnp.asarray(targets).astype(jnp.int32)
-    logs = jax.nn.log_softmax(jnp.asarray(predictions).astype(wide_dtype(predictions.dtype)))
+    logs = log_softmax(jnp.asarray(predictions).astype(wide_dtype(predictions.dtype)))
     if lengths is not None:
         logs = _only_blanks_after(logs, jnp.asarray(lengths), blank)
-    values = -_log_paths(logs, labels, blank)
+    values = at_least_zero(-_log_paths(logs, labels, blank))
     if zero_infinity:
         values = jnp.where(jnp.isposinf(values), 0, values)
     return jnp.where(jnp.any(labels >= classes, -1), jnp.nan, values).astype(predictions.dtype)
@@ -113,26 +115,18 @@ def _log_paths(logs: Array, labels: Array, blank: int) -> Array:
     def frame(before: Array, height: Array) -> tuple[Array, None]:
         one = _moved(before, 1, -jnp.inf)
         two = jnp.where(skips, _moved(before, 2, -jnp.inf), -jnp.inf)
-        return height + _log_sum_exp(jnp.stack([before, one, two], -1)), None
+        return height + log_sum_exp(jnp.stack([before, one, two], -1)), None
 
     start = jnp.where(place == 0, jnp.zeros((), logs.dtype), -jnp.inf)
     after, _ = lax.scan(frame, start, heights)
     end = lax.expand_dims(2 * count, [-1])
     last = (place == end) | (place == end - 1)
-    return _log_sum_exp(jnp.where(last, after, -jnp.inf))
+    return log_sum_exp(jnp.where(last, after, -jnp.inf))
 
 
 def _moved(x: Array, by: int, fill: Any) -> Array:
     """Entries along the last axis moved to the right."""
     return lax.pad(x, jnp.asarray(fill, x.dtype), [(0, 0, 0)] * (x.ndim - 1) + [(by, -by, 0)])
-
-
-def _log_sum_exp(x: Array) -> Array:
-    """log sum exp over the last axis; -inf, with slope 0, where all are -inf."""
-    greatest = lax.stop_gradient(jnp.max(x, -1))
-    none = jnp.isneginf(greatest)
-    total = jnp.sum(jnp.exp(x - lax.expand_dims(jnp.where(none, 0, greatest), [-1])), -1)
-    return jnp.where(none, -jnp.inf, greatest + jnp.log(jnp.where(none, 1, total)))
 
 
 named_functions(ctc)

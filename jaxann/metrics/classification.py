@@ -28,7 +28,7 @@ def accuracy(predictions: Array, targets: Array, weights: Array | None = None) -
         weights: one number an example, or one for each place of the targets.
 
     Returns:
-        One number; 0 for no examples; NaN if a score is.
+        One number; NaN for no examples, or if a score is.
 
     Peers: as scikit-learn's accuracy_score of the labels, and as Keras but for its threshold of 0.5 on probabilities
     in BinaryAccuracy.
@@ -50,7 +50,7 @@ def top_k_accuracy(predictions: Array, targets: Array, weights: Array | None = N
         k: at least 1; with 1 it is `accuracy`, from the number of classes on it is 1.
 
     Returns:
-        One number; 0 for no examples; NaN if a score is.
+        One number; NaN for no examples, or if a score is.
 
     Peers: as Keras' SparseTopKCategoricalAccuracy, k = 5, but among equal scores: scikit-learn's top_k_accuracy_score
     (k = 2) ranks the higher index first, Keras counts a tie as a hit.
@@ -108,9 +108,9 @@ def balanced_accuracy(
         predictions, targets, weights, classes, threshold: as in `confusion_matrix`.
 
     Returns:
-        One number; 0 for no examples.
+        One number; NaN for no examples.
 
-    Peers: as scikit-learn's balanced_accuracy_score (adjusted=False), which is NaN for no examples.
+    Peers: as scikit-learn's balanced_accuracy_score (adjusted=False).
 
     Raises:
         InputError: as `confusion_matrix`.

@@ -23,8 +23,9 @@ from jaxann.metrics.probabilities import brier, expected_calibration_error, log_
 from jaxann.metrics.ranking import average_precision, roc_auc
 from jaxann.metrics.regression import explained_variance, mae, mape, median_absolute_error, mse, r2, rmse
 from jaxann.metrics.retrieval import f1, f_beta, precision, recall
+from jaxann.metrics.streaming.reading import label_count
 
-__all__ = ["form_of", "sizes_of"]
+__all__ = ["form_of", "is_known", "sizes_of"]
 
 _PLAIN = {
     accuracy: streaming.accuracy,
@@ -51,12 +52,20 @@ _CLASSES = {
 _BINARY = (f1, f_beta, precision, recall)  # of two classes unless told
 _RANKS = {average_precision: streaming.average_precision, roc_auc: streaming.roc_auc}
 _SIZES = ("bins", "classes")
+_KNOWN = {*_PLAIN, *_COLUMNS, *_CLASSES, *_RANKS, expected_calibration_error, median_absolute_error}
+
+
+def is_known(metric: Callable) -> bool:
+    """Whether a metric is one of this room's, of a head or not."""
+    head = head_of(metric)
+    if head is not None:
+        return isinstance(head[1], Metric) or is_known(head[1])
+    return bound(metric)[0] in _KNOWN
 
 
 def sizes_of(metric: Callable) -> tuple[str, ...]:
     """Keywords of a metric of this room that decide shapes."""
-    known = {*_PLAIN, *_COLUMNS, *_CLASSES, *_RANKS, expected_calibration_error, median_absolute_error}
-    return _SIZES if bound(metric)[0] in known else ()
+    return _SIZES if bound(metric)[0] in _KNOWN else ()
 
 
 def _values(leaf: Any) -> Any:
@@ -95,6 +104,10 @@ def form_of(metric: Callable, targets: Any, predictions: Any = None) -> Metric |
     if function not in _CLASSES and function not in _RANKS:
         return None
     classes = settings.pop("classes", None)
+    if function in _BINARY and settings.get("average", "binary") != "binary" and len(targets.shape) > 1:
+        if predictions is None:  # which may be of several labels an example
+            return None
+        settings["labels"] = label_count(predictions, targets, 2, settings["average"])
     if classes is None and predictions is not None:
         classes = 2 if tuple(predictions.shape) == tuple(targets.shape) else predictions.shape[-1]
     if classes is None and function in _BINARY and settings.get("average", "binary") == "binary":

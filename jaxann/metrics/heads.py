@@ -11,6 +11,7 @@ from jaxann.core.checks import fail
 from jaxann.core.factories import factory
 from jaxann.core.padding import unpadded
 from jaxann.core.products import Metric
+from jaxann.metrics.calling import figure_of
 
 __all__ = ["head_of", "of_head", "one_head"]
 
@@ -58,7 +59,7 @@ def head_of(metric: Any) -> tuple[str, Callable] | None:
 
 def _figure(predictions: Any, targets: Any, weights: Any = None, *, name: str, metric: Callable) -> Any:
     predictions, targets, weights = _taken(name, predictions, targets, weights)
-    return metric(predictions, targets) if weights is None else metric(predictions, targets, weights)
+    return figure_of(metric, predictions, targets, weights)
 
 
 def _taken(name: str, predictions: Any, targets: Any, weights: Any) -> tuple[Any, Any, Any]:

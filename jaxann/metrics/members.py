@@ -5,7 +5,6 @@ Predictions are `(batch, members, ...)`; the members' mean is handed to an ordin
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from typing import Any
 
@@ -14,6 +13,7 @@ import jax.numpy as jnp
 
 from jaxann.core.checks import fail
 from jaxann.core.factories import factory
+from jaxann.core.logits import log_mean_exp, log_softmax
 from jaxann.core.products import Metric
 from jaxann.core.typing import Array
 
@@ -53,7 +53,7 @@ def of_mean_softmax(metric: Metric):
     Raises:
         InputError: metric is no streaming metric, or predictions have no axis of members.
     """
-    return _applied("of_mean_softmax", metric, lambda z: _log_mean(jax.nn.log_softmax(z)))
+    return _applied("of_mean_softmax", metric, lambda z: log_mean_exp(log_softmax(z), 1))
 
 
 @factory(Metric)
@@ -71,13 +71,10 @@ def of_mean_sigmoid(metric: Metric):
         InputError: metric is no streaming metric, or predictions have no axis of members.
     """
     return _applied(
-        "of_mean_sigmoid", metric, lambda z: _log_mean(jax.nn.log_sigmoid(z)) - _log_mean(jax.nn.log_sigmoid(-z))
+        "of_mean_sigmoid",
+        metric,
+        lambda z: log_mean_exp(jax.nn.log_sigmoid(z), 1) - log_mean_exp(jax.nn.log_sigmoid(-z), 1),
     )
-
-
-def _log_mean(logarithms: Array) -> Array:
-    """log(mean_k exp(l_k)) over the members."""
-    return jax.nn.logsumexp(logarithms, 1) - math.log(logarithms.shape[1])
 
 
 def _applied(function: str, metric: Any, combine: Callable[[Array], Array]) -> tuple[Callable, Callable, Callable]:

@@ -23,7 +23,7 @@ def log_loss(predictions: Array, targets: Array, weights: Array | None = None, *
         from_logits: whether predictions are logits, which need no clipping.
 
     Returns:
-        One number; 0 for no examples; NaN for a label that is no class.
+        One number; NaN for no examples, or a label that is no class.
 
     Peers: as scikit-learn's log_loss, which takes probabilities alone; Keras clips them to [1e-7, 1 - 1e-7].
 
@@ -44,7 +44,7 @@ def perplexity(predictions: Array, targets: Array, weights: Array | None = None,
         from_logits: whether predictions are logits.
 
     Returns:
-        One number, at least 1; 1 for no examples.
+        One number, at least 1; NaN for no examples.
 
     Peers: exp of scikit-learn's log_loss over all tokens; a mean of batches' perplexities would be another figure.
 
@@ -66,7 +66,7 @@ def brier(predictions: Array, targets: Array, weights: Array | None = None, *, f
         from_logits: whether predictions are logits.
 
     Returns:
-        One number: in [0, 1] for binary predictions, in [0, 2] for classes; 0 for no examples; NaN for a label that
+        One number: in [0, 1] for binary predictions, in [0, 2] for classes; NaN for no examples, or a label that
         is no class.
 
     Source: Brier 1950.
@@ -101,7 +101,7 @@ def expected_calibration_error(
         adaptive: bins of equal weight instead, cut by the order of the confidences; equal ones stay together.
 
     Returns:
-        One number in [0, 1]; 0 for no examples.
+        One number in [0, 1]; NaN for no examples.
 
     Source: Naeini, Cooper and Hauskrecht 2015; Guo et al. 2017; adaptive: Nguyen and O'Connor 2015.
 

@@ -20,7 +20,7 @@ def mse(predictions: Array, targets: Array, weights: Array | None = None) -> Arr
         weights: one number an example (the first axis).
 
     Returns:
-        One number; 0 for no examples.
+        One number; NaN for no examples.
 
     Peers: as scikit-learn's mean_squared_error and Keras' MeanSquaredError.
 
@@ -39,7 +39,7 @@ def rmse(predictions: Array, targets: Array, weights: Array | None = None) -> Ar
         weights: one number an example (the first axis).
 
     Returns:
-        One number; 0 for no examples.
+        One number; NaN for no examples.
 
     Peers: as Keras' RootMeanSquaredError; scikit-learn's root_mean_squared_error takes the root of each output and
     averages the roots.
@@ -59,7 +59,7 @@ def mae(predictions: Array, targets: Array, weights: Array | None = None) -> Arr
         weights: one number an example (the first axis).
 
     Returns:
-        One number; 0 for no examples.
+        One number; NaN for no examples.
 
     Peers: as scikit-learn's mean_absolute_error and Keras' MeanAbsoluteError.
 
@@ -78,7 +78,7 @@ def median_absolute_error(predictions: Array, targets: Array, weights: Array | N
         weights: one number an example: half of the weight lies on either side.
 
     Returns:
-        One number; 0 for no examples; NaN if a difference is.
+        One number; NaN for no examples, or if a difference is.
 
     Peers: as scikit-learn's median_absolute_error.
 
@@ -105,7 +105,7 @@ def mape(
         eps: above 0, the least a target counts for: a target of 0 makes the figure huge.
 
     Returns:
-        One number; 0 for no examples.
+        One number; NaN for no examples.
 
     Peers: as scikit-learn's mean_absolute_percentage_error, eps included; Keras gives percent and takes eps = 1e-7.
 
@@ -120,7 +120,7 @@ def r2(predictions: Array, targets: Array, weights: Array | None = None) -> Arra
     """Share of the spread that is explained, 1 - sum w (y - p)^2 / sum w (y - mean y)^2; at most 1, may be negative.
 
     Several outputs (the last axis of `(n, outputs)`) are averaged evenly, as scikit-learn does. A constant target
-    gives 1 if it is met exactly and else 0.
+    gives 1 if it is met exactly and else 0; a single example NaN.
 
     Args:
         predictions, targets: `(n,)` or `(..., outputs)`, of the same shape.
@@ -143,7 +143,7 @@ def explained_variance(predictions: Array, targets: Array, weights: Array | None
     """1 - Var(y - p) / Var(y): `r2` once the mean difference is forgiven, and equal to it where that is 0.
 
     Several outputs (the last axis of `(n, outputs)`) are averaged evenly. A constant target gives 1 if the
-    differences are all equal and else 0.
+    differences are all equal and else 0; a single example NaN.
 
     Args:
         predictions, targets: `(n,)` or `(..., outputs)`, of the same shape.
@@ -152,7 +152,7 @@ def explained_variance(predictions: Array, targets: Array, weights: Array | None
     Returns:
         One number, at most 1.
 
-    Peers: as scikit-learn's explained_variance_score.
+    Peers: as scikit-learn's explained_variance_score, but for a single example: there it is 1.
 
     Raises:
         InputError: shapes differ.

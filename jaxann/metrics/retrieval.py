@@ -5,7 +5,7 @@ from __future__ import annotations
 from jaxann.core.typing import Array, Scalar
 from jaxann.metrics import streaming
 from jaxann.metrics.direction import higher_is_better
-from jaxann.metrics.streaming.reading import class_count
+from jaxann.metrics.streaming.reading import class_count, label_count
 
 __all__ = ["f1", "f_beta", "precision", "recall"]
 
@@ -27,7 +27,8 @@ def precision(
     Args:
         predictions, targets, weights, classes, threshold: as in `confusion_matrix`.
         average: `"binary"` the figure of class 1 of two; `"macro"` the even mean over classes; `"weighted"` the mean
-            weighted by how often a class is true; `"micro"` the figure of the pooled counts; `"none"` each class's.
+            weighted by how often a class is true; `"micro"` the figure of the pooled counts; `"none"` each class's. Of
+            binary scores `(n, labels)` `"binary"` takes all elements as one list, the others are over the labels.
         zero_division: what 0 / 0 gives, in [0, 1]; NaN leaves the class out of the mean.
         absent: `"skip"` leaves a class that is neither true nor predicted out of the mean, `"count"` counts it.
 
@@ -40,9 +41,10 @@ def precision(
     Raises:
         InputError: as `confusion_matrix`, `"binary"` for more than two classes, or an unknown choice.
     """
+    labels = label_count(predictions, targets, classes, average)
     classes = class_count("precision", predictions, targets, weights, classes)
     metric = streaming.precision(
-        classes, average=average, zero_division=zero_division, absent=absent, threshold=threshold
+        classes, average=average, zero_division=zero_division, absent=absent, threshold=threshold, labels=labels
     )
     return metric(predictions, targets, weights)
 
@@ -74,8 +76,11 @@ def recall(
     Raises:
         InputError: as `precision`.
     """
+    labels = label_count(predictions, targets, classes, average)
     classes = class_count("recall", predictions, targets, weights, classes)
-    metric = streaming.recall(classes, average=average, zero_division=zero_division, absent=absent, threshold=threshold)
+    metric = streaming.recall(
+        classes, average=average, zero_division=zero_division, absent=absent, threshold=threshold, labels=labels
+    )
     return metric(predictions, targets, weights)
 
 
@@ -106,8 +111,11 @@ def f1(
     Raises:
         InputError: as `precision`.
     """
+    labels = label_count(predictions, targets, classes, average)
     classes = class_count("f1", predictions, targets, weights, classes)
-    metric = streaming.f1(classes, average=average, zero_division=zero_division, absent=absent, threshold=threshold)
+    metric = streaming.f1(
+        classes, average=average, zero_division=zero_division, absent=absent, threshold=threshold, labels=labels
+    )
     return metric(predictions, targets, weights)
 
 
@@ -141,8 +149,15 @@ def f_beta(
     Raises:
         InputError: as `precision`, or beta is below 0.
     """
+    labels = label_count(predictions, targets, classes, average)
     classes = class_count("f_beta", predictions, targets, weights, classes)
     metric = streaming.f_beta(
-        classes, beta=beta, average=average, zero_division=zero_division, absent=absent, threshold=threshold
+        classes,
+        beta=beta,
+        average=average,
+        zero_division=zero_division,
+        absent=absent,
+        threshold=threshold,
+        labels=labels,
     )
     return metric(predictions, targets, weights)

@@ -114,11 +114,20 @@ def drop_block(x: Array, key: Key, rate: Scalar, block: int, real: Array | None 
     counts = jnp.asarray(True) if real is None else lax.expand_dims(real.astype(bool), range(real.ndim, 4))
     counts = jnp.broadcast_to(counts, x.shape)
     scale = jnp.sum(counts, dtype=wide) / jnp.maximum(jnp.sum(counts & ~dropped, dtype=wide), 1)
-    return jnp.where(dropped, jnp.zeros((), x.dtype), x * scale.astype(x.dtype))
+    return jnp.where(dropped, jnp.zeros((), x.dtype), _scaled(x, scale))
 
 
 def _kept(x: Array, mask: Array, rate: Scalar) -> Array:
     """x / (1 - rate) where the mask is True, else 0."""
     rate = jnp.asarray(rate, wide_dtype(x.dtype))
     scale = jnp.where(rate < 1, 1 / jnp.where(rate < 1, 1 - rate, 1), 0)
-    return jnp.where(mask, x * scale.astype(x.dtype), jnp.zeros((), x.dtype))
+    return jnp.where(mask, _scaled(x, scale), jnp.zeros((), x.dtype))
+
+
+def _scaled(x: Array, scale: Array) -> Array:
+    """x scale, rounded once: a scale of 16 bits would move the mean. What is too great for float16 is its greatest."""
+    y = (x.astype(scale.dtype) * scale).astype(x.dtype)
+    if x.dtype != jnp.float16:
+        return y
+    limit = jnp.finfo(x.dtype).max
+    return jnp.where(jnp.isinf(x), x, jnp.clip(y, -limit, limit))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import jax.numpy as jnp
 from jax import lax
 
@@ -21,14 +23,17 @@ def moments(x: Array, mask: Array | None = None) -> tuple[Array, Array, Array]:
         mask: over the leading axes of x, `(batch,)` or `(batch, time)`; 0 leaves a place out, None counts all.
 
     Returns:
-        `(mean, variance, count)`, of shapes `(channels,)`, `(channels,)` and `()`.
+        `(mean, variance, count)`, of shapes `(channels,)`, `(channels,)` and `()`; zeros where nothing counts.
     """
     x = x.astype(wide_dtype(x.dtype))
     axes = tuple(range(x.ndim - 1))
     if mask is None:
+        count = math.prod(x.shape[:-1])
+        if count == 0:
+            return jnp.zeros(x.shape[-1:], x.dtype), jnp.zeros(x.shape[-1:], x.dtype), jnp.zeros((), x.dtype)
         mean = jnp.mean(x, axes)
         centered = x - jnp.broadcast_to(mean, x.shape)
-        return mean, jnp.mean(centered * centered, axes), jnp.asarray(x.size // max(x.shape[-1], 1), x.dtype)
+        return mean, jnp.mean(centered * centered, axes), jnp.asarray(count, x.dtype)
     weight = jnp.broadcast_to(lax.expand_dims(mask.astype(x.dtype), range(mask.ndim, x.ndim)), (*x.shape[:-1], 1))
     count = jnp.sum(weight)
     safe = jnp.maximum(count, 1)

@@ -13,6 +13,7 @@ from jaxann.core.factories import factory
 from jaxann.core.products import Optimizer
 from jaxann.core.typing import Array, Params, Scalar
 from jaxann.optimizers.base import as_optimizer, leaf_learning_rates, learning_rate_of, wrapping, zeros_like
+from jaxann.optimizers.counting import is_due, next_step
 from jaxann.optimizers.masking import zero_updates
 from jaxann.schedules import value_at
 
@@ -23,7 +24,8 @@ class AccumulateState(NamedTuple):
     """State of `accumulate`."""
 
     calls: Array  # int32 (), gradients gathered since the last step
-    total: Params  # their sum, in float32 or better
+    total: Params  # their sum, each times its batch's weight, in float32 or better
+    weight: Array  # float (), the sum of the weights
     inner: Any  # state of the rule that steps
 
 
@@ -33,17 +35,20 @@ class AccumulateState(NamedTuple):
     traits=("finite_updates", "wrapper"),
 )
 def accumulate(optimizer: Optimizer, steps: Scalar):
-    """The optimizer's update on (g_1 + ... + g_steps) / steps at every steps-th call, exactly 0 at the others.
+    """The optimizer's update on sum_i n_i g_i / sum_i n_i at every steps-th call, exactly 0 at the others.
 
-    With a mean loss and micro-batches of equal size this is the step on the whole batch. The rule inside sees one
-    update: its schedule counts updates, not calls, and its state moves with them. A rule that reads `value` or
-    `value_fn` is given those of the last micro-batch. What is gathered when training ends is not used.
+    n_i is the `weight` that the trainer gives: what batch i counts for, with class weights, ignored labels and
+    padding, so that this is the step on the whole batch; 1 in a loop that gives none. Where nothing counted no update
+    is made. The rule inside sees one update: its schedule counts updates, not calls, and its state moves with them. A
+    rule that reads `value` or `value_fn` is given those of the last micro-batch. What is gathered when training ends is
+    not used.
 
     Args:
         optimizer: the rule that steps. Put `accumulate` around everything else, so that nothing acts between steps.
         steps: micro-batches for one update, a whole number >= 1.
 
-    Peers: as optax's MultiSteps and Keras' gradient_accumulation_steps; with PyTorch one divides the loss by steps.
+    Peers: optax's MultiSteps and Keras' gradient_accumulation_steps take every n_i for 1; with PyTorch one divides the
+        loss by steps.
 
     Raises:
         InputError: steps is no whole number >= 1.
@@ -51,27 +56,37 @@ def accumulate(optimizer: Optimizer, steps: Scalar):
     check_count("accumulate", "steps", steps, 1)
 
     def init(params):
-        return AccumulateState(jnp.zeros((), jnp.int32), zeros_like(params), optimizer.init(params))
+        nothing = jnp.zeros((), jnp.int32), zeros_like(params), jnp.zeros((), jnp.result_type(float))
+        return AccumulateState(*nothing, optimizer.init(params))
 
-    def update(grads, state, params, **more):
-        calls = state.calls + 1
-        total = jax.tree.map(lambda t, g: t + g.astype(t.dtype), state.total, grads)
+    def update(grads, state, params, *, weight=None, **more):
+        calls, counts = next_step(state.calls), jnp.ones_like(state.weight)
+        if weight is not None:
+            counts = weight.astype(counts.dtype)
+            more["weight"] = state.weight + counts
+        whole = state.weight + counts
+
+        def gathered(t, g):
+            return t + (g if weight is None else jnp.where(counts == 0, 0, counts.astype(t.dtype) * g)).astype(t.dtype)
+
+        total = jax.tree.map(gathered, state.total, jax.tree.map(lambda t, g: g.astype(t.dtype), state.total, grads))
 
         def move(total, inner):
-            mean = jax.tree.map(lambda t, g: (t * (1 / calls.astype(t.dtype))).astype(g.dtype), total, grads)
+            mean = jax.tree.map(lambda t, g: (t * (1 / whole.astype(t.dtype))).astype(g.dtype), total, grads)
             updates, inner = optimizer.update(mean, inner, params, **more)
             updates = jax.tree.map(lambda u, g: u.astype(g.dtype), updates, grads)
-            return updates, AccumulateState(jnp.zeros((), jnp.int32), zero_updates(total), inner)
+            return updates, AccumulateState(jnp.zeros_like(calls), zero_updates(total), jnp.zeros_like(whole), inner)
 
         def wait(total, inner):
-            return zero_updates(grads), AccumulateState(calls, total, inner)
+            return zero_updates(grads), AccumulateState(jnp.where(due, 0, calls), total, whole, inner)
 
+        due = calls >= jnp.asarray(steps, jnp.int32)
         # A branch, not a selection: most calls have no need of the rule's whole step.
-        return lax.cond(calls >= jnp.asarray(steps, jnp.int32), move, wait, total, state.inner)
+        return lax.cond(due & (whole != 0), move, wait, total, state.inner)
 
     def leaf_rates(step, params):
         every = jnp.asarray(steps, step.dtype)
-        moves = (step + 1) % every == 0
+        moves = is_due(next_step(step), every)
         rates = leaf_learning_rates(optimizer, step // every, params)
         return jax.tree.map(lambda rate: jnp.where(moves, rate, 0), rates)
 

@@ -7,19 +7,22 @@ import jax.numpy as jnp
 
 from jaxann.core.factories import factory
 from jaxann.core.products import Optimizer
-from jaxann.core.typing import Scalar, ScalarOrSchedule
+from jaxann.core.typing import Scalar, ScalarOrSchedule, ScheduledScalar
 from jaxann.optimizers.base import bias_correction_factor, check_given, descent, ema_update, widened
+from jaxann.optimizers.counting import next_step
 from jaxann.optimizers.moments import AdamState, check_moments, scaled_by_rms, zero_moments
+from jaxann.optimizers.scheduled import scheduled
 from jaxann.schedules import value_at
 
 __all__ = ["adabelief"]
 
 
 @factory(Optimizer, traits=("finite_updates",))
+@scheduled("b1")
 def adabelief(
     learning_rate: ScalarOrSchedule,
     *,
-    b1: Scalar = 0.9,
+    b1: ScheduledScalar = 0.9,
     b2: Scalar = 0.999,
     eps: Scalar = 1e-16,
     eps_root: Scalar = 1e-16,
@@ -30,7 +33,7 @@ def adabelief(
 
     Args:
         learning_rate: number >= 0, array, or schedule of the step.
-        b1, b2: in [0, 1), how slowly the two means forget.
+        b1, b2: in [0, 1), how slowly the two means forget; b1 may be a schedule of the step.
         eps: outside the root.
         eps_root: added to s in every step, so it piles up in it.
 
@@ -46,7 +49,7 @@ def adabelief(
     def update(grads, state, params):
         check_given("adabelief", "params", params, "it has their dtypes")
         rate = value_at(learning_rate, state.step)
-        grads, step = widened(grads), state.step + 1
+        grads, step = widened(grads), next_step(state.step)
 
         def surprise(s, g, m):
             return ema_update(b2, s, (g - m) * (g - m)) + jnp.asarray(eps_root, s.dtype)

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from jaxann.core.factories import factory
 from jaxann.core.patterns import Selection, selector
 from jaxann.core.products import Optimizer
-from jaxann.core.typing import Array, Params, Scalar, ScalarOrSchedule
+from jaxann.core.typing import Array, Params, Scalar, ScalarOrSchedule, ScheduledScalar
 from jaxann.optimizers.base import (
     check_decay_rates,
     check_given,
@@ -22,6 +22,8 @@ from jaxann.optimizers.base import (
     widened,
     zeros_like,
 )
+from jaxann.optimizers.counting import next_step
+from jaxann.optimizers.scheduled import scheduled
 from jaxann.schedules import value_at
 
 __all__ = ["AdadeltaState", "adadelta"]
@@ -36,12 +38,13 @@ class AdadeltaState(NamedTuple):
 
 
 @factory(Optimizer, traits=("decays_by_mask", "finite_updates"))
+@scheduled("weight_decay")
 def adadelta(
     learning_rate: ScalarOrSchedule = 1.0,
     *,
     rho: Scalar = 0.9,
     eps: Scalar = 1e-6,
-    weight_decay: Scalar = 0.0,
+    weight_decay: ScheduledScalar = 0.0,
     mask: Selection = None,
 ):
     """E = rho E + (1-rho) g^2;  u = g sqrt(D + eps) / sqrt(E + eps);  D = rho D + (1-rho) u^2;
@@ -51,7 +54,7 @@ def adadelta(
 
     Args:
         learning_rate: number >= 0, array, or schedule of the step.
-        rho: in [0, 1), how slowly the two means forget.
+        rho: in [0, 1), how slowly the two means forget; b1 may be a schedule of the step.
         eps: what makes the first step, since D starts at 0; 0 would never move.
         weight_decay, mask: decoupled decay and the leaves it is for, as in `adamw`.
 
@@ -84,6 +87,6 @@ def adadelta(
         direction = jax.tree.map(one, grads, squares, state.moves)
         moves = jax.tree.map(lambda d, u: ema_update(rho, d, u * u), state.moves, direction)
         updates = descent_with_decay("adadelta", rate, direction, params, weight_decay, mask)
-        return updates, AdadeltaState(state.step + 1, squares, moves)
+        return updates, AdadeltaState(next_step(state.step), squares, moves)
 
     return init, update

@@ -9,12 +9,12 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from jaxann.core.checks import check_integer, check_range
+from jaxann.core.checks import check_count, check_integer, check_range
 from jaxann.core.factories import factory
 from jaxann.core.patterns import Selection
 from jaxann.core.products import Optimizer
-from jaxann.core.trees import sum_of_squares, wide_dtype
-from jaxann.core.typing import Array, Params, Scalar, ScalarOrSchedule
+from jaxann.core.trees import leaf_norm, wide_dtype
+from jaxann.core.typing import Array, Params, Scalar, ScalarOrSchedule, ScheduledScalar
 from jaxann.optimizers.base import (
     check_decay_rates,
     check_given,
@@ -22,10 +22,11 @@ from jaxann.optimizers.base import (
     check_not_negative,
     ema_update,
     nonzero,
-    safe_sqrt,
     zeros_like,
 )
+from jaxann.optimizers.counting import MOST_STEPS, minus, next_step
 from jaxann.optimizers.masking import check_selection, selected
+from jaxann.optimizers.scheduled import scheduled
 from jaxann.schedules import value_at
 
 __all__ = ["AdafactorState", "adafactor"]
@@ -40,6 +41,7 @@ class AdafactorState(NamedTuple):
 
 
 @factory(Optimizer, static=("min_dim_size_to_factor",), traits=("decays_by_mask", "finite_updates"))
+@scheduled("momentum", "weight_decay")
 def adafactor(
     learning_rate: ScalarOrSchedule | None = None,
     *,
@@ -49,8 +51,8 @@ def adafactor(
     multiply_by_parameter_scale: bool = True,
     min_scale: Scalar = 1e-3,
     clipping_threshold: Scalar | None = 1.0,
-    momentum: Scalar | None = None,
-    weight_decay: Scalar = 0.0,
+    momentum: ScheduledScalar | None = None,
+    weight_decay: ScheduledScalar = 0.0,
     scale_decay: bool = True,
     eps: Scalar = 1e-30,
     mask: Selection = None,
@@ -71,8 +73,8 @@ def adafactor(
         multiply_by_parameter_scale: whether a step is in proportion to rms(w).
         min_scale: the least rms a leaf is taken to have, so that weights that begin at 0 can move.
         clipping_threshold: the greatest rms of u; None for any.
-        momentum: in [0, 1), the step is a mean of steps; None keeps none.
-        weight_decay: decay, of the leaves that `mask` means.
+        momentum: in [0, 1), the step is a mean of steps: number or schedule of the step; None keeps none.
+        weight_decay: decay, of the leaves that `mask` means: number or schedule of the step.
         scale_decay: False takes the decay off as it is, not multiplied by the learning rate.
         eps: added to every square.
         mask: which leaves decay: path patterns, or `(name, leaf) -> bool`; None for all of them.
@@ -92,7 +94,7 @@ def adafactor(
     if min_dim_size_to_factor is not None:
         check_integer("adafactor", "min_dim_size_to_factor", min_dim_size_to_factor, 1)
     check_range("adafactor", "decay_rate", decay_rate, 0, 1, open_low=True)
-    check_range("adafactor", "decay_offset", decay_offset)
+    check_count("adafactor", "decay_offset", decay_offset, -MOST_STEPS)
     if clipping_threshold is not None:
         check_range("adafactor", "clipping_threshold", clipping_threshold, 0, open_low=True)
     if momentum is not None:
@@ -117,7 +119,7 @@ def adafactor(
     def update(grads, state, params):
         check_given("adafactor", "params", params, "their scale is the step's")
         rate = value_at(1.0 if learning_rate is None else learning_rate, state.step)
-        counted = jnp.maximum(state.step + 1 - jnp.asarray(decay_offset, jnp.int32), 1)
+        counted = jnp.maximum(minus(next_step(state.step), decay_offset), 1)
 
         def squares(g, nu):
             g = g.astype(wide_dtype(g.dtype))
@@ -149,7 +151,7 @@ def adafactor(
             share = momentum
             mu = steps = jax.tree.map(lambda m, u: ema_update(share, m, u), state.mu, steps)
         updates = jax.tree.map(taken, steps, params, selected("adafactor", "mask", mask, params))
-        return updates, AdafactorState(state.step + 1, None if momentum is None else mu, nu)
+        return updates, AdafactorState(next_step(state.step), None if momentum is None else mu, nu)
 
     return init, update
 
@@ -175,4 +177,4 @@ def _over_rms(g: Array, nu: tuple[Array, ...], axes: tuple[int, int] | None) -> 
 
 
 def _rms(leaf: Array) -> Array:
-    return safe_sqrt(sum_of_squares(leaf) / max(leaf.size, 1))
+    return leaf_norm(leaf) / max(leaf.size, 1) ** 0.5

@@ -11,6 +11,7 @@ from jaxann.core.factories import factory
 from jaxann.core.products import Optimizer
 from jaxann.core.typing import Array, Params, Scalar, ScalarOrSchedule
 from jaxann.optimizers.base import check_given, check_learning_rate, check_not_negative, descent, full_like, widened
+from jaxann.optimizers.counting import next_step
 from jaxann.schedules import value_at
 
 __all__ = ["AdagradState", "adagrad"]
@@ -65,6 +66,6 @@ def adagrad(
             small, some = jnp.asarray(eps, s.dtype), jnp.where(s == 0, jnp.inf, s)  # g / inf: 0, and so is its slope
             return g / (jnp.sqrt(some + small) if eps_in_sqrt else jnp.sqrt(some) + small)
 
-        return descent(rate, jax.tree.map(one, grads, squares), params), AdagradState(state.step + 1, squares)
+        return descent(rate, jax.tree.map(one, grads, squares), params), AdagradState(next_step(state.step), squares)
 
     return init, update

@@ -8,9 +8,10 @@ from jaxann.core.checks import check_range
 from jaxann.core.factories import factory
 from jaxann.core.patterns import Selection, selector
 from jaxann.core.products import Optimizer
-from jaxann.core.typing import Params, Scalar, ScalarOrSchedule
+from jaxann.core.typing import Params, Scalar, ScalarOrSchedule, ScheduledScalar
 from jaxann.optimizers.base import bias_correction_factor, check_given, descent, descent_with_decay
 from jaxann.optimizers.moments import AdamState, check_moments, scaled_by_rms, update_moments, zero_moments
+from jaxann.optimizers.scheduled import scheduled
 from jaxann.schedules import value_at
 
 __all__ = ["AdamState", "adam", "adamw"]
@@ -28,8 +29,14 @@ def _direction(grads: Params, state: AdamState, b1: Scalar, b2: Scalar, eps: Sca
 
 
 @factory(Optimizer, traits=("finite_updates",))
+@scheduled("b1")
 def adam(
-    learning_rate: ScalarOrSchedule, *, b1: Scalar = 0.9, b2: Scalar = 0.999, eps: Scalar = 1e-8, eps_root: Scalar = 0.0
+    learning_rate: ScalarOrSchedule,
+    *,
+    b1: ScheduledScalar = 0.9,
+    b2: Scalar = 0.999,
+    eps: Scalar = 1e-8,
+    eps_root: Scalar = 0.0,
 ):
     """m = b1 m + (1-b1) g;  v = b2 v + (1-b2) g^2;  update = -learning_rate m_hat / (sqrt(v_hat + eps_root) + eps).
 
@@ -38,7 +45,7 @@ def adam(
 
     Args:
         learning_rate: number >= 0, array, or schedule of the step.
-        b1, b2: in [0, 1), how slowly the two means forget.
+        b1, b2: in [0, 1), how slowly the two means forget; b1 may be a schedule of the step.
         eps: outside the root.
         eps_root: inside the root; a small positive number makes derivatives through the optimizer finite at v = 0.
 
@@ -62,21 +69,22 @@ def adam(
 
 
 @factory(Optimizer, traits=("decays_by_mask", "finite_updates"))
+@scheduled("b1", "weight_decay")
 def adamw(
     learning_rate: ScalarOrSchedule,
     *,
-    b1: Scalar = 0.9,
+    b1: ScheduledScalar = 0.9,
     b2: Scalar = 0.999,
     eps: Scalar = 1e-8,
     eps_root: Scalar = 0.0,
-    weight_decay: Scalar = 1e-4,
+    weight_decay: ScheduledScalar = 1e-4,
     mask: Selection = None,
 ):
     """Adam's step plus decoupled decay: update = -learning_rate (m_hat / (sqrt(v_hat + eps_root) + eps) + decay w).
 
     Args:
         learning_rate, b1, b2, eps, eps_root: as in `adam`.
-        weight_decay: decay, multiplied by the scheduled learning rate.
+        weight_decay: decay, multiplied by the learning rate: number >= 0, array, or schedule of the step.
         mask: which leaves decay: path patterns (`"*.weight"`), or `(name, leaf) -> bool`; None for all of them.
             `optimizers.matrices` leaves out biases and the parameters of normalizations.
 

@@ -11,7 +11,7 @@ from jaxann.core.checks import check_range
 from jaxann.core.factories import factory
 from jaxann.core.patterns import Selection, selector
 from jaxann.core.products import Optimizer
-from jaxann.core.typing import Array, Params, Scalar, ScalarOrSchedule
+from jaxann.core.typing import Array, Params, Scalar, ScalarOrSchedule, ScheduledScalar
 from jaxann.optimizers.base import (
     bias_correction_factor,
     check_given,
@@ -21,7 +21,9 @@ from jaxann.optimizers.base import (
     nonzero,
     widened,
 )
+from jaxann.optimizers.counting import next_step
 from jaxann.optimizers.moments import check_moments, zero_moments
+from jaxann.optimizers.scheduled import scheduled
 from jaxann.schedules import value_at
 
 __all__ = ["AdaMaxState", "adamax", "adamaxw"]
@@ -40,7 +42,7 @@ def _init(params: Params) -> AdaMaxState:
 
 
 def _direction(grads: Params, state: AdaMaxState, b1: Scalar, b2: Scalar, eps: Scalar):
-    grads, step = widened(grads), state.step + 1
+    grads, step = widened(grads), next_step(state.step)
 
     def largest(u, g):
         return jnp.maximum(jnp.asarray(b2, u.dtype) * u, jnp.abs(g) + jnp.asarray(eps, u.dtype))
@@ -52,12 +54,13 @@ def _direction(grads: Params, state: AdaMaxState, b1: Scalar, b2: Scalar, eps: S
 
 
 @factory(Optimizer, traits=("finite_updates",))
-def adamax(learning_rate: ScalarOrSchedule, *, b1: Scalar = 0.9, b2: Scalar = 0.999, eps: Scalar = 1e-8):
+@scheduled("b1")
+def adamax(learning_rate: ScalarOrSchedule, *, b1: ScheduledScalar = 0.9, b2: Scalar = 0.999, eps: Scalar = 1e-8):
     """m = b1 m + (1-b1) g;  u = max(b2 u, |g| + eps);  update = -learning_rate m_hat / u,  m_hat = m / (1 - b1^t).
 
     Args:
         learning_rate: number >= 0, array, or schedule of the step.
-        b1, b2: in [0, 1), how slowly the mean and the maximum forget.
+        b1, b2: in [0, 1), how slowly the mean and the maximum forget; b1 may be a schedule.
         eps: added to each |g|; at 0 a gradient that has always been 0 gives NaN.
 
     Peers: as optax and PyTorch; Keras has eps = 1e-7 and adds it to u.
@@ -79,13 +82,14 @@ def adamax(learning_rate: ScalarOrSchedule, *, b1: Scalar = 0.9, b2: Scalar = 0.
 
 
 @factory(Optimizer, traits=("decays_by_mask", "finite_updates"))
+@scheduled("b1", "weight_decay")
 def adamaxw(
     learning_rate: ScalarOrSchedule,
     *,
-    b1: Scalar = 0.9,
+    b1: ScheduledScalar = 0.9,
     b2: Scalar = 0.999,
     eps: Scalar = 1e-8,
-    weight_decay: Scalar = 1e-4,
+    weight_decay: ScheduledScalar = 1e-4,
     mask: Selection = None,
 ):
     """AdaMax's step plus decoupled decay: update = -learning_rate (m_hat / u + decay w).

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from jaxann.core.factories import factory
 from jaxann.core.patterns import Selection, selector
 from jaxann.core.products import Optimizer
-from jaxann.core.typing import Array, Params, Scalar, ScalarOrSchedule
+from jaxann.core.typing import Array, Params, Scalar, ScalarOrSchedule, ScheduledScalar
 from jaxann.optimizers.base import (
     bias_correction_factor,
     check_decay_rates,
@@ -20,7 +20,9 @@ from jaxann.optimizers.base import (
     widened,
     zeros_like,
 )
+from jaxann.optimizers.counting import next_step
 from jaxann.optimizers.moments import check_moments, scaled_by_rms
+from jaxann.optimizers.scheduled import scheduled
 from jaxann.schedules import value_at
 
 __all__ = ["AdanState", "adan"]
@@ -37,15 +39,16 @@ class AdanState(NamedTuple):
 
 
 @factory(Optimizer, traits=("decays_by_mask", "finite_updates"))
+@scheduled("b1", "weight_decay")
 def adan(
     learning_rate: ScalarOrSchedule,
     *,
-    b1: Scalar = 0.98,
+    b1: ScheduledScalar = 0.98,
     b2: Scalar = 0.92,
     b3: Scalar = 0.99,
     eps: Scalar = 1e-8,
     eps_root: Scalar = 1e-8,
-    weight_decay: Scalar = 0.0,
+    weight_decay: ScheduledScalar = 0.0,
     mask: Selection = None,
 ):
     """update = -learning_rate ((m_hat + (1-b2) c_hat) / (sqrt(n_hat + eps_root) + eps) + decay w).
@@ -55,7 +58,7 @@ def adan(
 
     Args:
         learning_rate: number >= 0, array, or schedule of the step.
-        b1, b2, b3: in [0, 1), how slowly the three means forget.
+        b1, b2, b3: in [0, 1), how slowly the three means forget; b1 may be a schedule of the step.
         eps, eps_root: outside and inside the root.
         weight_decay, mask: as in `adamw`.
 
@@ -77,7 +80,7 @@ def adan(
     def update(grads, state, params):
         check_given("adan", "params", params, "they decay")
         rate = value_at(learning_rate, state.step)
-        grads, step = widened(grads), state.step + 1
+        grads, step = widened(grads), next_step(state.step)
 
         def foretold(g, d):
             return g + (1 - jnp.asarray(b2, g.dtype)) * d

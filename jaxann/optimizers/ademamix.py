@@ -9,7 +9,7 @@ import jax
 from jaxann.core.factories import factory
 from jaxann.core.patterns import Selection, selector
 from jaxann.core.products import Optimizer
-from jaxann.core.typing import Array, Params, Scalar, ScalarOrSchedule
+from jaxann.core.typing import Array, Params, Scalar, ScalarOrSchedule, ScheduledScalar
 from jaxann.optimizers.base import (
     bias_correction_factor,
     check_decay_rates,
@@ -21,7 +21,9 @@ from jaxann.optimizers.base import (
     zeros_like,
 )
 from jaxann.optimizers.moments import check_moments, scaled_by_rms, update_moments, zero_moments
+from jaxann.optimizers.scheduled import scheduled
 from jaxann.schedules import value_at
+from jaxann.schedules.base import is_schedule
 
 __all__ = ["AdEMAMixState", "ademamix"]
 
@@ -36,16 +38,17 @@ class AdEMAMixState(NamedTuple):
 
 
 @factory(Optimizer, traits=("decays_by_mask", "finite_updates"))
+@scheduled("b1", "weight_decay")
 def ademamix(
     learning_rate: ScalarOrSchedule,
     *,
-    b1: Scalar = 0.9,
+    b1: ScheduledScalar = 0.9,
     b2: Scalar = 0.999,
     b3: ScalarOrSchedule = 0.9999,
     alpha: ScalarOrSchedule = 5.0,
     eps: Scalar = 1e-8,
     eps_root: Scalar = 0.0,
-    weight_decay: Scalar = 0.0,
+    weight_decay: ScheduledScalar = 0.0,
     mask: Selection = None,
 ):
     """s = b3 s + (1-b3) g;  update = -learning_rate ((m_hat + alpha s) / (sqrt(v_hat + eps_root) + eps) + decay w).
@@ -66,9 +69,9 @@ def ademamix(
         InputError: a number is out of range.
     """
     check_moments("ademamix", learning_rate, b1, b2, eps=eps, eps_root=eps_root, weight_decay=weight_decay)
-    if not callable(b3):
+    if not is_schedule(b3):
         check_decay_rates("ademamix", b3=b3)
-    if not callable(alpha):
+    if not is_schedule(alpha):
         check_not_negative("ademamix", alpha=alpha)
     selector("ademamix", "mask", mask)
 

@@ -7,17 +7,25 @@ import jax.numpy as jnp
 
 from jaxann.core.factories import factory
 from jaxann.core.products import Optimizer
-from jaxann.core.typing import Scalar, ScalarOrSchedule
+from jaxann.core.typing import Scalar, ScalarOrSchedule, ScheduledScalar
 from jaxann.optimizers.base import check_given, descent, ema_update, nonzero, widened
+from jaxann.optimizers.counting import next_step
 from jaxann.optimizers.moments import AdamState, check_moments, zero_moments
+from jaxann.optimizers.scheduled import scheduled
 from jaxann.schedules import value_at
 
 __all__ = ["adopt"]
 
 
 @factory(Optimizer, traits=("finite_updates",))
+@scheduled("b1")
 def adopt(
-    learning_rate: ScalarOrSchedule, *, b1: Scalar = 0.9, b2: Scalar = 0.9999, eps: Scalar = 1e-6, clipping: bool = True
+    learning_rate: ScalarOrSchedule,
+    *,
+    b1: ScheduledScalar = 0.9,
+    b2: Scalar = 0.9999,
+    eps: Scalar = 1e-6,
+    clipping: bool = True,
 ):
     """m = b1 m + (1-b1) clip(g / max(sqrt(v), eps), +-c);  update = -learning_rate m;  then v = b2 v + (1-b2) g^2.
 
@@ -25,7 +33,7 @@ def adopt(
 
     Args:
         learning_rate: number >= 0, array, or schedule of the step.
-        b1, b2: in [0, 1), how slowly the two means forget.
+        b1, b2: in [0, 1), how slowly the two means forget; b1 may be a schedule of the step.
         eps: what sqrt(v) is at least.
         clipping: whether the normalized gradient is held to +-c.
 
@@ -53,6 +61,6 @@ def adopt(
 
         mu = jax.tree.map(lambda m, g, v: ema_update(b1, m, normalized(g, v)), state.mu, grads, state.nu)
         nu = jax.tree.map(lambda v, g: jnp.where(first, g * g, ema_update(b2, v, g * g)), state.nu, grads)
-        return descent(rate, mu, params), AdamState(state.step + 1, mu, nu)
+        return descent(rate, mu, params), AdamState(next_step(state.step), mu, nu)
 
     return zero_moments, update

@@ -18,7 +18,8 @@ from jaxann.core.factories import factory
 from jaxann.core.products import Optimizer, OptimizerFunctions
 from jaxann.core.trees import wide_dtype
 from jaxann.core.typing import Array, Params, Scalar
-from jaxann.optimizers.base import apply_updates, as_optimizer, check_given
+from jaxann.optimizers.base import apply_updates, as_optimizer, check_given, wrapping
+from jaxann.optimizers.counting import next_step
 
 __all__ = ["AverageState", "copied", "ema", "polyak", "swa"]
 
@@ -46,7 +47,7 @@ def _averaging(function: str, optimizer: Optimizer, share_at: Callable[[Array, A
         check_given(function, "params", params, "they are averaged")
         updates, inner = optimizer.update(grads, state.inner, params, **more)
         point = optimizer.evaluation_params(inner, apply_updates(params, updates))
-        step = state.step + 1
+        step = next_step(state.step)
 
         def one(a, p):
             p, share = p.astype(a.dtype), share_at(step, a.dtype)
@@ -57,7 +58,8 @@ def _averaging(function: str, optimizer: Optimizer, share_at: Callable[[Array, A
     def evaluate(state, params):
         return jax.tree.map(lambda a, p: a.astype(p.dtype), state.average, params)
 
-    return OptimizerFunctions(init, update, evaluate)
+    functions = wrapping(optimizer, init, update, lambda state: state.inner)
+    return functions._replace(evaluation_params=evaluate)
 
 
 @factory(

@@ -8,7 +8,9 @@ is to say of a rule (the weights to evaluate, its learning rate, traits) it decl
 
 from __future__ import annotations
 
+import functools
 import inspect
+import operator
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -16,13 +18,16 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxann.core.binding import accepts
 from jaxann.core.checks import check_choice, check_range, fail
 from jaxann.core.factories import factory
 from jaxann.core.patterns import Selection, chosen
-from jaxann.core.products import Optimizer, OptimizerFunctions, accepts
+from jaxann.core.products import Optimizer, OptimizerFunctions
 from jaxann.core.trees import wide_dtype
 from jaxann.core.typing import Array, Params, Scalar, ScalarOrSchedule, Updates
+from jaxann.optimizers.frozen import freezes, frozen_leaves, held
 from jaxann.schedules import value_at
+from jaxann.schedules.base import is_schedule
 
 __all__ = [
     "apply_updates",
@@ -38,6 +43,7 @@ __all__ = [
     "descent_with_decay",
     "ema_update",
     "foreign_functions",
+    "frozen_leaves",
     "full_like",
     "inner_optimizers",
     "leaf_learning_rates",
@@ -54,7 +60,11 @@ __all__ = [
 
 def apply_updates(params: Params, updates: Updates) -> Params:
     """params + updates, leaf by leaf, in the parameters' dtypes."""
-    return jax.tree.map(lambda p, u: (p + u.astype(p.dtype)).astype(p.dtype), params, updates)
+
+    def moved(p, u):
+        return p if u.dtype == jax.dtypes.float0 else (p + u.astype(p.dtype)).astype(p.dtype)
+
+    return jax.tree.map(moved, params, updates)
 
 
 def zeros_like(params: Params) -> Params:
@@ -93,7 +103,7 @@ def nonzero(divisor: Array) -> Array:
 
 def check_learning_rate(function: str, learning_rate: ScalarOrSchedule) -> None:
     """A number >= 0 or a schedule; a tracer passes."""
-    if not callable(learning_rate):
+    if not is_schedule(learning_rate):
         check_range(function, "learning_rate", learning_rate, 0)
 
 
@@ -163,9 +173,10 @@ def custom(
     """An optimizer from functions of your own, `init(params)` and `update(grads, state, params)`.
 
     `init` returns the state, `update` the pair (updates, state); updates are added to the parameters. An update that
-    names `value` (the objective), `value_fn` (the objective of any parameters), `key` (randomness) or `grad` among its
-    arguments is given them by the trainer: enough for a rule with a line search, with a second gradient such as SAM, or
-    with noise. The functions run under JAX's ordinary type promotion, which code of other libraries counts on, whatever
+    names `value` (the objective), `value_fn` (the objective of any parameters), `key` (randomness), `weight` (what the
+    batch counts for) or `grad` among its arguments is given them by the trainer: enough for a rule with a line search,
+    with a second gradient such as SAM, or with noise. The functions run under JAX's ordinary type promotion, which code
+    of other libraries counts on, whatever
     the caller has set. Two products are equal, and share one compiled program, when they hold the same functions. For
     numbers that change without compiling anew make a factory of your own with `jaxann.core.factory`.
 
@@ -206,17 +217,17 @@ def foreign_functions(
         declared: further fields of `OptimizerFunctions`.
     """
     named = update if like is None else like
-    names_key = "key" in _parameters(named)
+    unnamed = {"key", "weight"} - set(_parameters(named))
 
     def call_init(params):
         with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
             return init(params)
 
-    def call_update(grads, state, params, *, value=None, value_fn=None, key=None):
-        given = {"value": value, "value_fn": value_fn, "key": key, "grad": grads}
+    def call_update(grads, state, params, *, value=None, value_fn=None, key=None, weight=None):
+        given = {"value": value, "value_fn": value_fn, "key": key, "weight": weight, "grad": grads}
         given = {name: v for name, v in given.items() if v is not None and accepts(named, name)}
-        if not names_key:  # optax's chains hand `**extra_args` on to objectives, which know no key
-            given.pop("key", None)
+        for name in unnamed:  # optax's chains hand `**extra_args` on to objectives, which know neither
+            given.pop(name, None)
         with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
             return update(grads, state, params, **given)
 
@@ -257,7 +268,7 @@ def as_optimizer(value: Any, function: str = "chain", argument: str = "each tran
 @factory(
     Optimizer,
     convert={"transforms": lambda values: tuple(as_optimizer(v) for v in values)},
-    traits=("chain", "finite_updates"),
+    traits=("splits_leaves", "chain", "finite_updates"),
 )
 def chain(*transforms: Optimizer):
     """One transformation of the gradient after the other, `chain(clip_by_global_norm(1.0), adam(1e-3))`.
@@ -280,7 +291,13 @@ def chain(*transforms: Optimizer):
         for transform, own in zip(transforms, state, strict=True):
             grads, own = transform.update(grads, own, params, **more)
             after.append(own)
+        if any(map(freezes, transforms)):  # what one of them holds no other may move, in whatever order they stand
+            grads = jax.tree.map(held, frozen(state, grads), grads)
         return grads, tuple(after)
+
+    def frozen(state, params):
+        flags = [frozen_leaves(one, own, params) for one, own in zip(transforms, state, strict=True)]
+        return jax.tree.map(lambda *each: functools.reduce(operator.or_, each), *flags)
 
     def evaluate(state, params):
         for transform, own in zip(transforms, state, strict=True):
@@ -288,7 +305,8 @@ def chain(*transforms: Optimizer):
         return params
 
     averages = any(transform.averages for transform in transforms)
-    return OptimizerFunctions(init, update, evaluate if averages else None)
+    freezing = frozen if any(map(freezes, transforms)) else None
+    return OptimizerFunctions(init, update, evaluate if averages else None, frozen_leaves=freezing)
 
 
 def wrapping(
@@ -305,7 +323,12 @@ def wrapping(
     def evaluate(state, params):
         return optimizer.evaluation_params(inner_state(state), params)
 
-    return OptimizerFunctions(init, update, evaluate if optimizer.averages else None)
+    def frozen(state, params):
+        return frozen_leaves(optimizer, inner_state(state), params)
+
+    return OptimizerFunctions(
+        init, update, evaluate if optimizer.averages else None, frozen_leaves=frozen if freezes(optimizer) else None
+    )
 
 
 def inner_optimizers(arguments: Any) -> list[Optimizer]:

@@ -11,9 +11,9 @@ from jaxann.core.checks import check_range
 from jaxann.core.factories import factory
 from jaxann.core.patterns import Selection
 from jaxann.core.products import Optimizer
-from jaxann.core.trees import squared_norm, sum_of_squares, wide_dtype
+from jaxann.core.trees import global_norm, leaf_norm, norm_of_squares, wide_dtype
 from jaxann.core.typing import Array, Scalar
-from jaxann.optimizers.base import check_given, safe_sqrt
+from jaxann.optimizers.base import check_given, widened
 from jaxann.optimizers.masking import check_selection, selected
 
 __all__ = [
@@ -38,6 +38,11 @@ def _cut(size: Array, limit: Array) -> Array:
     """min(1, limit / size); NaN where the size is not finite."""
     over = size > limit
     return jnp.where(jnp.isfinite(size), jnp.where(over, limit / jnp.where(over, size, 1), 1), jnp.nan)
+
+
+def _times(g: Array, factor: Array) -> Array:
+    """factor g, multiplied in float32 or better: a small factor has few digits in float16, or none."""
+    return (g.astype(factor.dtype) * factor).astype(g.dtype)
 
 
 @factory(Optimizer, traits=("finite_updates",))
@@ -78,8 +83,8 @@ def clip_by_norm(max_norm: Scalar):
 
     def update(grads, state, params):
         def one(g):
-            norm = safe_sqrt(sum_of_squares(g))
-            return g * _cut(norm, jnp.asarray(max_norm, norm.dtype)).astype(g.dtype)
+            norm = leaf_norm(g)
+            return _times(g, _cut(norm, jnp.asarray(max_norm, norm.dtype)))
 
         return jax.tree.map(one, grads), state
 
@@ -103,9 +108,9 @@ def clip_by_global_norm(max_norm: Scalar):
     check_range("clip_by_global_norm", "max_norm", max_norm, 0, open_low=True)
 
     def update(grads, state, params):
-        norm = safe_sqrt(squared_norm(grads))
+        norm = global_norm(grads)
         factor = _cut(norm, jnp.asarray(max_norm, norm.dtype))
-        return jax.tree.map(lambda g: g * factor.astype(g.dtype), grads), state
+        return jax.tree.map(lambda g: _times(g, factor), grads), state
 
     return _init, update
 
@@ -127,8 +132,8 @@ def clip_by_block_rms(threshold: Scalar):
 
     def update(grads, state, params):
         def one(g):
-            square = sum_of_squares(g) / max(g.size, 1)
-            return g * _cut(safe_sqrt(square), jnp.asarray(threshold, square.dtype)).astype(g.dtype)
+            size = leaf_norm(g) / max(g.size, 1) ** 0.5
+            return _times(g, _cut(size, jnp.asarray(threshold, size.dtype)))
 
         return jax.tree.map(one, grads), state
 
@@ -137,9 +142,8 @@ def clip_by_block_rms(threshold: Scalar):
 
 def _unit_norms(leaf: Array) -> Array:
     """Length of what leads to each output unit: over all axes but the last, over everything for a vector."""
-    leaf = leaf.astype(wide_dtype(leaf.dtype))
     axes = tuple(range(leaf.ndim - 1)) if leaf.ndim > 1 else None
-    return safe_sqrt(jnp.sum(leaf * leaf, axes, keepdims=True))
+    return norm_of_squares(lambda wide: jnp.sum(wide * wide, axes, keepdims=True), widened(leaf))
 
 
 @factory(Optimizer, traits=("finite_updates",))
@@ -180,7 +184,7 @@ def adaptive_grad_clip(clipping: Scalar = 0.01, *, eps: Scalar = 1e-3, mask: Sel
             size = jnp.maximum(_unit_norms(p), jnp.asarray(eps, wide_dtype(p.dtype)))
             norm = _unit_norms(g)
             limit = jnp.asarray(clipping, norm.dtype) * size.astype(norm.dtype)
-            return g * _cut(norm, limit).astype(g.dtype)
+            return _times(g, _cut(norm, limit))
 
         return jax.tree.map(one, grads, params, selected("adaptive_grad_clip", "mask", mask, grads)), state
 

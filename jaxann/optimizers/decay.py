@@ -14,8 +14,10 @@ from jaxann.core.products import Optimizer
 from jaxann.core.trees import wide_dtype
 from jaxann.core.typing import Array, ScalarOrSchedule
 from jaxann.optimizers.base import check_given
+from jaxann.optimizers.counting import next_step
 from jaxann.optimizers.masking import check_selection, selected
 from jaxann.schedules import value_at
+from jaxann.schedules.base import is_schedule
 
 __all__ = ["DecayState", "ScaleState", "add_decayed_weights", "scale"]
 
@@ -48,7 +50,7 @@ def add_decayed_weights(weight_decay: ScalarOrSchedule, *, mask: Selection = Non
     Raises:
         InputError: a number is negative, a pattern means no leaf, or `params` is missing in the update.
     """
-    if not callable(weight_decay):
+    if not is_schedule(weight_decay):
         check_range("add_decayed_weights", "weight_decay", weight_decay, 0)
     check_selection("add_decayed_weights", "mask", mask)
 
@@ -67,7 +69,7 @@ def add_decayed_weights(weight_decay: ScalarOrSchedule, *, mask: Selection = Non
             return (g.astype(dtype) + number.astype(dtype) * p.astype(dtype)).astype(g.dtype)
 
         decays = selected("add_decayed_weights", "mask", mask, grads)
-        return jax.tree.map(one, grads, params, decays), DecayState(state.step + 1)
+        return jax.tree.map(one, grads, params, decays), DecayState(next_step(state.step))
 
     return init, update
 
@@ -84,7 +86,7 @@ def scale(factor: ScalarOrSchedule):
     Raises:
         InputError: the factor is no finite number.
     """
-    if not callable(factor):
+    if not is_schedule(factor):
         check_range("scale", "factor", factor)
 
     def init(params):
@@ -97,6 +99,6 @@ def scale(factor: ScalarOrSchedule):
             dtype = wide_dtype(g.dtype)
             return (number.astype(dtype) * g.astype(dtype)).astype(g.dtype)
 
-        return jax.tree.map(one, grads), ScaleState(state.step + 1)
+        return jax.tree.map(one, grads), ScaleState(next_step(state.step))
 
     return init, update

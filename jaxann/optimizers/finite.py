@@ -13,6 +13,7 @@ from jaxann.core.factories import factory
 from jaxann.core.products import Optimizer
 from jaxann.core.typing import Array, Scalar
 from jaxann.optimizers.base import as_optimizer, wrapping
+from jaxann.optimizers.counting import next_step
 from jaxann.optimizers.masking import zero_updates
 
 __all__ = ["FiniteState", "ZeroNansState", "apply_if_finite", "zero_nans"]
@@ -80,7 +81,7 @@ def apply_if_finite(optimizer: Optimizer, max_consecutive: Scalar):
         finite = jnp.asarray(True)
         for g in jax.tree.leaves(grads):
             finite &= jnp.all(jnp.isfinite(g))
-        in_row = jnp.where(finite, 0, state.bad_in_row + 1)
+        in_row = jnp.where(finite, 0, next_step(state.bad_in_row))
 
         def move(inner):
             updates, inner = optimizer.update(grads, inner, params, **more)
@@ -88,6 +89,6 @@ def apply_if_finite(optimizer: Optimizer, max_consecutive: Scalar):
 
         let_through = finite | (in_row > jnp.asarray(max_consecutive, jnp.int32))
         updates, inner = lax.cond(let_through, move, lambda inner: (zero_updates(grads), inner), state.inner)
-        return updates, FiniteState(in_row, state.skipped + (~finite).astype(jnp.int32), inner)
+        return updates, FiniteState(in_row, jnp.where(finite, state.skipped, next_step(state.skipped)), inner)
 
     return wrapping(optimizer, init, update, lambda state: state.inner)

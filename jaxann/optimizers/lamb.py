@@ -9,25 +9,27 @@ from jaxann.core.checks import check_range
 from jaxann.core.factories import factory
 from jaxann.core.patterns import Selection
 from jaxann.core.products import Optimizer
-from jaxann.core.typing import Scalar, ScalarOrSchedule
+from jaxann.core.typing import Scalar, ScalarOrSchedule, ScheduledScalar
 from jaxann.optimizers.base import bias_correction_factor, check_given
 from jaxann.optimizers.lars import trust_ratio
 from jaxann.optimizers.masking import check_selection, selected
 from jaxann.optimizers.moments import check_moments, scaled_by_rms, update_moments, zero_moments
+from jaxann.optimizers.scheduled import scheduled
 from jaxann.schedules import value_at
 
 __all__ = ["lamb"]
 
 
 @factory(Optimizer, traits=("decays_by_mask", "finite_updates"))
+@scheduled("b1", "weight_decay")
 def lamb(
     learning_rate: ScalarOrSchedule,
     *,
-    b1: Scalar = 0.9,
+    b1: ScheduledScalar = 0.9,
     b2: Scalar = 0.999,
     eps: Scalar = 1e-6,
     eps_root: Scalar = 0.0,
-    weight_decay: Scalar = 0.0,
+    weight_decay: ScheduledScalar = 0.0,
     mask: Selection = None,
 ):
     """u = m_hat / (sqrt(v_hat + eps_root) + eps) + decay w;  update = -learning_rate (|w| / |u|) u.
@@ -37,7 +39,7 @@ def lamb(
 
     Args:
         learning_rate, b1, b2, eps, eps_root: as in `adam`.
-        weight_decay: decay that counts in the ratio.
+        weight_decay: decay that counts in the ratio: number or schedule of the step.
         mask: which leaves decay: path patterns, or `(name, leaf) -> bool`; None for all of them.
 
     Peers: as optax; Keras has eps = 1e-7 and takes its decay off beside the ratio; PyTorch has none.

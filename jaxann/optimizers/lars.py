@@ -11,18 +11,19 @@ from jaxann.core.checks import check_range
 from jaxann.core.factories import factory
 from jaxann.core.patterns import Selection, matrices
 from jaxann.core.products import Optimizer
-from jaxann.core.trees import sum_of_squares
-from jaxann.core.typing import Array, Params, Scalar, ScalarOrSchedule
+from jaxann.core.trees import leaf_norm
+from jaxann.core.typing import Array, Params, Scalar, ScalarOrSchedule, ScheduledScalar
 from jaxann.optimizers.base import (
     check_decay_rates,
     check_given,
     check_learning_rate,
     check_not_negative,
-    safe_sqrt,
     widened,
     zeros_like,
 )
+from jaxann.optimizers.counting import next_step
 from jaxann.optimizers.masking import check_selection, selected
+from jaxann.optimizers.scheduled import scheduled
 from jaxann.schedules import value_at
 
 __all__ = ["LARSState", "lars", "trust_ratio"]
@@ -37,20 +38,21 @@ class LARSState(NamedTuple):
 
 def trust_ratio(weights: Array, direction: Array, coefficient: Scalar = 1.0, eps: Scalar = 0.0) -> Array:
     """coefficient |w| / (|u| + eps) over one leaf, and 1 where either length is 0."""
-    length, size = safe_sqrt(sum_of_squares(weights)), safe_sqrt(sum_of_squares(direction))
+    length, size = leaf_norm(weights), leaf_norm(direction)
     nothing = (length == 0) | (size == 0)
     ratio = jnp.asarray(coefficient, size.dtype) * length / (jnp.where(nothing, 1, size) + jnp.asarray(eps, size.dtype))
     return jnp.where(nothing, 1, ratio)
 
 
 @factory(Optimizer, traits=("decays_by_mask", "finite_updates"))
+@scheduled("momentum", "weight_decay")
 def lars(
     learning_rate: ScalarOrSchedule,
     *,
     trust_coefficient: Scalar = 1e-3,
-    momentum: Scalar = 0.9,
+    momentum: ScheduledScalar = 0.9,
     nesterov: bool = False,
-    weight_decay: Scalar = 0.0,
+    weight_decay: ScheduledScalar = 0.0,
     eps: Scalar = 0.0,
     mask: Selection = matrices,
 ):
@@ -63,9 +65,9 @@ def lars(
         learning_rate: number >= 0, array, or schedule of the step. Leaves outside the mask take it as it is, so a rate
             of 1 to 10, which is common for LARS, wants a warmup.
         trust_coefficient: how far a leaf may move, as a share of its length.
-        momentum: in [0, 1).
+        momentum: in [0, 1), number or schedule of the step.
         nesterov: look-ahead form.
-        weight_decay: decay that counts in the ratio.
+        weight_decay: decay that counts in the ratio: number or schedule of the step.
         eps: added to |u|.
         mask: which leaves decay and are scaled by the ratio; None for all. The others, biases and the parameters of
             normalizations by default, take plain momentum.
@@ -106,6 +108,6 @@ def lars(
         new = jax.tree.map(entering, widened(grads), params, selected("lars", "mask", mask, params))
         velocity = jax.tree.map(lambda v, n: kept(v) + n, state.velocity, new)
         ahead = jax.tree.map(lambda v, n: kept(v) + n, velocity, new) if nesterov else velocity
-        return jax.tree.map(lambda v, p: -v.astype(p.dtype), ahead, params), LARSState(state.step + 1, velocity)
+        return jax.tree.map(lambda v, p: -v.astype(p.dtype), ahead, params), LARSState(next_step(state.step), velocity)
 
     return init, update

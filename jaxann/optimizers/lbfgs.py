@@ -12,19 +12,25 @@ from jax import lax
 from jaxann.core.checks import check_choice, check_integer, check_range, fail, is_concrete
 from jaxann.core.factories import factory
 from jaxann.core.products import Optimizer
-from jaxann.core.trees import wide_dtype
+from jaxann.core.trees import global_norm, power_of_two, wide_dtype
 from jaxann.core.typing import Array, Params, Scalar, ScalarOrSchedule
-from jaxann.optimizers.base import check_given, check_learning_rate, safe_sqrt, widened, widest, zeros_like
+from jaxann.optimizers.base import check_given, check_learning_rate, widened, widest, zeros_like
+from jaxann.optimizers.counting import next_step
 from jaxann.optimizers.line_search import Point, wolfe_step
 from jaxann.schedules import value_at
 
 __all__ = ["LBFGSState", "lbfgs"]
 
 
+_SMALLEST = 2.0**-60  # the least unit: a value divided by it is still finite
+
+
 class LBFGSState(NamedTuple):
     """State of `lbfgs`.
 
     There is a row more than pairs are kept, r = memory_size + 1: the next pair is written there before it is judged.
+    A pair counts as it does when both its vectors are multiplied by one number: this takes them to lengths whose
+    product is about 1, so that no product of vectors overflows.
     """
 
     step: Array  # int32 (), updates made so far
@@ -36,7 +42,7 @@ class LBFGSState(NamedTuple):
     turned: Array  # (r, r), turn i . turn j
     rho: Array  # (r,), 1 / (move . turn), and 0 in rows not in use
     gamma: Array  # float (), (move . turn) / (turn . turn) of the newest
-    pairs: Array  # int32 (), pairs taken since the last start
+    pairs: Array  # int32 (), pairs taken since the last start, less a multiple of r where there are more than 2 r
     failures: Array  # int32 (), searches in a row that found no step down
 
 
@@ -104,12 +110,16 @@ def lbfgs(
         x, g = widened(params), widened(grads)
         still = _equal(x, state.params) & _equal(g, state.grads)
         state = _with_newest_pair(state, x, g)
-        direction = _two_loop(state, g)
-        slope = -_dot(g, direction)
-        uphill = ~(slope < 0)
-        shorter = _first_scale(g)
-        direction = jax.tree.map(lambda d, g: -jnp.where(uphill, shorter.astype(g.dtype) * g, d), direction, g)
-        slope = jnp.where(uphill, -shorter * _dot(g, g), slope)
+        size = global_norm(g).astype(widest(params))
+        # The objective in a unit in which the gradient is 1 to 2 long: a power of two, so that nothing is rounded.
+        unit = jnp.where(jnp.isfinite(size) & (size > 0), power_of_two(jnp.maximum(size, _SMALLEST)), 1)
+        near, shorter = _divided(g, unit), 1 / jnp.maximum(size, 1)
+        direction = _two_loop(state, near, shorter)
+        uphill = ~(_dot(near, direction) > 0)
+        direction = jax.tree.map(
+            lambda d, g: -jnp.where(uphill, shorter.astype(g.dtype) * g, d) * unit.astype(g.dtype), direction, near
+        )
+        slope = _dot(near, direction)
         step = value_at(learning_rate, state.step).astype(slope.dtype)
         failures = state.failures
         if line_search is not None:
@@ -117,20 +127,24 @@ def lbfgs(
             def at(a):
                 there = jax.tree.map(lambda p, w, d: (w + a.astype(w.dtype) * d).astype(p.dtype), params, x, direction)
                 seen, grads = jax.value_and_grad(value_fn)(there)
-                return seen, _dot(widened(grads), direction)
+                wide = seen.astype(wide_dtype(seen.dtype))
+                return wide / unit.astype(wide.dtype), _dot(_divided(widened(grads), unit), direction)
 
             # Twice in vain at this place, by the pairs and by the gradient: a third search would end the same way.
             settled = (failures >= 2) & still
-            start = Point(jnp.zeros_like(slope), jnp.asarray(value).astype(slope.dtype), jnp.where(settled, 0, slope))
+            begun = jnp.asarray(value).astype(slope.dtype) / unit
+            start = Point(jnp.zeros_like(slope), begun, jnp.where(settled, 0, slope))
             found = wolfe_step(at, start, step, c1=c1, c2=c2, most=max_evaluations)
-            step, failures = found.step, jnp.where(found.step > 0, 0, failures + 1)
+            there = jax.tree.map(lambda w, d: w + found.step.astype(w.dtype) * d, x, direction)
+            step = jnp.where(_equal(there, x), 0, found.step)  # a step that is lost in the weights is none
+            failures = jnp.where(step > 0, 0, next_step(failures))
 
         def moved(d, p):  # NaN in the gradient is not to be hidden
             return (jnp.where(step > 0, step, 0).astype(d.dtype) * d).astype(p.dtype)
 
         forgotten = uphill | (failures > 0)
         after = state._replace(
-            step=state.step + 1,
+            step=next_step(state.step),
             params=x,
             grads=g,
             rho=jnp.where(forgotten, 0, state.rho),
@@ -142,39 +156,41 @@ def lbfgs(
     return init, update
 
 
-def _summed(function: Callable, *trees: Params) -> Any:
-    """The sum over leaves of what a function makes of each, in the widest dtype."""
+def _summed(function: Callable, *trees: Params, shape: tuple[int, ...] = ()) -> Any:
+    """The sum over leaves of what a function makes of each, in the widest dtype; zeros of a shape for no leaves."""
     dtype = widest(trees[-1])
     terms = jax.tree.leaves(jax.tree.map(lambda *leaves: function(*leaves).astype(dtype), *trees))
-    return sum(terms[1:], terms[0]) if terms else jnp.zeros((), dtype)
+    return sum(terms[1:], terms[0]) if terms else jnp.zeros(shape, dtype)
+
+
+def _divided(tree: Params, unit: Array) -> Params:
+    return jax.tree.map(lambda leaf: leaf / unit.astype(leaf.dtype), tree)
 
 
 def _dot(a: Params, b: Params) -> Array:
     return _summed(jnp.vdot, a, b)
 
 
-def _met(rows: Params, vector: Params) -> Array:
-    """The product of each row with a vector."""
-    return _summed(lambda m, v: m @ v.reshape(-1), rows, vector)
+def _met(rows: Params, vector: Params, number: int) -> Array:
+    """The product of each row with a vector; how many rows there are."""
+    return _summed(lambda m, v: m @ v.reshape(-1), rows, vector, shape=(number,))
 
 
 def _equal(a: Params, b: Params) -> Array:
     return _summed(lambda p, q: jnp.any(p != q), a, b) == 0
 
 
-def _first_scale(g: Params) -> Array:
-    """A first step no longer than 1."""
-    return 1 / jnp.maximum(safe_sqrt(_dot(g, g)), 1)
-
-
 def _with_newest_pair(state: LBFGSState, x: Params, g: Params) -> LBFGSState:
     """The state with the newest pair, if it shows that the objective bends upward."""
     move, turn = jax.tree.map(jnp.subtract, x, state.params), jax.tree.map(jnp.subtract, g, state.grads)
+    rows, dtype = state.rho.shape[0], state.gamma.dtype
+    both = jnp.sqrt(global_norm(move).astype(dtype)) * jnp.sqrt(global_norm(turn).astype(dtype))
+    scale = jnp.where(jnp.isfinite(both) & (both > 0), power_of_two(jnp.maximum(both, _SMALLEST)), 1)
+    move, turn = _divided(move, scale), _divided(turn, scale)
     bend, square = _dot(move, turn), _dot(turn, turn)
-    threshold = jnp.asarray(1e-10, bend.dtype) * jnp.sqrt(_dot(move, move)) * jnp.sqrt(square)
-    taken = (state.step > 0) & (bend > threshold)
-    rows = state.rho.shape[0]
-    row, pairs = state.pairs % rows, state.pairs + taken.astype(jnp.int32)
+    taken = (state.step > 0) & (bend > jnp.asarray(1e-10, dtype) * (both / scale) ** 2)
+    row, pairs = state.pairs % rows, jnp.where(state.pairs > 2 * rows, state.pairs % rows + rows, state.pairs)
+    pairs = pairs + taken.astype(jnp.int32)
     move, turn = jax.tree.map(lambda v: jnp.where(taken, v, 0), (move, turn))
     bend = jnp.where(taken, bend, 1)
 
@@ -182,11 +198,11 @@ def _with_newest_pair(state: LBFGSState, x: Params, g: Params) -> LBFGSState:
         return lax.dynamic_update_index_in_dim(m, v.reshape(-1), row, 0)
 
     moves, turns = jax.tree.map(written, state.moves, move), jax.tree.map(written, state.turns, turn)
-    turned = _met(turns, turn)
+    turned = _met(turns, turn, rows)
     return state._replace(
         moves=moves,
         turns=turns,
-        crossed=state.crossed.at[row].set(_met(turns, move)).at[:, row].set(_met(moves, turn)),
+        crossed=state.crossed.at[row].set(_met(turns, move, rows)).at[:, row].set(_met(moves, turn, rows)),
         turned=state.turned.at[row].set(turned).at[:, row].set(turned),
         rho=state.rho.at[row].set(jnp.where(taken, 1 / bend, 0)).at[pairs % rows].set(0),
         gamma=jnp.where(taken, bend / jnp.where(taken, square, 1), state.gamma),
@@ -194,15 +210,15 @@ def _with_newest_pair(state: LBFGSState, x: Params, g: Params) -> LBFGSState:
     )
 
 
-def _two_loop(state: LBFGSState, g: Params) -> Params:
-    """H g by the two-loop recursion: from the newest pair back to the oldest, and forth again.
+def _two_loop(state: LBFGSState, g: Params, first: Array) -> Params:
+    """H g by the two-loop recursion: from the newest pair back to the oldest, and forth; first g without a pair.
 
     Both loops need only products of the vectors with each other. So the vectors, which are long, are read twice, for
     their products with g and for the sum at the end, and the loops run over numbers.
     """
     rows, rho, zeros = state.rho.shape[0], state.rho, jnp.zeros_like(state.rho)
-    gamma = jnp.where(state.pairs > 0, state.gamma, _first_scale(g))
-    along, across = _met(state.moves, g), _met(state.turns, g)
+    gamma = jnp.where(state.pairs > 0, state.gamma, first)
+    along, across = _met(state.moves, g, rows), _met(state.turns, g, rows)
 
     def back(i, shares):  # with q = g - sum of shares turns: the share of a turn is rho (move . q)
         row = (state.pairs - 1 - i) % rows

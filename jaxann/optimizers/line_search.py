@@ -79,7 +79,9 @@ def wolfe_step(
         lost = jnp.abs(here.value - start.value) <= slack
         accepted = finite & (far_down | lost) & (jnp.abs(here.slope) <= -c2 * start.slope)
 
-        beyond = ~finite | ~far_down | (here.value >= s.low.value)
+        # Values that are equal but for rounding say nothing: there the slopes say where it goes down.
+        risen = (here.value >= s.low.value) & (jnp.abs(here.value - s.low.value) > slack)
+        beyond = ~finite | ~(far_down | lost) | risen
         span = jnp.where(s.bracketed, s.high.step - s.low.step, 1)
         turned = here.slope * span >= 0
         low = _pick(beyond & ~accepted, s.low, here)
@@ -88,7 +90,7 @@ def wolfe_step(
         width = jnp.abs(high.step - low.step)
         halved = s.bracketed & (width > 0.66 * jnp.abs(span))
         inside = _between(low, high, halved, slack)
-        trial = jnp.where(bracketed, inside, _beyond(s.low, here))
+        trial = jnp.where(bracketed, inside, _beyond(s.low, here, slack))
         ended = (
             accepted
             | (bracketed & (width <= 4 * jnp.finfo(dtype).eps * jnp.abs(low.step)))
@@ -132,8 +134,10 @@ def _between(low: Point, high: Point, halved: Array, slack: Array) -> Array:
     return low.step + jnp.where(jnp.isfinite(high.value), share, 0.2) * width
 
 
-def _beyond(before: Point, here: Point) -> Array:
+def _beyond(before: Point, here: Point, slack: Array) -> Array:
     """The next step outside: where the cubic has its minimum, from twice to five times as far."""
     gone = here.step - before.step
-    share = (_cubic(before, here) - here.step) / gone
+    lost = jnp.abs(here.value - before.value) <= slack
+    secant = here.step - here.slope * gone / (here.slope - before.slope)
+    share = (jnp.where(lost, secant, _cubic(before, here)) - here.step) / gone
     return here.step + jnp.where(jnp.isfinite(share) & (share > 0), jnp.clip(share, 1.1, 4), 4) * gone

@@ -11,9 +11,11 @@ from jaxann.core.checks import check_range
 from jaxann.core.factories import factory
 from jaxann.core.patterns import Selection, selector
 from jaxann.core.products import Optimizer
-from jaxann.core.typing import Array, Params, Scalar, ScalarOrSchedule
+from jaxann.core.typing import Array, Params, Scalar, ScalarOrSchedule, ScheduledScalar
 from jaxann.optimizers.base import check_given, descent_with_decay, ema_update, widened, zeros_like
+from jaxann.optimizers.counting import next_step
 from jaxann.optimizers.moments import check_moments
+from jaxann.optimizers.scheduled import scheduled
 from jaxann.schedules import value_at
 
 __all__ = ["LionState", "lion"]
@@ -27,12 +29,13 @@ class LionState(NamedTuple):
 
 
 @factory(Optimizer, traits=("decays_by_mask", "finite_updates"))
+@scheduled("b1", "weight_decay")
 def lion(
     learning_rate: ScalarOrSchedule,
     *,
-    b1: Scalar = 0.9,
+    b1: ScheduledScalar = 0.9,
     b2: Scalar = 0.99,
-    weight_decay: Scalar = 1e-3,
+    weight_decay: ScheduledScalar = 1e-3,
     mask: Selection = None,
 ):
     """c = b1 m + (1-b1) g;  update = -learning_rate (sign(c) + decay w);  m = b2 m + (1-b2) g.
@@ -42,7 +45,7 @@ def lion(
 
     Args:
         learning_rate: number >= 0, array, or schedule of the step.
-        b1: in [0, 1), the share of the mean in the step.
+        b1: in [0, 1), the share of the mean in the step; it may be a schedule of the step.
         b2: in [0, 1), how slowly the mean forgets.
         weight_decay, mask: as in `adamw`.
 
@@ -66,6 +69,7 @@ def lion(
         grads = widened(grads)
         direction = jax.tree.map(lambda m, g: jnp.sign(ema_update(b1, m, g)), state.mu, grads)
         mu = jax.tree.map(lambda m, g: ema_update(b2, m, g), state.mu, grads)
-        return descent_with_decay("lion", rate, direction, params, weight_decay, mask), LionState(state.step + 1, mu)
+        updates = descent_with_decay("lion", rate, direction, params, weight_decay, mask)
+        return updates, LionState(next_step(state.step), mu)
 
     return init, update

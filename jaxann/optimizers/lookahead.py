@@ -9,10 +9,11 @@ import jax.numpy as jnp
 
 from jaxann.core.checks import check_count, check_range, fail
 from jaxann.core.factories import factory
-from jaxann.core.products import Optimizer, OptimizerFunctions
+from jaxann.core.products import Optimizer
 from jaxann.core.typing import Array, Params, Scalar
 from jaxann.optimizers.average import copied
-from jaxann.optimizers.base import apply_updates, as_optimizer, check_given
+from jaxann.optimizers.base import apply_updates, as_optimizer, check_given, wrapping
+from jaxann.optimizers.counting import is_due, next_step
 
 __all__ = ["LookaheadState", "lookahead"]
 
@@ -60,8 +61,8 @@ def lookahead(optimizer: Optimizer, *, sync_period: Scalar = 5, slow_step_size: 
     def update(grads, state, params, **more):
         check_given("lookahead", "params", params, "they are the fast weights")
         updates, inner = optimizer.update(grads, state.inner, params, **more)
-        step = state.step + 1
-        meet = step % jnp.asarray(sync_period, jnp.int32) == 0
+        step = next_step(state.step)
+        meet = is_due(step, sync_period)
         fast = apply_updates(params, updates)
 
         def follow(s, f):
@@ -76,4 +77,5 @@ def lookahead(optimizer: Optimizer, *, sync_period: Scalar = 5, slow_step_size: 
         slow = jax.tree.map(lambda s, p: s.astype(p.dtype), state.slow, params)
         return optimizer.evaluation_params(state.inner, slow)
 
-    return OptimizerFunctions(init, update, evaluate)
+    functions = wrapping(optimizer, init, update, lambda state: state.inner)
+    return functions._replace(evaluation_params=evaluate)

@@ -41,8 +41,8 @@ def combine(kept: Any, rest: Any) -> Any:
 
 
 def zero_updates(tree: Any) -> Updates:
-    """Updates of exactly 0."""
-    return jax.tree.map(jnp.zeros_like, tree)
+    """Updates of exactly 0; what JAX gives for the gradient of a whole number stays as it is."""
+    return jax.tree.map(lambda leaf: leaf if leaf.dtype == jax.dtypes.float0 else jnp.zeros_like(leaf), tree)
 
 
 def update_part(
@@ -55,6 +55,7 @@ def update_part(
     value: Array | None = None,
     value_fn: Callable[[Params], Array] | None = None,
     key: Any = None,
+    weight: Array | None = None,
 ) -> tuple[Updates, Any]:
     """The rule's updates of the leaves that are kept, None at the others.
 
@@ -75,6 +76,7 @@ def update_part(
         value=value,
         value_fn=None if value_fn is None else of_part,
         key=key,
+        weight=weight,
     )
 
 

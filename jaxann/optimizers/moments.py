@@ -17,6 +17,7 @@ from jaxann.optimizers.base import (
     widened,
     zeros_like,
 )
+from jaxann.optimizers.counting import next_step
 
 __all__ = ["AdamState", "check_moments", "scaled_by_rms", "update_moments", "zero_moments"]
 
@@ -46,7 +47,7 @@ def update_moments(grads: Params, state: Any, b1: Scalar, b2: Scalar) -> AdamSta
     grads = widened(grads)
     mu = jax.tree.map(lambda m, g: ema_update(b1, m, g), state.mu, grads)
     nu = jax.tree.map(lambda v, g: ema_update(b2, v, g * g), state.nu, grads)
-    return AdamState(state.step + 1, mu, nu)
+    return AdamState(next_step(state.step), mu, nu)
 
 
 def scaled_by_rms(m: Array, v: Array, eps: Scalar, eps_root: Scalar = 0.0) -> Array:

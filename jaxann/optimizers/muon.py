@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -12,8 +13,8 @@ from jaxann.core.checks import check_choice, check_range, fail
 from jaxann.core.factories import factory, named_functions
 from jaxann.core.patterns import Selection, matrices
 from jaxann.core.products import Optimizer, OptimizerFunctions
-from jaxann.core.trees import sum_of_squares, wide_dtype
-from jaxann.core.typing import Array, Params, Scalar, ScalarOrSchedule
+from jaxann.core.trees import leaf_norm, wide_dtype
+from jaxann.core.typing import Array, Params, Scalar, ScalarOrSchedule, ScheduledScalar
 from jaxann.optimizers.base import (
     bias_correction_factor,
     check_decay_rates,
@@ -21,13 +22,16 @@ from jaxann.optimizers.base import (
     check_learning_rate,
     check_not_negative,
     ema_update,
-    safe_sqrt,
+    nonzero,
     widened,
     zeros_like,
 )
+from jaxann.optimizers.counting import next_step
 from jaxann.optimizers.masking import check_selection, selected
 from jaxann.optimizers.moments import scaled_by_rms
+from jaxann.optimizers.scheduled import scheduled
 from jaxann.schedules import value_at
+from jaxann.schedules.base import is_schedule
 
 __all__ = ["MuonState", "hidden_matrices", "muon", "orthogonalized"]
 
@@ -51,20 +55,21 @@ def hidden_matrices(name: str, leaf: Array) -> bool:
 
 
 @factory(Optimizer)
+@scheduled("beta", "weight_decay", "adam_weight_decay")
 def muon(
     learning_rate: ScalarOrSchedule,
     *,
     adam_learning_rate: ScalarOrSchedule | None = None,
     mask: Selection = hidden_matrices,
-    beta: Scalar = 0.95,
+    beta: ScheduledScalar = 0.95,
     nesterov: bool = True,
     ns_coeffs: Sequence[tuple[Scalar, Scalar, Scalar]] = ((3.4445, -4.775, 2.0315),) * 5,
     scaling: str = "original",
-    weight_decay: Scalar = 0.0,
+    weight_decay: ScheduledScalar = 0.0,
     eps: Scalar = 1e-8,
-    adam_betas: tuple[Scalar, Scalar] = (0.9, 0.999),
+    adam_betas: tuple[ScheduledScalar, Scalar] = (0.9, 0.999),
     adam_eps: Scalar = 1e-8,
-    adam_weight_decay: Scalar = 0.0,
+    adam_weight_decay: ScheduledScalar = 0.0,
 ):
     """M = beta M + (1-beta) G;  X = M's nearest orthogonal matrix;  update = -learning_rate (s X + decay W).
 
@@ -80,14 +85,14 @@ def muon(
         mask: which leaves are made orthogonal, of two axes or more: path patterns, or `(name, leaf) -> bool`.
             `hidden_matrices` goes by names: where those of the embedding or of the last layer do not tell, as in
             `models.mlp`, a pattern for the layers between should stand here.
-        beta: in [0, 1), how slowly the mean of the matrices forgets.
+        beta: in [0, 1), how slowly the mean of the matrices forgets: number or schedule of the step.
         nesterov: look-ahead form.
         ns_coeffs: (a, b, c) of each time of the iteration, so their number is that of the times.
         scaling: "original", or "match_rms_adamw" for s = 0.2 sqrt(max(inputs, outputs)), steps of the size of AdamW's,
             so that one rate does for both.
-        weight_decay: decay of the matrices.
+        weight_decay: decay of the matrices: number or schedule of the step.
         eps: least norm.
-        adam_betas: b1 and b2 of `adamw`.
+        adam_betas: b1 and b2 of `adamw`; b1 may be a schedule of the step.
         adam_eps, adam_weight_decay: its eps and weight_decay.
 
     Peers: as optax, which makes every leaf of two axes orthogonal and has Nesterov's form of AdamW for the rest.
@@ -101,12 +106,12 @@ def muon(
             in the update.
     """
     check_learning_rate("muon", learning_rate)
-    if adam_learning_rate is not None and not callable(adam_learning_rate):
+    if adam_learning_rate is not None and not is_schedule(adam_learning_rate):
         check_range("muon", "adam_learning_rate", adam_learning_rate, 0)
     check_decay_rates("muon", beta=beta)
     if not isinstance(adam_betas, tuple | list) or len(adam_betas) != 2:
         fail("muon", "adam_betas", "two numbers, b1 and b2", adam_betas)
-    for decay_rate in adam_betas:
+    for decay_rate in adam_betas[1:] if is_schedule(adam_betas[0]) else adam_betas:
         check_range("muon", "each of adam_betas", decay_rate, 0, 1, open_high=True)
     if not isinstance(ns_coeffs, tuple | list) or not ns_coeffs:
         fail("muon", "ns_coeffs", "three numbers for each time of the iteration", ns_coeffs)
@@ -115,7 +120,7 @@ def muon(
             fail("muon", "each of ns_coeffs", "three numbers", coefficients)
         for coefficient in coefficients:
             check_range("muon", "each number in ns_coeffs", coefficient)
-    b1, b2 = adam_betas
+    first, b2 = adam_betas
     check_choice("muon", "scaling", scaling, ("original", "match_rms_adamw"))
     check_not_negative(
         "muon", weight_decay=weight_decay, eps=eps, adam_eps=adam_eps, adam_weight_decay=adam_weight_decay
@@ -137,7 +142,8 @@ def muon(
         check_given("muon", "params", params, "they decay")
         rate = value_at(learning_rate, state.step)
         others = rate if adam_learning_rate is None else value_at(adam_learning_rate, state.step)
-        step, grads, matrix = state.step + 1, widened(grads), selected("muon", "mask", mask, params)
+        b1 = value_at(first, state.step) if is_schedule(first) else first
+        step, grads, matrix = next_step(state.step), widened(grads), selected("muon", "mask", mask, params)
         mu = jax.tree.map(lambda m, g, is_one: ema_update(beta if is_one else b1, m, g), state.mu, grads, matrix)
         nu = jax.tree.map(lambda g, v: v if v is None else ema_update(b2, v, g * g), grads, state.nu)
 
@@ -146,7 +152,7 @@ def muon(
                 return bias_correction_factor(beta, step, m.dtype) * m
             share = jnp.asarray(beta, m.dtype)
             return (
-                share * bias_correction_factor(beta, step + 1, m.dtype) * m
+                share * bias_correction_factor(beta, next_step(step), m.dtype) * m
                 + (1 - share) * bias_correction_factor(beta, step, m.dtype) * g
             )
 
@@ -158,7 +164,7 @@ def muon(
                 )
                 u, decay, own = scaled_by_rms(m, v, adam_eps), adam_weight_decay, others
             else:
-                x = direction(m, g).reshape(-1, m.shape[-1])
+                x = direction(m, g).reshape(math.prod(m.shape[:-1]), m.shape[-1])
                 u = orthogonalized(x, ns_coeffs, eps) * _scale(x.shape, scaling)
                 u, decay, own = u.reshape(m.shape), weight_decay, rate
             u = u + jnp.asarray(decay, u.dtype) * p.astype(u.dtype)
@@ -180,7 +186,7 @@ def orthogonalized(matrix: Array, coefficients: Sequence[Sequence[Scalar]], eps:
     X = a X + (b A + c A^2) X for each (a, b, c), with A = X X', or from the right with A = X' X where that is the
     smaller one.
     """
-    x = matrix / (safe_sqrt(sum_of_squares(matrix)) + jnp.asarray(eps, matrix.dtype))
+    x = matrix / nonzero(leaf_norm(matrix) + jnp.asarray(eps, matrix.dtype))
     tall = x.shape[0] > x.shape[1]
     for triple in coefficients:
         a, b, c = (jnp.asarray(coefficient, matrix.dtype) for coefficient in triple)

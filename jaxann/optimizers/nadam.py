@@ -9,9 +9,11 @@ from jaxann.core.checks import check_range
 from jaxann.core.factories import factory
 from jaxann.core.patterns import Selection, selector
 from jaxann.core.products import Optimizer
-from jaxann.core.typing import Params, Scalar, ScalarOrSchedule
+from jaxann.core.typing import Params, Scalar, ScalarOrSchedule, ScheduledScalar
 from jaxann.optimizers.base import bias_correction_factor, check_given, descent, descent_with_decay, widened
+from jaxann.optimizers.counting import next_step
 from jaxann.optimizers.moments import AdamState, check_moments, scaled_by_rms, update_moments, zero_moments
+from jaxann.optimizers.scheduled import scheduled
 from jaxann.schedules import value_at
 
 __all__ = ["nadam", "nadamw"]
@@ -22,7 +24,7 @@ def _direction(grads: Params, state: AdamState, b1: Scalar, b2: Scalar, eps: Sca
 
     def one(m, v, g):
         share = jnp.asarray(b1, m.dtype)
-        ahead = share * bias_correction_factor(b1, after.step + 1, m.dtype)
+        ahead = share * bias_correction_factor(b1, next_step(after.step), m.dtype)
         now = (1 - share) * bias_correction_factor(b1, after.step, m.dtype)
         return scaled_by_rms(ahead * m + now * g, bias_correction_factor(b2, after.step, v.dtype) * v, eps, eps_root)
 
@@ -30,8 +32,14 @@ def _direction(grads: Params, state: AdamState, b1: Scalar, b2: Scalar, eps: Sca
 
 
 @factory(Optimizer, traits=("finite_updates",))
+@scheduled("b1")
 def nadam(
-    learning_rate: ScalarOrSchedule, *, b1: Scalar = 0.9, b2: Scalar = 0.999, eps: Scalar = 1e-8, eps_root: Scalar = 0.0
+    learning_rate: ScalarOrSchedule,
+    *,
+    b1: ScheduledScalar = 0.9,
+    b2: Scalar = 0.999,
+    eps: Scalar = 1e-8,
+    eps_root: Scalar = 0.0,
 ):
     """n = b1 m / (1-b1^(t+1)) + (1-b1) g / (1-b1^t);  update = -learning_rate n / (sqrt(v_hat + eps_root) + eps).
 
@@ -61,14 +69,15 @@ def nadam(
 
 
 @factory(Optimizer, traits=("decays_by_mask", "finite_updates"))
+@scheduled("b1", "weight_decay")
 def nadamw(
     learning_rate: ScalarOrSchedule,
     *,
-    b1: Scalar = 0.9,
+    b1: ScheduledScalar = 0.9,
     b2: Scalar = 0.999,
     eps: Scalar = 1e-8,
     eps_root: Scalar = 0.0,
-    weight_decay: Scalar = 1e-4,
+    weight_decay: ScheduledScalar = 1e-4,
     mask: Selection = None,
 ):
     """NAdam's step plus decoupled decay: update = -learning_rate (n / (sqrt(v_hat + eps_root) + eps) + decay w).

@@ -14,6 +14,7 @@ from jaxann.core.products import Optimizer
 from jaxann.core.trees import map_named, wide_dtype
 from jaxann.core.typing import Array, Scalar
 from jaxann.optimizers.base import check_given
+from jaxann.optimizers.counting import next_step
 
 __all__ = ["NoiseState", "add_noise"]
 
@@ -56,11 +57,11 @@ def add_noise(eta: Scalar, *, gamma: Scalar = 0.55):
 
         def one(name, g):
             dtype = wide_dtype(g.dtype)
-            t = (state.step + 1).astype(dtype)
+            t = next_step(state.step).astype(dtype)
             deviation = jnp.sqrt(jnp.asarray(eta, dtype)) * t ** (-jnp.asarray(gamma, dtype) / 2)
             z = jax.random.normal(fold_name(own, name), g.shape, dtype)
             return (g.astype(dtype) + deviation * z).astype(g.dtype)
 
-        return map_named(one, grads), NoiseState(state.step + 1)
+        return map_named(one, grads), NoiseState(next_step(state.step))
 
     return init, update

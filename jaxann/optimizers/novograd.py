@@ -11,9 +11,11 @@ from jaxann.core.factories import factory
 from jaxann.core.patterns import Selection, chosen, selector
 from jaxann.core.products import Optimizer
 from jaxann.core.trees import sum_of_squares, wide_dtype
-from jaxann.core.typing import Array, Params, Scalar, ScalarOrSchedule
+from jaxann.core.typing import Array, Params, Scalar, ScalarOrSchedule, ScheduledScalar
 from jaxann.optimizers.base import check_given, descent, ema_update, nonzero, widened, zeros_like
+from jaxann.optimizers.counting import next_step
 from jaxann.optimizers.moments import check_moments
+from jaxann.optimizers.scheduled import scheduled
 from jaxann.schedules import value_at
 
 __all__ = ["NovoGradState", "novograd"]
@@ -28,14 +30,15 @@ class NovoGradState(NamedTuple):
 
 
 @factory(Optimizer, traits=("decays_by_mask", "finite_updates"))
+@scheduled("b1", "weight_decay")
 def novograd(
     learning_rate: ScalarOrSchedule,
     *,
-    b1: Scalar = 0.9,
+    b1: ScheduledScalar = 0.9,
     b2: Scalar = 0.25,
     eps: Scalar = 1e-6,
     eps_root: Scalar = 0.0,
-    weight_decay: Scalar = 0.0,
+    weight_decay: ScheduledScalar = 0.0,
     mask: Selection = None,
 ):
     """v = b2 v + (1-b2) |g|^2;  m = b1 m + g / (sqrt(v + eps_root) + eps) + decay w;  update = -learning_rate m.
@@ -45,7 +48,7 @@ def novograd(
 
     Args:
         learning_rate: number >= 0, array, or schedule of the step.
-        b1: in [0, 1), momentum: a constant gradient makes steps 1 / (1-b1) as long as the first.
+        b1: in [0, 1), momentum: a constant gradient makes steps 1 / (1-b1) as long as the first; or a schedule.
         b2: in [0, 1), how slowly the mean square forgets.
         eps, eps_root: outside and inside the root.
         weight_decay, mask: decay and the leaves it is for, as in `adamw`.
@@ -81,6 +84,6 @@ def novograd(
 
         nu = jax.tree.map(square, state.nu, grads)
         mu = jax.tree.map(one, state.mu, nu, grads, params, selected)
-        return descent(rate, mu, params), NovoGradState(state.step + 1, mu, nu)
+        return descent(rate, mu, params), NovoGradState(next_step(state.step), mu, nu)
 
     return init, update

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections import OrderedDict
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -16,6 +17,8 @@ from jaxann.core.patterns import Selection
 from jaxann.core.products import Optimizer, OptimizerFunctions
 from jaxann.core.typing import Array, Scalar
 from jaxann.optimizers.base import as_optimizer, leaf_learning_rates
+from jaxann.optimizers.counting import multiple, next_step
+from jaxann.optimizers.frozen import freezes, frozen_leaves
 from jaxann.optimizers.masking import (
     check_groups,
     check_selection,
@@ -36,7 +39,9 @@ def _others(flags: Any) -> Any:
 
 
 @factory(
-    Optimizer, convert={"optimizer": lambda rule: as_optimizer(rule, "masked", "optimizer")}, traits=("finite_updates",)
+    Optimizer,
+    convert={"optimizer": lambda rule: as_optimizer(rule, "masked", "optimizer")},
+    traits=("splits_leaves", "finite_updates"),
 )
 def masked(optimizer: Optimizer, mask: Selection):
     """The optimizer's update on the leaves the mask means; the others pass through unchanged.
@@ -70,13 +75,15 @@ def masked(optimizer: Optimizer, mask: Selection):
 @factory(
     Optimizer,
     convert={"optimizer": lambda rule: as_optimizer(rule, "freeze", "optimizer")},
-    traits=("finite_updates", "wrapper"),
+    traits=("splits_leaves", "finite_updates", "wrapper"),
 )
 def freeze(optimizer: Optimizer, mask: Selection):
     """Exactly 0 for the leaves the mask means, the optimizer's update for the others.
 
     The optimizer does not see frozen leaves: they have no state, do not decay and do not count in a norm that it
-    clips by. An objective that it asks for is taken with them where they are.
+    clips by. An objective that it asks for is taken with them where they are. In `fit` the state of a layer whose
+    parameters are all frozen stays too: running statistics do not move. (A batch is normalized by its own statistics
+    all the same, unless the layer is `batch_norm(frozen=True)`.)
 
     Args:
         optimizer: the rule of the leaves that move.
@@ -104,7 +111,13 @@ def freeze(optimizer: Optimizer, mask: Selection):
     def leaf_rates(step, params):
         return combine(leaf_learning_rates(optimizer, step, keep_leaves(params, moving(params))), _no_rates(params))
 
-    return _evaluated_in_part(optimizer, init, update, moving)._replace(leaf_learning_rates=leaf_rates)
+    def frozen(state, params):
+        keep = moving(params)
+        inside = frozen_leaves(optimizer, state, keep_leaves(params, keep))
+        return combine(inside, _others(keep))
+
+    functions = _evaluated_in_part(optimizer, init, update, moving)
+    return functions._replace(leaf_learning_rates=leaf_rates, frozen_leaves=frozen)
 
 
 def _evaluated_in_part(optimizer: Optimizer, init: Any, update: Any, keep: Any) -> OptimizerFunctions:
@@ -113,7 +126,13 @@ def _evaluated_in_part(optimizer: Optimizer, init: Any, update: Any, keep: Any) 
     def evaluate(state, params):
         return combine(optimizer.evaluation_params(state, keep_leaves(params, keep(params))), params)
 
-    return OptimizerFunctions(init, update, evaluate if optimizer.averages else None)
+    def frozen(state, params):
+        flags = keep(params)
+        inside = frozen_leaves(optimizer, state, keep_leaves(params, flags))
+        return combine(inside, jax.tree.map(lambda p: False, params))
+
+    freezing = frozen if freezes(optimizer) else None
+    return OptimizerFunctions(init, update, evaluate if optimizer.averages else None, frozen_leaves=freezing)
 
 
 class PartitionState(NamedTuple):
@@ -132,7 +151,7 @@ def _groups(table: Any) -> OrderedDict[str, Optimizer | None]:
     )
 
 
-@factory(Optimizer, convert={"groups": _groups}, traits=("finite_updates", "wrapper"))
+@factory(Optimizer, convert={"groups": _groups}, traits=("splits_leaves", "finite_updates", "wrapper"))
 def partition(groups: Mapping[str, Optimizer | None]):
     """Each leaf moves by the optimizer of the first pattern that means it; exactly 0 where that is None.
 
@@ -178,8 +197,18 @@ def partition(groups: Mapping[str, Optimizer | None]):
     def leaf_rates(step, params):
         return _group_rates(patterns, [(rule, step) for rule in rules], params)
 
+    def frozen(state, params):
+        found = jax.tree.map(lambda p: True, params)
+        for rule, keep, own in zip(rules, flags(params), state.inner, strict=True):
+            if rule is not None:
+                found = combine(frozen_leaves(rule, own, keep_leaves(params, keep)), found)
+        return found
+
     averages = any(rule is not None and rule.averages for rule in rules)
-    return OptimizerFunctions(init, update, evaluate if averages else None, leaf_learning_rates=leaf_rates)
+    freezing = frozen if any(rule is None or freezes(rule) for rule in rules) else None
+    return OptimizerFunctions(
+        init, update, evaluate if averages else None, leaf_learning_rates=leaf_rates, frozen_leaves=freezing
+    )
 
 
 class UnfreezingState(NamedTuple):
@@ -234,11 +263,11 @@ def gradual_unfreezing(optimizer: Optimizer, layers: tuple[str, ...], *, every: 
                 moved, own = update_part(optimizer, keep, grads, own, params, **more)
                 return jax.tree.map(lambda u, g: u.astype(g.dtype), moved, part), own
 
-            begun = state.step >= (last - layer) * jnp.asarray(every, jnp.int32)
+            begun = state.step >= multiple(last - layer, every)
             moved, own = lax.cond(begun, move, lambda own, part=part: (zero_updates(part), own), own)
             updates = combine(moved, updates)
             after.append(own)
-        return updates, UnfreezingState(state.step + 1, tuple(after))
+        return updates, UnfreezingState(next_step(state.step), tuple(after))
 
     def evaluate(state, params):
         for keep, own in zip(flags(params), state.inner, strict=True):
@@ -246,12 +275,22 @@ def gradual_unfreezing(optimizer: Optimizer, layers: tuple[str, ...], *, every: 
         return params
 
     def leaf_rates(step, params):
-        begins = [(last - layer) * jnp.asarray(every, step.dtype) for layer in range(len(layers))]
+        begins = [multiple(last - layer, every).astype(step.dtype) for layer in range(len(layers))]
         rates = _group_rates(layers, [(optimizer, jnp.maximum(step - begin, 0)) for begin in begins], params)
         begun = jax.tree.map(lambda layer: jnp.asarray(step >= begins[layer]), first_match(layers, params))
         return jax.tree.map(lambda rate, moves: jnp.where(moves, rate, 0), rates, begun)
 
-    return OptimizerFunctions(init, update, evaluate if optimizer.averages else None, leaf_learning_rates=leaf_rates)
+    def frozen(state, params):
+        waiting = [state.step < multiple(last - layer, every) for layer in range(len(layers))]
+        found = jax.tree.map(lambda layer: waiting[layer], first_match(layers, params))
+        for keep, own in zip(flags(params), state.inner, strict=True) if freezes(optimizer) else ():
+            inside = frozen_leaves(optimizer, own, keep_leaves(params, keep))
+            found = combine(jax.tree.map(operator.or_, keep_leaves(found, keep), inside), found)
+        return found
+
+    return OptimizerFunctions(
+        init, update, evaluate if optimizer.averages else None, leaf_learning_rates=leaf_rates, frozen_leaves=frozen
+    )
 
 
 def _no_rates(params: Any) -> Any:

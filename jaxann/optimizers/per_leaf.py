@@ -17,6 +17,7 @@ from jaxann.core.products import Optimizer, OptimizerFunctions
 from jaxann.core.trees import wide_dtype
 from jaxann.core.typing import Params, Scalar
 from jaxann.optimizers.base import as_optimizer, inner_optimizers, leaf_learning_rates, wrapping
+from jaxann.optimizers.frozen import frozen_leaves
 from jaxann.optimizers.masking import check_groups, check_selection, check_table, first_match
 from jaxann.optimizers.partition import check_layers, freeze
 
@@ -66,8 +67,15 @@ def _scaled_leaves(optimizer: Optimizer, learning_rate_scale: Mapping[str, Scala
             first_match(patterns, params),
         )
 
+    def frozen(state, params):  # a factor of 0 freezes
+        return jax.tree.map(
+            lambda flag, place: flag if place < 0 else flag | (jnp.asarray(factors[place]) == 0),
+            frozen_leaves(optimizer, state, params),
+            first_match(patterns, params),
+        )
+
     functions = wrapping(optimizer, optimizer.init, update, lambda state: state)
-    return functions._replace(leaf_learning_rates=leaf_rates)
+    return functions._replace(leaf_learning_rates=leaf_rates, frozen_leaves=frozen)
 
 
 def _scaled_inside(optimizer: Optimizer, table: Mapping[str, Scalar]) -> Optimizer:
@@ -128,7 +136,7 @@ def _functions(inner: Optimizer, check: Callable[[Params], None]) -> OptimizerFu
 @factory(
     Optimizer,
     convert={"optimizer": lambda rule: as_optimizer(rule, "per_leaf", "optimizer")},
-    traits=("finite_updates", "wrapper"),
+    traits=("splits_leaves", "finite_updates", "wrapper"),
 )
 def per_leaf(
     optimizer: Optimizer,

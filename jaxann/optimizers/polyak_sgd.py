@@ -13,7 +13,9 @@ from jaxann.core.products import Optimizer
 from jaxann.core.trees import squared_norm
 from jaxann.core.typing import Array, Scalar, ScalarOrSchedule
 from jaxann.optimizers.base import check_given, check_not_negative, widened
+from jaxann.optimizers.counting import next_step
 from jaxann.schedules import value_at
+from jaxann.schedules.base import is_schedule
 
 __all__ = ["PolyakSGDState", "polyak_sgd"]
 
@@ -55,7 +57,7 @@ def polyak_sgd(
         InputError: a number is out of range, an unknown variant, or `value` is missing in the update.
     """
     check_range("polyak_sgd", "max_learning_rate", max_learning_rate, 0)
-    if not callable(scaling):
+    if not is_schedule(scaling):
         check_not_negative("polyak_sgd", scaling=scaling)
     check_range("polyak_sgd", "f_min", f_min)
     check_not_negative("polyak_sgd", eps=eps)
@@ -75,6 +77,6 @@ def polyak_sgd(
         size = jnp.minimum(gap / jnp.where(square == 0, 1, square), jnp.asarray(max_learning_rate, square.dtype))
         size = value_at(scaling, state.step).astype(size.dtype) * jnp.where(square == 0, 0, size)
         updates = jax.tree.map(lambda g, p: (-size.astype(g.dtype) * g).astype(p.dtype), grads, params)
-        return updates, PolyakSGDState(state.step + 1)
+        return updates, PolyakSGDState(next_step(state.step))
 
     return init, update

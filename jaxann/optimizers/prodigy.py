@@ -11,7 +11,7 @@ from jaxann.core.checks import check_range
 from jaxann.core.factories import factory
 from jaxann.core.patterns import Selection
 from jaxann.core.products import Optimizer
-from jaxann.core.typing import Array, Params, Scalar, ScalarOrSchedule
+from jaxann.core.typing import Array, Params, Scalar, ScalarOrSchedule, ScheduledScalar
 from jaxann.optimizers.average import copied
 from jaxann.optimizers.base import (
     bias_correction_factor,
@@ -19,13 +19,16 @@ from jaxann.optimizers.base import (
     check_given,
     descent_with_decay,
     ema_update,
+    nonzero,
     safe_sqrt,
     widened,
     widest,
     zeros_like,
 )
+from jaxann.optimizers.counting import next_step
 from jaxann.optimizers.masking import check_selection
 from jaxann.optimizers.moments import check_moments
+from jaxann.optimizers.scheduled import scheduled
 from jaxann.schedules import value_at
 
 __all__ = ["ProdigyState", "prodigy"]
@@ -44,16 +47,17 @@ class ProdigyState(NamedTuple):
 
 
 @factory(Optimizer, traits=("decays_by_mask",))
+@scheduled("b1", "weight_decay")
 def prodigy(
     learning_rate: ScalarOrSchedule = 1.0,
     *,
-    b1: Scalar = 0.9,
+    b1: ScheduledScalar = 0.9,
     b2: Scalar = 0.999,
     b3: Scalar | None = None,
     eps: Scalar = 1e-8,
     estim_lr0: Scalar = 1e-6,
     estim_lr_coef: Scalar = 1.0,
-    weight_decay: Scalar = 0.0,
+    weight_decay: ScheduledScalar = 0.0,
     safeguard_warmup: bool = False,
     mask: Selection = None,
 ):
@@ -96,7 +100,7 @@ def prodigy(
 
     def update(grads, state, params):
         check_given("prodigy", "params", params, "their way from the start is measured")
-        d, step, grads = state.distance, state.step + 1, widened(grads)
+        d, step, grads = state.distance, next_step(state.step), widened(grads)
         first = jnp.asarray(estim_lr0, d.dtype)
         forget = jnp.sqrt(jnp.asarray(b2, d.dtype)) if b3 is None else jnp.asarray(b3, d.dtype)
         rate = value_at(learning_rate, state.step).astype(d.dtype)
@@ -121,7 +125,7 @@ def prodigy(
         after = jnp.maximum(d, jnp.where(size == 0, d, estimate))
 
         def one(m, v):
-            return m / (jnp.sqrt(v) + (after * jnp.asarray(eps, d.dtype)).astype(v.dtype))
+            return m / nonzero(jnp.sqrt(v) + (after * jnp.asarray(eps, d.dtype)).astype(v.dtype))
 
         updates = descent_with_decay("prodigy", rate, jax.tree.map(one, mu, nu), params, weight_decay, mask)
         return updates, ProdigyState(step, after, progress, mu, nu, total, state.start)

@@ -11,7 +11,7 @@ from jaxann.core.checks import check_range, fail
 from jaxann.core.factories import factory
 from jaxann.core.patterns import Selection, matrices
 from jaxann.core.products import Optimizer
-from jaxann.core.trees import wide_dtype
+from jaxann.core.trees import norm_of_squares, wide_dtype
 from jaxann.core.typing import Array, Scalar
 from jaxann.optimizers.base import (
     apply_updates,
@@ -21,6 +21,8 @@ from jaxann.optimizers.base import (
     learning_rate_of,
     wrapping,
 )
+from jaxann.optimizers.counting import next_step
+from jaxann.optimizers.frozen import frozen_leaves
 from jaxann.optimizers.masking import check_selection, selected
 
 __all__ = ["ProximalState", "max_norm", "proximal_l1"]
@@ -81,7 +83,7 @@ def proximal_l1(optimizer: Optimizer, strength: Scalar, *, mask: Selection = mat
             return shrunk.astype(p.dtype) - p
 
         chosen = selected("proximal_l1", "mask", mask, params)
-        return jax.tree.map(one, updates, params, rates, chosen), ProximalState(state.step + 1, inner)
+        return jax.tree.map(one, updates, params, rates, chosen), ProximalState(next_step(state.step), inner)
 
     return wrapping(optimizer, init, update, lambda state: state.inner)
 
@@ -96,6 +98,8 @@ def max_norm(
     optimizer: Optimizer, limit: Scalar = 3.0, *, axis: int | tuple[int, ...] | None = None, mask: Selection = matrices
 ):
     """w = u min(1, limit / |u|) with u = w + the optimizer's update, |u| over the weights into one output unit.
+
+    A leaf that a rule inside holds (`freeze`, `partition`) stays as it is.
 
     Args:
         optimizer: the rule that steps.
@@ -129,19 +133,22 @@ def max_norm(
 
     def update(grads, state, params, **more):
         check_given("max_norm", "params", params, "they are held in the ball")
+        holds = selected("max_norm", "mask", mask, params)
+        frozen = frozen_leaves(optimizer, state, params)
         updates, state = optimizer.update(grads, state, params, **more)
 
-        def one(u, p, held):
-            if not held:
+        def one(u, p, inside, still):
+            if not inside or still is True:
                 return u
             w = apply_updates(p, u).astype(wide_dtype(p.dtype))
             over = axes if axes is not None else tuple(range(max(p.ndim - 1, 0)))
-            square = jnp.sum(w * w, over, keepdims=True)
+            norm = norm_of_squares(lambda wide: jnp.sum(wide * wide, over, keepdims=True), w)
             bound = jnp.asarray(limit, w.dtype)
-            outside = square > bound * bound
-            factor = jnp.where(outside, bound / jnp.sqrt(jnp.where(outside, square, 1)), 1)
-            return jnp.where(outside, (w * factor).astype(p.dtype) - p, u.astype(p.dtype))
+            outside = norm > bound
+            factor = jnp.where(outside, bound / jnp.where(outside, norm, 1), 1)
+            move = jnp.where(outside, (w * factor).astype(p.dtype) - p, u.astype(p.dtype))
+            return move if still is False else jnp.where(still, u.astype(p.dtype), move)
 
-        return jax.tree.map(one, updates, params, selected("max_norm", "mask", mask, params)), state
+        return jax.tree.map(one, updates, params, holds, frozen), state
 
     return wrapping(optimizer, init, update, lambda state: state)

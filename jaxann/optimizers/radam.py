@@ -10,19 +10,21 @@ import jax.numpy as jnp
 from jaxann.core.checks import check_range
 from jaxann.core.factories import factory
 from jaxann.core.products import Optimizer
-from jaxann.core.typing import Array, Scalar, ScalarOrSchedule
+from jaxann.core.typing import Array, Scalar, ScalarOrSchedule, ScheduledScalar
 from jaxann.optimizers.base import bias_correction_factor, check_given, descent
 from jaxann.optimizers.moments import check_moments, scaled_by_rms, update_moments, zero_moments
+from jaxann.optimizers.scheduled import scheduled
 from jaxann.schedules import value_at
 
 __all__ = ["radam"]
 
 
 @factory(Optimizer, traits=("finite_updates",))
+@scheduled("b1")
 def radam(
     learning_rate: ScalarOrSchedule,
     *,
-    b1: Scalar = 0.9,
+    b1: ScheduledScalar = 0.9,
     b2: Scalar = 0.999,
     eps: Scalar = 1e-8,
     eps_root: Scalar = 0.0,

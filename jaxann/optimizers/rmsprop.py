@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from jaxann.core.checks import fail
 from jaxann.core.factories import factory
 from jaxann.core.products import Optimizer
-from jaxann.core.typing import Array, Params, Scalar, ScalarOrSchedule
+from jaxann.core.typing import Array, Params, Scalar, ScalarOrSchedule, ScheduledScalar
 from jaxann.optimizers.base import (
     bias_correction_factor,
     check_decay_rates,
@@ -23,6 +23,8 @@ from jaxann.optimizers.base import (
     widened,
     zeros_like,
 )
+from jaxann.optimizers.counting import next_step
+from jaxann.optimizers.scheduled import scheduled
 from jaxann.schedules import value_at
 
 __all__ = ["RMSPropState", "rmsprop"]
@@ -38,6 +40,7 @@ class RMSPropState(NamedTuple):
 
 
 @factory(Optimizer, traits=("finite_updates",))
+@scheduled("momentum")
 def rmsprop(
     learning_rate: ScalarOrSchedule,
     *,
@@ -46,7 +49,7 @@ def rmsprop(
     initial_scale: Scalar = 0.0,
     eps_in_sqrt: bool = True,
     centered: bool = False,
-    momentum: Scalar | None = None,
+    momentum: ScheduledScalar | None = None,
     nesterov: bool = False,
     bias_correction: bool = False,
 ):
@@ -63,7 +66,7 @@ def rmsprop(
         initial_scale: what v starts at.
         eps_in_sqrt: where eps stands.
         centered: whether the mean gradient is taken out.
-        momentum: in [0, 1); None keeps no buffer.
+        momentum: in [0, 1), number or schedule of the step; None keeps no buffer.
         nesterov: look-ahead form of the momentum.
         bias_correction: whether v and m are divided by 1 - decay^t.
 
@@ -89,7 +92,7 @@ def rmsprop(
     def update(grads, state, params):
         check_given("rmsprop", "params", params, "it has their dtypes")
         rate = value_at(learning_rate, state.step)
-        grads, step, mu, velocity = widened(grads), state.step + 1, None, None
+        grads, step, mu, velocity = widened(grads), next_step(state.step), None, None
 
         def divisor(v, *m):
             small = jnp.asarray(eps, v.dtype)

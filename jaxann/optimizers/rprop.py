@@ -12,6 +12,7 @@ from jaxann.core.factories import factory
 from jaxann.core.products import Optimizer
 from jaxann.core.typing import Array, Params, Scalar
 from jaxann.optimizers.base import check_given, full_like, widened, zeros_like
+from jaxann.optimizers.counting import next_step
 
 __all__ = ["RpropState", "rprop"]
 
@@ -76,6 +77,6 @@ def rprop(
         sizes = jax.tree.map(sized, state.sizes, turns)
         signs = jax.tree.map(lambda s, turn: jnp.where(turn < 0, 0, s), now, turns)
         updates = jax.tree.map(lambda size, s, p: (-size * s).astype(p.dtype), sizes, signs, params)
-        return updates, RpropState(state.step + 1, sizes, signs)
+        return updates, RpropState(next_step(state.step), sizes, signs)
 
     return init, update

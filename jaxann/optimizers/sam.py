@@ -10,8 +10,9 @@ import jax.numpy as jnp
 from jaxann.core.checks import check_range
 from jaxann.core.factories import factory
 from jaxann.core.products import Optimizer
+from jaxann.core.trees import global_norm
 from jaxann.core.typing import Scalar
-from jaxann.optimizers.base import apply_updates, as_optimizer, check_given, safe_sqrt, widened, widest, wrapping
+from jaxann.optimizers.base import apply_updates, as_optimizer, check_given, widened, widest, wrapping
 
 __all__ = ["sam"]
 
@@ -43,8 +44,8 @@ def sam(optimizer: Optimizer, *, rho: Scalar = 0.05, adaptive: bool = False):
         check_given("sam", "value_fn", value_fn, "a second gradient is taken")
         wide, weights, dtype = widened(grads), widened(params), widest(params)
         scaled = jax.tree.map(jnp.multiply, weights, wide) if adaptive else wide
-        squares = [jnp.vdot(s, s).astype(dtype) for s in jax.tree.leaves(scaled)]
-        factor = jnp.asarray(rho, dtype) / (safe_sqrt(sum(squares, jnp.zeros((), dtype))) + jnp.asarray(1e-12, dtype))
+        norm = global_norm(jax.tree.map(lambda s: s.astype(dtype), scaled)).astype(dtype)
+        factor = jnp.asarray(rho, dtype) / (norm + jnp.asarray(1e-12, dtype))
         upward = jax.tree.map(jnp.multiply, weights, scaled) if adaptive else wide
         offset = jax.tree.map(lambda u: factor.astype(u.dtype) * u, upward)
         worst = jax.grad(value_fn)(apply_updates(params, offset))

@@ -9,11 +9,13 @@ import jax.numpy as jnp
 
 from jaxann.core.checks import check_range, fail
 from jaxann.core.factories import factory
-from jaxann.core.products import Optimizer, OptimizerFunctions
+from jaxann.core.products import Optimizer
 from jaxann.core.typing import Array, Params, Scalar, ScalarOrSchedule
 from jaxann.optimizers.average import copied
-from jaxann.optimizers.base import as_optimizer, check_given, check_learning_rate, learning_rate_of
+from jaxann.optimizers.base import as_optimizer, check_given, check_learning_rate, learning_rate_of, wrapping
+from jaxann.optimizers.counting import next_step
 from jaxann.schedules import value_at
+from jaxann.schedules.base import is_schedule
 
 __all__ = ["ScheduleFreeState", "schedule_free"]
 
@@ -37,7 +39,7 @@ def schedule_free(
     optimizer: Optimizer,
     learning_rate: ScalarOrSchedule | None = None,
     *,
-    b1: Scalar = 0.9,
+    b1: ScalarOrSchedule = 0.9,
     weight_lr_power: Scalar = 2.0,
 ):
     """z = z + optimizer(g at y);  x = (1-c) x + c z;  y = b1 x + (1-b1) z;  evaluated at x.
@@ -49,7 +51,7 @@ def schedule_free(
         optimizer: the rule that moves z, without momentum: `sgd(1.0)` or `adam(1e-3, b1=0.0)`, with a rate that may
             begin with a warmup and does not fall.
         learning_rate: what the weights are made of: the optimizer's own where None.
-        b1: in (0, 1], how near to the mean the gradients are taken.
+        b1: in (0, 1], how near to the mean the gradients are taken; number, array, or schedule of the step.
         weight_lr_power: 0 for equal weights.
 
     Peers: as optax, which evaluates a schedule one step on for the weights; Keras has it around AdamW alone, with equal
@@ -65,7 +67,8 @@ def schedule_free(
     if rate_given is None:
         fail("schedule_free", "learning_rate", "given: the optimizer has none", None)
     check_learning_rate("schedule_free", rate_given)
-    check_range("schedule_free", "b1", b1, 0, 1, open_low=True)
+    if not is_schedule(b1):
+        check_range("schedule_free", "b1", b1, 0, 1, open_low=True)
     check_range("schedule_free", "weight_lr_power", weight_lr_power, 0)
     if optimizer.averages:
         fail("schedule_free", "optimizer", "one that is evaluated where it steps", optimizer)
@@ -84,18 +87,26 @@ def schedule_free(
         share = jnp.where(total == 0, 0, weight / jnp.where(total == 0, 1, total))
 
         def one(z, after, y):  # the new y less the old one, with x = (y - (1-b1) z) / b1 put in
-            c, b = share.astype(z.dtype), jnp.asarray(b1, z.dtype)
-            return (c * (after - y.astype(z.dtype)) + (1 - c) * (1 - b) * (after - z)).astype(y.dtype)
+            c, b = share.astype(z.dtype), nearness(state.step, z.dtype)
+            if not is_schedule(b1):
+                return (c * (after - y.astype(z.dtype)) + (1 - c) * (1 - b) * (after - z)).astype(y.dtype)
+            x = mean(state, z, y)
+            x = x + c * (after - x)
+            return (b * x + (1 - b) * after - y.astype(z.dtype)).astype(y.dtype)
 
         z = jax.tree.map(lambda z, u: z + u.astype(z.dtype), state.z, moved)
         updates = jax.tree.map(one, state.z, z, params)
-        return updates, ScheduleFreeState(state.step + 1, rate, total, z, inner)
+        return updates, ScheduleFreeState(next_step(state.step), rate, total, z, inner)
+
+    def nearness(step, dtype):
+        return value_at(b1, step).astype(dtype) if is_schedule(b1) else jnp.asarray(b1, dtype)
+
+    def mean(state, z, y):  # y was made with b1 as it was in the update before
+        b = nearness(jnp.maximum(state.step - 1, 0), z.dtype)
+        return (y.astype(z.dtype) - (1 - b) * z) / b
 
     def evaluate(state, params):
-        def one(z, y):
-            share = jnp.asarray(b1, z.dtype)
-            return ((y.astype(z.dtype) - (1 - share) * z) / share).astype(y.dtype)
+        return jax.tree.map(lambda z, y: mean(state, z, y).astype(y.dtype), state.z, params)
 
-        return jax.tree.map(one, state.z, params)
-
-    return OptimizerFunctions(init, update, evaluate)
+    functions = wrapping(optimizer, init, update, lambda state: state.inner)
+    return functions._replace(evaluation_params=evaluate)

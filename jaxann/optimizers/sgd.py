@@ -13,8 +13,10 @@ import jax.numpy as jnp
 from jaxann.core.checks import fail
 from jaxann.core.factories import factory
 from jaxann.core.products import Optimizer
-from jaxann.core.typing import Array, Params, Scalar, ScalarOrSchedule
+from jaxann.core.typing import Array, Params, Scalar, ScalarOrSchedule, ScheduledScalar
 from jaxann.optimizers.base import check_decay_rates, check_given, check_learning_rate, descent, widened, zeros_like
+from jaxann.optimizers.counting import next_step
+from jaxann.optimizers.scheduled import scheduled
 from jaxann.schedules import value_at
 
 __all__ = ["SGDState", "sgd"]
@@ -28,10 +30,11 @@ class SGDState(NamedTuple):
 
 
 @factory(Optimizer, traits=("finite_updates",))
+@scheduled("momentum")
 def sgd(
     learning_rate: ScalarOrSchedule,
     *,
-    momentum: Scalar | None = None,
+    momentum: ScheduledScalar | None = None,
     nesterov: bool = False,
     dampening: Scalar | None = None,
     ema: bool = False,
@@ -43,7 +46,7 @@ def sgd(
 
     Args:
         learning_rate: number >= 0, array, or schedule of the step.
-        momentum: in [0, 1); None keeps no buffer.
+        momentum: in [0, 1), number or schedule of the step; None keeps no buffer.
         nesterov: look-ahead form (Sutskever et al. 2013).
         dampening: in [0, 1), v = momentum v + (1 - dampening) g after the first step.
         ema: v = momentum v + (1 - momentum) g, a mean: steps 1 - momentum times as long.
@@ -75,7 +78,7 @@ def sgd(
     def update(grads, state, params):
         check_given("sgd", "params", params, "it has their dtypes")
         rate = value_at(learning_rate, state.step)
-        grads, after = widened(grads), state.step + 1
+        grads, after = widened(grads), next_step(state.step)
         if momentum is None:
             return descent(rate, grads, params), SGDState(after, None)
 

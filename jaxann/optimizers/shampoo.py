@@ -13,19 +13,20 @@ from jaxann.core.checks import check_choice, check_count, check_integer, check_r
 from jaxann.core.factories import factory
 from jaxann.core.patterns import Selection
 from jaxann.core.products import Optimizer
-from jaxann.core.trees import sum_of_squares, wide_dtype
-from jaxann.core.typing import Array, Params, Scalar, ScalarOrSchedule
+from jaxann.core.trees import leaf_norm, wide_dtype
+from jaxann.core.typing import Array, Params, Scalar, ScalarOrSchedule, ScheduledScalar
 from jaxann.optimizers.base import (
     bias_correction_factor,
     check_given,
     descent_with_decay,
     ema_update,
-    safe_sqrt,
     widened,
     zeros_like,
 )
+from jaxann.optimizers.counting import is_due, next_step
 from jaxann.optimizers.masking import check_selection
 from jaxann.optimizers.moments import check_moments, scaled_by_rms
+from jaxann.optimizers.scheduled import scheduled
 from jaxann.schedules import value_at
 
 __all__ = ["ShampooState", "along", "covariance", "shampoo"]
@@ -56,17 +57,18 @@ def along(g: Array, matrix: Array, axis: int) -> Array:
 
 
 @factory(Optimizer, static=("block_size",), traits=("decays_by_mask",))
+@scheduled("b1", "weight_decay")
 def shampoo(
     learning_rate: ScalarOrSchedule,
     *,
-    b1: Scalar = 0.9,
+    b1: ScheduledScalar = 0.9,
     b2: Scalar = 0.999,
     eps: Scalar = 1e-12,
     update_interval: Scalar = 10,
     block_size: int = 1024,
     graft: str | None = "adam",
     graft_eps: Scalar = 1e-8,
-    weight_decay: Scalar = 0.0,
+    weight_decay: ScheduledScalar = 0.0,
     mask: Selection = None,
 ):
     """L = b2 L + (1-b2) G G';  R = b2 R + (1-b2) G' G;  update = -learning_rate (c L^(-1/4) M R^(-1/4) + decay w).
@@ -78,7 +80,7 @@ def shampoo(
 
     Args:
         learning_rate: number >= 0, array, or schedule of the step; with a grafted length as for that rule.
-        b1: in [0, 1), how slowly the mean of the gradients forgets; 0 for the gradient itself.
+        b1: in [0, 1), how slowly the mean of the gradients forgets, 0 for the gradient itself; or a schedule.
         b2: in [0, 1), how slowly the covariances forget.
         eps: added to all eigenvalues, as a share of the greatest; at least the dtype's rounding.
         update_interval: steps from one set of roots to the next, a whole number >= 1.
@@ -116,7 +118,7 @@ def shampoo(
     def update(grads, state, params):
         check_given("shampoo", "params", params, "they decay")
         rate = value_at(learning_rate, state.step)
-        grads, step = widened(grads), state.step + 1
+        grads, step = widened(grads), next_step(state.step)
         mu = jax.tree.map(lambda m, g: ema_update(b1, m, g), state.mu, grads)
         nu = None if state.nu is None else jax.tree.map(lambda v, g: ema_update(b2, v, g * g), state.nu, grads)
 
@@ -141,11 +143,11 @@ def shampoo(
             if graft is None:
                 return u
             model = m if v is None else scaled_by_rms(m, bias_correction_factor(b2, step, v.dtype) * v, graft_eps)
-            size = safe_sqrt(sum_of_squares(u))
-            return u * (safe_sqrt(sum_of_squares(model)) / jnp.where(size == 0, 1, size))
+            size = leaf_norm(u)
+            return u * (leaf_norm(model) / jnp.where(size == 0, 1, size))
 
         covariances = jax.tree.map(gathered, grads, state.covariances)
-        due = state.step % jnp.asarray(update_interval, jnp.int32) == 0
+        due = is_due(state.step, update_interval)
         roots = lax.cond(due, lambda: jax.tree.map(rooted, grads, covariances), lambda: state.roots)
         squares = jax.tree.map(lambda m: None, mu) if nu is None else nu
         steps = jax.tree.map(direction, mu, roots, squares)

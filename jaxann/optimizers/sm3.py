@@ -12,7 +12,7 @@ from jax import lax
 from jaxann.core.factories import factory
 from jaxann.core.products import Optimizer
 from jaxann.core.trees import wide_dtype
-from jaxann.core.typing import Array, Params, Scalar, ScalarOrSchedule
+from jaxann.core.typing import Array, Params, Scalar, ScalarOrSchedule, ScheduledScalar
 from jaxann.optimizers.base import (
     check_decay_rates,
     check_given,
@@ -23,6 +23,8 @@ from jaxann.optimizers.base import (
     widened,
     zeros_like,
 )
+from jaxann.optimizers.counting import next_step
+from jaxann.optimizers.scheduled import scheduled
 from jaxann.schedules import value_at
 
 __all__ = ["SM3State", "sm3"]
@@ -37,7 +39,8 @@ class SM3State(NamedTuple):
 
 
 @factory(Optimizer, traits=("finite_updates",))
-def sm3(learning_rate: ScalarOrSchedule, *, momentum: Scalar = 0.9, eps: Scalar = 1e-8):
+@scheduled("momentum")
+def sm3(learning_rate: ScalarOrSchedule, *, momentum: ScheduledScalar = 0.9, eps: Scalar = 1e-8):
     """a = min over axes of s + g^2;  m = momentum m + (1-momentum) g / sqrt(a + eps);  update = -learning_rate m.
 
     Each axis of a leaf has a vector s, which becomes the maximum of a over the other axes: a matrix of r by c costs
@@ -45,7 +48,7 @@ def sm3(learning_rate: ScalarOrSchedule, *, momentum: Scalar = 0.9, eps: Scalar 
 
     Args:
         learning_rate: number >= 0, array, or schedule of the step.
-        momentum: in [0, 1), of the mean of the scaled gradients.
+        momentum: in [0, 1), of the mean of the scaled gradients: number or schedule of the step.
         eps: inside the root.
 
     Peers: as optax, which refuses leaves without an axis; PyTorch and Keras have none.
@@ -77,7 +80,7 @@ def sm3(learning_rate: ScalarOrSchedule, *, momentum: Scalar = 0.9, eps: Scalar 
 
         squares = jax.tree.map(lambda g, cover: _smallest_cover(cover, g.ndim) + g * g, grads, state.covers)
         mu = jax.tree.map(lambda m, g, a: ema_update(momentum, m, scaled(g, a)), state.mu, grads, squares)
-        return descent(rate, mu, params), SM3State(state.step + 1, mu, jax.tree.map(_covers, squares))
+        return descent(rate, mu, params), SM3State(next_step(state.step), mu, jax.tree.map(_covers, squares))
 
     return init, update
 

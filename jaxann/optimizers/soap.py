@@ -13,7 +13,7 @@ from jaxann.core.factories import factory
 from jaxann.core.patterns import Selection
 from jaxann.core.products import Optimizer
 from jaxann.core.trees import wide_dtype
-from jaxann.core.typing import Array, Params, Scalar, ScalarOrSchedule
+from jaxann.core.typing import Array, Params, Scalar, ScalarOrSchedule, ScheduledScalar
 from jaxann.optimizers.base import (
     bias_correction_factor,
     check_given,
@@ -22,8 +22,10 @@ from jaxann.optimizers.base import (
     widened,
     zeros_like,
 )
+from jaxann.optimizers.counting import is_due, next_step
 from jaxann.optimizers.masking import check_selection
 from jaxann.optimizers.moments import check_moments, scaled_by_rms
+from jaxann.optimizers.scheduled import scheduled
 from jaxann.optimizers.shampoo import along, covariance
 from jaxann.schedules import value_at
 
@@ -41,13 +43,14 @@ class SOAPState(NamedTuple):
 
 
 @factory(Optimizer, static=("max_precond_dim",), traits=("decays_by_mask",))
+@scheduled("b1", "weight_decay")
 def soap(
     learning_rate: ScalarOrSchedule = 3e-3,
     *,
-    b1: Scalar = 0.95,
+    b1: ScheduledScalar = 0.95,
     b2: Scalar = 0.95,
     eps: Scalar = 1e-8,
-    weight_decay: Scalar = 0.01,
+    weight_decay: ScheduledScalar = 0.01,
     precondition_frequency: Scalar = 10,
     max_precond_dim: int = 10000,
     mask: Selection = None,
@@ -100,7 +103,7 @@ def soap(
             return (jnp.where(first, m, new_m), jnp.where(first, v, new_v)) if g.ndim > 1 else (new_m, new_v)
 
         def direction(m, v, bases):
-            step = state.step if m.ndim > 1 else state.step + 1
+            step = state.step if m.ndim > 1 else next_step(state.step)
             step = jnp.maximum(step, 1)
             m, v = bias_correction_factor(b1, step, m.dtype) * m, bias_correction_factor(b2, step, v.dtype) * v
             return _turned_back(scaled_by_rms(_turned(m, bases), v, eps), bases)
@@ -116,7 +119,7 @@ def soap(
         updates = jax.tree.map(lambda u: jnp.where(first, 0, u) if u.ndim > 1 else u, moved)
 
         covariances = jax.tree.map(gathered, grads, state.covariances)
-        due = state.step % jnp.asarray(precondition_frequency, jnp.int32) == 0
+        due = is_due(state.step, precondition_frequency)
         branch = jnp.where(first, 0, jnp.where(due, 1, 2))
 
         def begun():
@@ -128,7 +131,7 @@ def soap(
             return bases, sorted_nu
 
         bases, nu = lax.switch(branch, (begun, renewed, lambda: (state.bases, nu)))
-        return updates, SOAPState(state.step + 1, mu, nu, covariances, bases)
+        return updates, SOAPState(next_step(state.step), mu, nu, covariances, bases)
 
     return init, update
 

@@ -12,7 +12,7 @@ from jaxann.core.checks import check_count, check_range
 from jaxann.core.factories import factory
 from jaxann.core.patterns import Selection
 from jaxann.core.products import Optimizer
-from jaxann.core.typing import Array, Key, Params, Scalar, ScalarOrSchedule
+from jaxann.core.typing import Array, Key, Params, Scalar, ScalarOrSchedule, ScheduledScalar
 from jaxann.optimizers.base import (
     bias_correction_factor,
     check_given,
@@ -21,8 +21,10 @@ from jaxann.optimizers.base import (
     widened,
     zeros_like,
 )
+from jaxann.optimizers.counting import is_due, next_step
 from jaxann.optimizers.masking import check_selection
 from jaxann.optimizers.moments import check_moments
+from jaxann.optimizers.scheduled import scheduled
 from jaxann.schedules import value_at
 
 __all__ = ["SophiaState", "sophia"]
@@ -37,16 +39,17 @@ class SophiaState(NamedTuple):
 
 
 @factory(Optimizer, traits=("decays_by_mask",))
+@scheduled("b1", "weight_decay")
 def sophia(
     learning_rate: ScalarOrSchedule,
     *,
-    b1: Scalar = 0.965,
+    b1: ScheduledScalar = 0.965,
     b2: Scalar = 0.99,
     eps: Scalar = 1e-8,
     gamma: Scalar = 0.01,
     clip_threshold: Scalar | None = 1.0,
     update_interval: Scalar = 10,
-    weight_decay: Scalar = 1e-4,
+    weight_decay: ScheduledScalar = 1e-4,
     mask: Selection = None,
 ):
     """m = b1 m + (1-b1) g;  update = -learning_rate (clip(m_hat / max(gamma h, eps), -1, 1) + decay w).
@@ -57,7 +60,7 @@ def sophia(
 
     Args:
         learning_rate: number >= 0, array, or schedule of the step; the greatest step of a parameter, as in `lion`.
-        b1, b2: in [0, 1), how slowly the two means forget.
+        b1, b2: in [0, 1), how slowly the two means forget; b1 may be a schedule of the step.
         eps: the least curvature; where it is not positive the step is cut.
         gamma: scale of the curvature: where 10 % to 50 % of the steps are not cut it is right.
         clip_threshold: what the quotient is cut to; None does not cut it.
@@ -92,7 +95,7 @@ def sophia(
 
         def quotient(m, h):
             curvature = jnp.maximum(jnp.asarray(gamma, h.dtype) * h, jnp.asarray(eps, h.dtype))
-            u = bias_correction_factor(b1, state.step + 1, m.dtype) * m / curvature
+            u = bias_correction_factor(b1, next_step(state.step), m.dtype) * m / curvature
             if clip_threshold is None:
                 return u
             limit = jnp.asarray(clip_threshold, u.dtype)
@@ -104,9 +107,9 @@ def sophia(
 
         direction = jax.tree.map(quotient, mu, state.curvature)
         updates = descent_with_decay("sophia", rate, direction, params, weight_decay, mask)
-        due = state.step % jnp.asarray(update_interval, jnp.int32) == 0
+        due = is_due(state.step, update_interval)
         curvature = lax.cond(due, renewed, lambda h: h, state.curvature)
-        return updates, SophiaState(state.step + 1, mu, curvature)
+        return updates, SophiaState(next_step(state.step), mu, curvature)
 
     return init, update
 

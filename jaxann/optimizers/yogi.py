@@ -7,19 +7,22 @@ import jax.numpy as jnp
 
 from jaxann.core.factories import factory
 from jaxann.core.products import Optimizer
-from jaxann.core.typing import Scalar, ScalarOrSchedule
+from jaxann.core.typing import Scalar, ScalarOrSchedule, ScheduledScalar
 from jaxann.optimizers.base import bias_correction_factor, check_given, descent, ema_update, full_like, widened
+from jaxann.optimizers.counting import next_step
 from jaxann.optimizers.moments import AdamState, check_moments, scaled_by_rms
+from jaxann.optimizers.scheduled import scheduled
 from jaxann.schedules import value_at
 
 __all__ = ["yogi"]
 
 
 @factory(Optimizer, traits=("finite_updates",))
+@scheduled("b1")
 def yogi(
     learning_rate: ScalarOrSchedule,
     *,
-    b1: Scalar = 0.9,
+    b1: ScheduledScalar = 0.9,
     b2: Scalar = 0.999,
     eps: Scalar = 1e-3,
     initial_accumulator_value: Scalar = 1e-6,
@@ -31,7 +34,7 @@ def yogi(
 
     Args:
         learning_rate: number >= 0, array, or schedule of the step.
-        b1, b2: in [0, 1), how slowly the two means forget.
+        b1, b2: in [0, 1), how slowly the two means forget; b1 may be a schedule of the step.
         eps: outside the root.
         initial_accumulator_value: what m and v start at.
 
@@ -51,7 +54,7 @@ def yogi(
     def update(grads, state, params):
         check_given("yogi", "params", params, "it has their dtypes")
         rate = value_at(learning_rate, state.step)
-        grads, step = widened(grads), state.step + 1
+        grads, step = widened(grads), next_step(state.step)
 
         def toward(v, g):
             return v - (1 - jnp.asarray(b2, v.dtype)) * jnp.sign(v - g * g) * (g * g)

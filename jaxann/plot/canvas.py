@@ -13,7 +13,19 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["ERROR", "GRID", "INK", "QUIET", "RIGHT", "class_names", "new_axes", "new_figure", "quiet", "read_classes"]
+__all__ = [
+    "ERROR",
+    "GRID",
+    "INK",
+    "QUIET",
+    "RIGHT",
+    "class_names",
+    "literal",
+    "new_axes",
+    "new_figure",
+    "quiet",
+    "read_classes",
+]
 
 INK = "#1f2933"
 QUIET = "#7b8794"
@@ -40,9 +52,14 @@ def new_axes(function: str, width: float, height: float) -> Axes:
     return new_figure(function, width, height).add_subplot()
 
 
+def literal(text: Any) -> str:
+    """A text to be drawn as it is: matplotlib would take what stands between two dollar signs for a formula."""
+    return str(text).replace("$", r"\$")
+
+
 def quiet(axes: Axes, title: str) -> None:
     """Title on the left, grey ticks, no box."""
-    axes.set_title(title, loc="left", color=INK, fontsize=11, fontweight="bold", pad=10)
+    axes.set_title(literal(title), loc="left", color=INK, fontsize=11, fontweight="bold", pad=10)
     axes.tick_params(colors=QUIET, labelsize=9, length=0)
     axes.xaxis.label.set(color=QUIET, fontsize=9)
     axes.yaxis.label.set(color=QUIET, fontsize=9)

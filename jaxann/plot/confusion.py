@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike
 
-from jaxann.plot.canvas import ERROR, GRID, INK, RIGHT, class_names, new_axes, quiet, read_classes
+from jaxann.plot.canvas import ERROR, GRID, INK, RIGHT, class_names, literal, new_axes, quiet, read_classes
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -44,15 +44,15 @@ def confusion(
     np.add.at(counts, (true, predicted), 1)
     axes = new_axes("confusion", 5, 5) if axes is None else axes
     axes.imshow(_shades(counts))
-    ticks = range(len(names))
+    ticks, shown = range(len(names)), [literal(name) for name in names]
     if len(names) <= _MOST_NUMBERS:
         size = (9 if counts.max() < 1000 else 8) if len(names) <= 12 else 7
         for row, column in np.argwhere(counts):
             color = "white" if row == column and counts[row, column] > counts[row].sum() / 2 else INK
             axes.text(column, row, str(counts[row, column]), ha="center", va="center", color=color, fontsize=size)
         slanted = any(len(name) > 3 for name in names)
-        axes.set_xticks(ticks, names, rotation=45 if slanted else 0, ha="right" if slanted else "center")
-        axes.set_yticks(ticks, names)
+        axes.set_xticks(ticks, shown, rotation=45 if slanted else 0, ha="right" if slanted else "center")
+        axes.set_yticks(ticks, shown)
         axes.set_xticks(np.arange(-0.5, len(names)), minor=True)
         axes.set_yticks(np.arange(-0.5, len(names)), minor=True)
         axes.grid(which="minor", color=GRID, linewidth=1)

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from jaxann.core.checks import check_integer, fail
-from jaxann.plot.canvas import ERROR, GRID, INK, QUIET, class_names, new_figure, read_classes
+from jaxann.plot.canvas import ERROR, GRID, INK, QUIET, class_names, literal, new_figure, read_classes
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure, SubFigure
@@ -53,13 +53,13 @@ def examples(
     if figure is None:
         figure = new_figure("examples", 1.25 * columns, 1.5 * rows + (0.4 if title else 0))
     if title:
-        figure.suptitle(title, x=0.01, ha="left", color=INK, fontsize=11, fontweight="bold")
+        figure.suptitle(literal(title), x=0.01, ha="left", color=INK, fontsize=11, fontweight="bold")
     grid = figure.subplots(rows, columns, squeeze=False).ravel()
     for axes in grid[len(images) :]:
         axes.set_axis_off()
     for axes, image, caption in zip(grid, images, captions, strict=False):
         axes.imshow(image[..., 0] if image.shape[2:] == (1,) else image, cmap="gray_r", interpolation="nearest")
-        axes.set_xlabel(caption, color=INK, fontsize=9)
+        axes.set_xlabel(literal(caption), color=INK, fontsize=9)
         axes.set(xticks=(), yticks=(), anchor="N")
         for spine in axes.spines.values():
             spine.set_color(GRID)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from jaxann.core.checks import check_integer, fail
-from jaxann.plot.canvas import INK, QUIET, new_axes, quiet
+from jaxann.plot.canvas import INK, QUIET, literal, new_axes, quiet
 from jaxann.tune.dimensions import plain, same
 from jaxann.tune.layout import short, shorten
 from jaxann.tune.table import Table
@@ -110,7 +110,7 @@ def _draw_lines(axes: Axes, table: Table, heights: np.ndarray, log: bool, best: 
     bar = axes.figure.colorbar(colors, ax=axes, fraction=0.035, pad=0.01, aspect=30)
     bar.outline.set_visible(False)
     bar.ax.tick_params(colors=QUIET, labelsize=8, length=0, which="both")
-    bar.set_label(table.monitor.replace("_", " "), color=QUIET, fontsize=9)
+    bar.set_label(literal(table.monitor.replace("_", " ")), color=QUIET, fontsize=9)
 
 
 def _draw_axis(axes: Axes, x: float, title: str, scale: _Scale, *, right: bool) -> None:
@@ -118,13 +118,13 @@ def _draw_axis(axes: Axes, x: float, title: str, scale: _Scale, *, right: bool) 
     heading = "\n".join(
         part for line in title.replace("_", " ").split("\n") for part in textwrap.wrap(line, 18, max_lines=2)
     )
-    axes.text(x, 1.08, heading, ha="center", va="bottom", color=INK, fontsize=9, fontweight="bold")
+    axes.text(x, 1.08, literal(heading), ha="center", va="bottom", color=INK, fontsize=9, fontweight="bold")
     for height, text in scale.ticks:
         axes.plot([x - 0.015, x + 0.015], [height, height], color=INK, linewidth=1, zorder=4)
         axes.text(
             x + (0.04 if right else -0.04),
             height,
-            shorten(text, 16),
+            literal(shorten(text, 16)),
             ha="left" if right else "right",
             va="center",
             color=INK,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike
 
-from jaxann.plot.canvas import INK, new_figure, read_classes
+from jaxann.plot.canvas import INK, literal, new_figure, read_classes
 from jaxann.plot.confusion import confusion
 from jaxann.plot.examples import mistakes
 from jaxann.plot.learning_curves import learning_curves
@@ -56,7 +56,7 @@ def report(
     figure = new_figure("report", 14, sum(heights))
     figure.set_layout_engine("constrained", w_pad=0.12, h_pad=0.1)
     if title:
-        figure.suptitle(title, x=0.01, ha="left", color=INK, fontsize=15, fontweight="bold")
+        figure.suptitle(literal(title), x=0.01, ha="left", color=INK, fontsize=15, fontweight="bold")
     (top,), (bottom,) = figure.subfigures(2, 1, height_ratios=heights, squeeze=False)
     left, middle, right = top.subplots(1, 3, width_ratios=(1, 1, 0.9))
     learning_curves(history, "loss", best_epoch=best_epoch, axes=left)

@@ -11,7 +11,18 @@ from jaxann.core.checks import check_choice, check_count, check_range, fail
 from jaxann.core.factories import factory
 from jaxann.core.products import Schedule
 from jaxann.core.typing import Array, Scalar
-from jaxann.schedules.base import blend, cycles, half_cosine, real, share, since
+from jaxann.schedules.base import (
+    blend,
+    counted,
+    cycles,
+    half_cosine,
+    place_in_cycle,
+    reached,
+    real,
+    share,
+    since,
+    together,
+)
 
 __all__ = ["cosine", "cosine_restarts", "wsd"]
 
@@ -56,13 +67,14 @@ def cosine(
 
     def value(step):
         high, low, first = real(peak), real(end), real(start)
-        now, rise, length = since(step), real(warmup), real(steps)
-        climbing = first + (high - first) * now / jnp.maximum(rise, 1.0)
-        p = jnp.clip((now - rise) / jnp.maximum(length - rise, 1.0), 0.0, 1.0)
+        now = since(step)
+        climbing = first + (high - first) * real(now) / jnp.maximum(real(warmup), 1.0)
+        length = real(since(counted(steps), warmup))
+        p = jnp.clip(real(since(now, warmup)) / jnp.maximum(length, 1.0), 0.0, 1.0)
         falling = low + (high - low) * _raised(0.5 * (1.0 + jnp.cos(jnp.pi * p)), real(exponent))
         falling = jnp.where(p <= 0.0, high, falling)  # low + (high - low) is high in exact arithmetic only
         falling = jnp.where(p >= 1.0, low, falling)  # and cos(pi) is exactly -1
-        return jnp.where(now < rise, climbing, jnp.where(now >= length, low, falling))
+        return jnp.where(reached(now, warmup), jnp.where(reached(now, steps), low, falling), climbing)
 
     return value
 
@@ -98,16 +110,16 @@ def cosine_restarts(peak: Scalar, period: Scalar, *, growth: Scalar = 1, end: Sc
 
     def value(step):
         now, low = since(step), real(end)
-        number, begin, length = _cycle(now, real(period), real(growth))
+        number, place, length = _cycle(now, period, real(growth))
         high = real(peak) * jnp.power(real(decay), number)
-        return blend(low, high, half_cosine((now - begin) / length))
+        return blend(low, high, half_cosine(place / length))
 
     return value
 
 
-def _cycle(now: Array, period: Array, growth: Array) -> tuple[Array, Array, Array]:
-    """Number, first step and length of the cycle that holds `now`, cycles being period growth^i long."""
-    grows = growth > 1.0
+def _cycle(step: Array, each: Scalar, growth: Array) -> tuple[Array, Array, Array]:
+    """Number, steps since its first and length of the cycle that holds a step, cycles being each growth^i long."""
+    grows, now, period = growth > 1.0, real(step), real(each)
     safe = jnp.where(grows, growth, 2.0)
     # Half a step is far more than the rounding of a boundary that is a whole number, and steps are whole.
     slack = jnp.minimum(0.5, 4 * jnp.finfo(now.dtype).eps * now)
@@ -123,10 +135,9 @@ def _cycle(now: Array, period: Array, growth: Array) -> tuple[Array, Array, Arra
     i = jnp.floor(jnp.log1p(now * (safe - 1.0) / period) / jnp.log(safe))
     i = jnp.maximum(jnp.where(first(i) > now + slack, i - 1.0, i), 0.0)
     i = jnp.where(first(i + 1.0) <= now + slack, i + 1.0, i)
-    even = cycles(now, period)
     return (
-        jnp.where(grows, i, even),
-        jnp.where(grows, first(i), even * period),
+        jnp.where(grows, i, cycles(step, each)),
+        jnp.where(grows, now - first(i), real(place_in_cycle(step, each))),
         jnp.where(grows, period * power(i), period),
     )
 
@@ -171,14 +182,14 @@ def wsd(
     check_choice("wsd", "shape", shape, ("linear", "1-sqrt", "cosine"))
 
     def value(step):
-        now, rise, high = since(step), real(warmup), real(peak)
-        climbing = blend(real(start), high, share(now, rise))
-        p = share(since(now, rise + real(stable)), real(decay))
+        now, high = since(step), real(peak)
+        climbing = blend(real(start), high, share(now, warmup))
+        p = share(since(now, together(warmup, stable)), decay)
         if shape == "1-sqrt":
             left = jnp.where(p > 0.0, 1.0 - jnp.sqrt(jnp.where(p > 0.0, p, 1.0)), 1.0)  # the slope of sqrt at 0
         else:
             left = half_cosine(p) if shape == "cosine" else 1.0 - p
-        return jnp.where(now < rise, climbing, blend(real(end), high, left))
+        return jnp.where(reached(now, warmup), blend(real(end), high, left), climbing)
 
     return value
 

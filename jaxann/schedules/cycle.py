@@ -8,7 +8,19 @@ from jaxann.core.checks import check_choice, check_count, check_range
 from jaxann.core.factories import factory
 from jaxann.core.products import Schedule
 from jaxann.core.typing import Scalar
-from jaxann.schedules.base import blend, cycles, half_cosine, part_of, real, share, since
+from jaxann.schedules.base import (
+    blend,
+    counted,
+    cycles,
+    half_cosine,
+    part_of,
+    place_in_cycle,
+    reached,
+    real,
+    share,
+    since,
+    together,
+)
 
 __all__ = ["cyclic", "linear_one_cycle", "one_cycle", "slanted_triangular"]
 
@@ -29,7 +41,7 @@ def one_cycle(
     Args:
         peak: greatest value.
         steps: length of the whole cycle; from there on the last value.
-        pct_start: share of the steps in which the value rises, in [0, 1].
+        pct_start: share of the steps in which the value rises, in [0, 1]; with 1 it ends at the peak.
         div: peak / first value, positive.
         final_div: first value / last value, positive.
         anneal: "cosine" or "linear".
@@ -53,13 +65,15 @@ def one_cycle(
         return 1.0 - p if anneal == "linear" else half_cosine(p)
 
     def value(step):
-        now, high, length = since(step), real(peak), real(steps)
+        now, high = since(step), real(peak)
         first = high / real(div)
         last = first / real(final_div)
-        rise = part_of(real(pct_start), length)
+        rise = part_of(real(pct_start), steps)
         climbing = blend(high, first, left(share(now, rise)))
-        falling = blend(last, high, left(share(since(now, rise), length - rise)))
-        return jnp.where(now < rise, climbing, jnp.where(now >= length, last, falling))
+        falling = blend(last, high, left(share(since(now, rise), since(counted(steps), rise))))
+        # a rise that takes all the steps ends at the peak, and there is no fall
+        end = jnp.where(reached(rise, steps), high, last)
+        return jnp.where(reached(now, rise), jnp.where(reached(now, steps), end, falling), climbing)
 
     return value
 
@@ -101,15 +115,16 @@ def linear_one_cycle(
     check_range("linear_one_cycle", "final_div", final_div, 0, open_low=True)
 
     def value(step):
-        now, high, length = since(step), real(peak), real(steps)
+        now, high = since(step), real(peak)
         first = high / real(div)
         last = first / real(final_div)
-        top, turn = part_of(real(pct_start), length), part_of(real(pct_final), length)
+        top, turn = part_of(real(pct_start), steps), part_of(real(pct_final), steps)
         rising = blend(first, high, share(now, top))
-        falling = blend(high, first, share(since(now, top), turn - top))
-        ending = blend(first, last, share(since(now, turn), length - turn))
-        early = jnp.where(now < top, rising, falling)
-        return jnp.where(now >= length, last, jnp.where(now < turn, early, ending))
+        falling = blend(high, first, share(since(now, top), since(turn, top)))
+        ending = blend(first, last, share(since(now, turn), since(counted(steps), turn)))
+        early = jnp.where(reached(now, top), falling, rising)
+        end = jnp.where(reached(top, steps), high, last)
+        return jnp.where(reached(now, steps), end, jnp.where(reached(now, turn), ending, early))
 
     return value
 
@@ -139,11 +154,11 @@ def slanted_triangular(peak: Scalar, steps: Scalar, *, cut_frac: Scalar = 0.1, r
     check_range("slanted_triangular", "ratio", ratio, 1)
 
     def value(step):
-        now, high, length = since(step), real(peak), real(steps)
-        low, cut = high / real(ratio), part_of(real(cut_frac), length)
+        now, high = since(step), real(peak)
+        low, cut = high / real(ratio), part_of(real(cut_frac), steps)
         rising = blend(low, high, share(now, cut))
-        falling = blend(high, low, share(since(now, cut), length - cut))
-        return jnp.where(now < cut, rising, falling)
+        falling = blend(high, low, share(since(now, cut), since(counted(steps), cut)))
+        return jnp.where(reached(now, cut), falling, rising)
 
     return value
 
@@ -189,13 +204,13 @@ def cyclic(
     def value(step):
         now, up = since(step), real(step_up)
         down = up if step_down is None else real(step_down)
-        number = cycles(now, up + down)
-        place = now - number * (up + down)
+        length = together(step_up, step_up if step_down is None else step_down)
+        number, place = cycles(now, length), real(place_in_cycle(now, length))
         height = jnp.where(place <= up, place / up, (up + down - place) / down)
         if mode == "triangular2":
             height = height * jnp.power(real(0.5), number)
         elif mode == "exp_range":
-            height = height * jnp.power(real(gamma), now)
+            height = height * jnp.power(real(gamma), real(now))
         return blend(real(base), real(peak), height)
 
     return value

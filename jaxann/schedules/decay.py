@@ -11,7 +11,7 @@ from jaxann.core.checks import check_count, check_range, fail
 from jaxann.core.factories import factory
 from jaxann.core.products import Schedule
 from jaxann.core.typing import Array, Scalar
-from jaxann.schedules.base import blend, cycles, real, share, since
+from jaxann.schedules.base import blend, cycles, reached, real, share, since
 
 __all__ = [
     "exponential",
@@ -43,7 +43,7 @@ def step(value: Scalar, step_size: Scalar, *, gamma: Scalar = 0.1):
     check_range("step", "value", value)
     check_count("step", "step_size", step_size, 1)
     check_range("step", "gamma", gamma, 0, open_low=True)
-    return lambda count: real(value) * jnp.power(real(gamma), cycles(since(count), real(step_size)))
+    return lambda count: real(value) * jnp.power(real(gamma), cycles(since(count), step_size))
 
 
 @factory(Schedule)
@@ -69,8 +69,8 @@ def multi_step(value: Scalar, milestones: tuple[Scalar, ...], *, gamma: Scalar =
 
     def at(count):
         now = since(count)
-        passed = sum((jnp.where(now >= real(b), 1.0, 0.0) for b in bounds), jnp.zeros_like(now))
-        return real(value) * jnp.power(real(gamma), passed.astype(now.dtype))
+        passed = sum((jnp.where(reached(now, b), 1.0, 0.0) for b in bounds), jnp.zeros_like(real(now)))
+        return real(value) * jnp.power(real(gamma), real(passed))
 
     return at
 
@@ -105,7 +105,7 @@ def piecewise_constant(value: Scalar, scales: Mapping[int, Scalar] | tuple[tuple
         now = since(count)
         found = jnp.broadcast_to(real(value), now.shape)
         for bound, scale in pairs:
-            found = found * jnp.where(now >= real(bound), real(scale), 1.0)
+            found = found * jnp.where(reached(now, bound), real(scale), 1.0)
         return found
 
     return at
@@ -193,7 +193,7 @@ def inverse_sqrt(value: Scalar, warmup: Scalar):
     """
     check_range("inverse_sqrt", "value", value)
     check_count("inverse_sqrt", "warmup", warmup, 1)
-    return lambda count: real(value) * _rise_and_root(since(count), real(warmup))
+    return lambda count: real(value) * _rise_and_root(real(since(count)), real(warmup))
 
 
 @factory(Schedule)
@@ -219,7 +219,7 @@ def noam(features: Scalar, *, warmup: Scalar = 4000):
 
     def at(count):
         rise = real(warmup)
-        return _rise_and_root(since(count) + 1.0, rise) / jnp.sqrt(real(features) * rise)
+        return _rise_and_root(real(since(count)) + 1.0, rise) / jnp.sqrt(real(features) * rise)
 
     return at
 
@@ -248,7 +248,7 @@ def polynomial(value: Scalar, steps: Scalar, power: Scalar, *, end: Scalar = 0.0
     check_count("polynomial", "begin", begin, 0)
 
     def at(count):
-        p = share(since(count, begin), real(steps))
+        p = share(since(count, begin), steps)
         within = p < 1.0
         left = jnp.power(jnp.where(within, 1.0 - p, 1.0), real(power))  # the slope of 0^power may be infinite
         return blend(real(end), real(value), jnp.where(within, left, 0.0))
@@ -275,7 +275,7 @@ def linear(value: Scalar, steps: Scalar, *, end: Scalar = 0.0, begin: Scalar = 0
     check_count("linear", "steps", steps, 1)
     check_range("linear", "end", end)
     check_count("linear", "begin", begin, 0)
-    return lambda count: blend(real(value), real(end), share(since(count, begin), real(steps)))
+    return lambda count: blend(real(value), real(end), share(since(count, begin), steps))
 
 
 def _several(function: str, argument: str, values: Any) -> tuple:
@@ -285,7 +285,7 @@ def _several(function: str, argument: str, values: Any) -> tuple:
 
 
 def _quotient(now: Array, steps: Scalar, staircase: bool) -> Array:
-    return cycles(now, real(steps)) if staircase else now / real(steps)
+    return cycles(now, steps) if staircase else real(now) / real(steps)
 
 
 def _rise_and_root(now: Array, rise: Array) -> Array:

@@ -6,13 +6,14 @@ import itertools
 import numbers
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 
 from jaxann.core.checks import check_count, check_range, fail
-from jaxann.core.factories import factory
+from jaxann.core.factories import factory, is_product
 from jaxann.core.products import Schedule
-from jaxann.core.typing import Scalar, ScalarOrSchedule
-from jaxann.schedules.base import as_schedule, blend, real, share, since, value_at
+from jaxann.core.typing import Array, Scalar, ScalarOrSchedule
+from jaxann.schedules.base import as_schedule, blend, is_schedule, reached, real, share, since, value_at
 
 __all__ = ["join", "warmup"]
 
@@ -23,12 +24,24 @@ def _as_schedules(schedules: Any) -> Any:
     return tuple(as_schedule("join", "each of schedules", part) for part in schedules)
 
 
+def _calls_a_function(part: Any) -> bool:
+    """Whether a function that is no product of ours stands anywhere in a schedule."""
+    if not is_product(part):
+        return callable(part)
+    return any(map(_calls_a_function, jax.tree.leaves(list(part.arguments.values()), is_leaf=is_product)))
+
+
+def _given(part: Any, step: Array) -> Array:
+    """The step as a schedule inside is given it: a whole number where it is one, real for functions of the user's."""
+    return real(step) if _calls_a_function(part) else step
+
+
 @factory(Schedule, convert={"schedules": _as_schedules})
 def join(schedules: tuple, boundaries: tuple[Scalar, ...]):
     """f(c) = f_i(c - b_i) for the last i with c >= b_i, b_0 = 0: one schedule after the other, each from its own 0.
 
     Args:
-        schedules: schedules or numbers; the step each is given is a floating-point number.
+        schedules: schedules or numbers; the step a function of your own is given is a floating-point number.
         boundaries: the steps at which the second and later ones begin, increasing; one fewer than schedules.
 
     Peers: as optax's join_schedules and PyTorch's SequentialLR.
@@ -46,9 +59,9 @@ def join(schedules: tuple, boundaries: tuple[Scalar, ...]):
 
     def value(step):
         now = since(step)
-        found = jnp.broadcast_to(value_at(schedules[0], now), now.shape)
+        found = jnp.broadcast_to(value_at(schedules[0], _given(schedules[0], now)), now.shape)
         for bound, part in zip(boundaries, schedules[1:], strict=True):
-            found = jnp.where(now < real(bound), found, value_at(part, since(now, bound)))
+            found = jnp.where(reached(now, bound), value_at(part, _given(part, since(now, bound))), found)
         return found
 
     return value
@@ -71,13 +84,13 @@ def warmup(rate: ScalarOrSchedule, steps: Scalar, *, start: Scalar = 0.0):
     """
     check_count("warmup", "steps", steps, 0)
     check_range("warmup", "start", start)
-    if not callable(rate):
+    if not is_schedule(rate):
         check_range("warmup", "rate", rate)
 
     def value(step):
-        now, rise = since(step), real(steps)
-        top = value_at(rate, jnp.zeros_like(now))
-        climbing = blend(real(start), top, share(now, rise))
-        return jnp.where(now < rise, climbing, value_at(rate, since(now, rise)))
+        now = since(step)
+        top = value_at(rate, _given(rate, jnp.zeros_like(now)))
+        climbing = blend(real(start), top, share(now, steps))
+        return jnp.where(reached(now, steps), value_at(rate, _given(rate, since(now, steps))), climbing)
 
     return value

@@ -13,7 +13,7 @@ from jaxann.core.checks import check_choice, check_count, check_range
 from jaxann.core.factories import factory, product_class
 from jaxann.core.products import Schedule
 from jaxann.core.typing import Array, Scalar, ScalarOrSchedule
-from jaxann.schedules.base import real, scaled, value_at
+from jaxann.schedules.base import is_schedule, real, scaled, value_at
 
 __all__ = ["Plateau", "PlateauState", "reduce_on_plateau"]
 
@@ -84,7 +84,7 @@ def reduce_on_plateau(
     Raises:
         InputError: a number is out of range, or the mode is unknown.
     """
-    if not callable(learning_rate):
+    if not is_schedule(learning_rate):
         check_range("reduce_on_plateau", "learning_rate", learning_rate, 0)
     check_range("reduce_on_plateau", "factor", factor, 0, 1, open_low=True, open_high=True)
     check_count("reduce_on_plateau", "patience", patience, 1)

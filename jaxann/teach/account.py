@@ -15,6 +15,7 @@ from jaxann.core.products import Layer, Optimizer
 from jaxann.core.programs import jit
 from jaxann.core.typing import Array, Inputs, Key, Loss, Params, State, Targets
 from jaxann.layers import as_layer
+from jaxann.losses.domains import check_domain
 from jaxann.teach.backward import backward
 from jaxann.teach.cost import loss_section
 from jaxann.teach.drawing import drawing
@@ -116,6 +117,7 @@ def explain(
         fail("explain", "digits", "at most 17, all that a double has", digits)
     with jax.enable_x64(True):
         params, state, x, y, labels = read(model, params, state, x, y, names)
+        check_domain("explain", "y", loss, y)
 
         @jit
         def run(params: Params) -> _Pass:

@@ -137,13 +137,34 @@ def batch_of(
 
 
 def gather(data: Batch, index: Array | None, mask: Array | None) -> Batch:
-    """The examples at these positions; all as they stand for None. Where the mask is 0 they have weight 0."""
+    """The examples at these positions; all as they stand for None. Where the mask is 0 they have weight 0.
+
+    An example of weight 0 gives its place to a copy of one that counts, as padding does: whatever it holds, infinities
+    too, is in no sum and in no gradient.
+    """
     x, y, weights = data
+    if weights is not None:
+        weights = weights if index is None else _rows_at(weights, index)
+        weights = weights if mask is None else weights * mask.reshape(-1, *(1,) * (weights.ndim - 1))
+        counts = weights != 0 if weights.ndim == 1 else jnp.any(weights != 0, tuple(range(1, weights.ndim)))
+        first = jnp.argmax(counts)
+        if index is None:
+            x, y = jax.tree.map(lambda a: _or_row(counts, a, first), (x, y))
+        else:
+            index = jnp.where(counts, index, index[first])
     if index is not None:
-        x, y, weights = jax.tree.map(lambda a: a.at[index].get(mode="promise_in_bounds"), (x, y, weights))
-    if mask is not None:
-        weights = mask if weights is None else weights * mask.reshape(-1, *(1,) * (weights.ndim - 1))
-    return Batch(x, y, weights)
+        x, y = jax.tree.map(lambda a: _rows_at(a, index), (x, y))
+    return Batch(x, y, mask if weights is None else weights)
+
+
+def _rows_at(array: Array, index: Array) -> Array:
+    return array.at[index].get(mode="promise_in_bounds")
+
+
+def _or_row(counts: Array, array: Array, row: Array) -> Array:
+    """The rows that count, the others as that row."""
+    keep = jnp.reshape(counts, (-1, *(1,) * (array.ndim - 1)))
+    return jnp.where(keep, array, jnp.broadcast_to(array[row], array.shape))
 
 
 def gather_rows(data: Batch, rows: Rows) -> Batch:

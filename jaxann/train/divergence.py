@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import warnings
+from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -19,17 +21,32 @@ from jaxann.train.recipe import Recipe
 from jaxann.train.run import Result
 from jaxann.train.steps import gradient
 
-__all__ = ["report"]
+__all__ = ["refuse_nonfinite", "report"]
 
 _CALLER = 4  # frames from `report` to whoever called `fit`, which is decorated
 _ANY = "loss, gradient or update"
+
+
+def refuse_nonfinite(history: dict[str, np.ndarray]) -> None:
+    """What JAX's checks would have said of the figures, had they been allowed to look.
+
+    Raises:
+        FloatingPointError: a figure is NaN under `jax_debug_nans`, or infinite under `jax_debug_infs`.
+    """
+    config: Any = jax.config
+    for flag, is_bad in (("jax_debug_nans", np.isnan), ("jax_debug_infs", np.isinf)):
+        for name, values in history.items():
+            if getattr(config, flag) and is_bad(values).any():
+                epoch = int(np.argmax(is_bad(values)))
+                raise FloatingPointError(f"fit: {name!r} is {values[epoch]} in epoch {epoch}, and {flag} is on.")
 
 
 def report(recipe: Recipe, key: Key, carry: Carry, data: Batch, result: Result, on_nonfinite: str) -> None:
     """Warn or raise when steps were bad; silent when all were good.
 
     The program keeps no record of the bad step beside its number: its inputs are recomputed here from the last good
-    weights and the key, and the step is replayed to name the first layer whose gradient is not finite.
+    weights and the key, and the step is replayed to name the first layer whose gradient is not finite. Under
+    `jax_debug_nans` and `jax_debug_infs` the replay raises JAX's own error, which names the operation.
     """
     step = result.diverged_step
     if step < 0:

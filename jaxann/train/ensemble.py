@@ -7,14 +7,13 @@ disagreement and shrinks with examples: a row unlike all training rows shows the
 
 from __future__ import annotations
 
-import math
 from typing import Any, NamedTuple
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 
 from jaxann.core.checks import check_floating, fail
+from jaxann.core.logits import log_mean_exp, log_softmax
 from jaxann.core.trees import wide_dtype
 from jaxann.core.typing import Array
 
@@ -67,9 +66,9 @@ def classify(logits: Any, *, axis: int = 0) -> Classification:
         InputError: logits are not floating point, or have no axes of members and classes.
     """
     z = _members_first("classify", "logits", logits, axis, smallest=2, members=1)
-    log_p = jax.nn.log_softmax(z)
+    log_p = log_softmax(z)
     p = jnp.exp(log_p)
-    log_mean = jax.nn.logsumexp(log_p, 0) - math.log(z.shape[0])
+    log_mean = log_mean_exp(log_p, 0)
     mean = jnp.exp(log_mean)
     surprise = jnp.where(p == 0, 0, log_p - jnp.broadcast_to(log_mean, z.shape))  # -inf - -inf for a class ruled out
     epistemic = jnp.maximum(jnp.mean(jnp.sum(p * surprise, -1), 0), 0)

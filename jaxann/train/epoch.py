@@ -19,6 +19,7 @@ from jaxann.core.keys import fold_name
 from jaxann.core.padding import unpadded
 from jaxann.core.products import Metric, Optimizer
 from jaxann.core.typing import Array, Inputs, Key, Params, State
+from jaxann.metrics.calling import figure_of
 from jaxann.optimizers import learning_rate_at
 from jaxann.schedules import Plateau
 from jaxann.train import stopping
@@ -35,9 +36,10 @@ from jaxann.train.batches import (
     step_count,
 )
 from jaxann.train.measure import measure, streaming_form, with_streams
+from jaxann.train.own_functions import fresh_weights
 from jaxann.train.recipe import Recipe
 from jaxann.train.statistics import renewed
-from jaxann.train.steps import EpochSums, TrainState, run_steps, start_guard
+from jaxann.train.steps import EpochSums, TrainState, at_rest, run_steps, start_guard
 
 __all__ = [
     "Carry",
@@ -86,7 +88,7 @@ def with_plateaus(optimizer: Optimizer, states: tuple) -> Optimizer:
 def begin(recipe: Recipe, key: Key, x: Inputs, initial: tuple[Params, State] | None = None) -> Carry:
     """Fresh parameters (or the initial ones given) and states for inputs like `x`."""
     if initial is None:
-        initial = recipe.model.init(fold_name(key, "init"), one_example(x))
+        initial = fresh_weights(recipe.model, fold_name(key, "init"), one_example(x))
     trained = TrainState(*initial, recipe.optimizer.init(initial[0]), start_guard())
     schedules = tuple(p.init() for p in plateaus(recipe.optimizer))
     averaged = initial if recipe.optimizer.averages and not recipe.restores_best else None
@@ -188,12 +190,13 @@ def _history_row(
     rate = learning_rate_at(recipe.optimizer, jnp.maximum(updates - 1, 0))
     row = [totals[0] / totals[1], rate, totals[2] / totals[3]]
     index = order.index
-    seen = train.y if index is None else jax.tree.map(lambda a: a[index.reshape(-1)[:examples]], train.y)
+    kept = (train.y, train.weights)
+    seen = kept if index is None else jax.tree.map(lambda a: a[index.reshape(-1)[:examples]], kept)
     for name, metric in streams.items():
         if metric is not None:
             row.append(metric.compute(sums.metrics[name]))
         elif sums.predictions is not None:
-            row.append(recipe.metrics[name](*unpadded(sums.predictions, seen)[:2]))
+            row.append(figure_of(recipe.metrics[name], *unpadded(sums.predictions, *seen)))
     return row
 
 
@@ -205,7 +208,7 @@ def _weights(
         return trained.params, trained.state
     params = recipe.optimizer.evaluation_params(trained.optimizer, trained.params)
     again = fold_name(noise_key(key, epoch, jnp.int32(steps)), "statistics")
-    return params, renewed(recipe, params, trained.state, train.x, order, again)
+    return params, at_rest(recipe, trained, renewed(recipe, params, trained.state, train, order, again))
 
 
 def _react(

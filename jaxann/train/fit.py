@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Hashable, Sequence
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 
-from jaxann.core.checks import check_key, fail
-from jaxann.core.programs import jit
+from jaxann.core.checks import check_key, check_untraced, fail
+from jaxann.core.devices import check_one_place
+from jaxann.core.programs import is_checking, jit
 from jaxann.core.trees import count
 from jaxann.core.typing import Array, Key, Params, State
 from jaxann.train.batches import Batch, Spec, example_count, one_example, step_count
-from jaxann.train.divergence import report
+from jaxann.train.divergence import refuse_nonfinite, report
 from jaxann.train.epoch import Carry, begin, run_epochs, weights_of
+from jaxann.train.host_metrics import host_metrics
 from jaxann.train.inputs import as_batch
-from jaxann.train.interrupts import held_interrupts
+from jaxann.train.interrupts import InterruptedTwice, held_interrupts
 from jaxann.train.meshes import automatic_mesh, on_automatic_meshes
 from jaxann.train.observers import Moment, Observer, check_observers, observing
 from jaxann.train.prepare import epochs_of, initial_weights, prepare_data, sized
@@ -50,13 +52,15 @@ def fit(
 
     The same program as `make_run`, cut into chunks of epochs. The same key gives the same bits, whatever the chunks.
     A second call with another learning rate, dropout rate, seed, patience or number of epochs compiles nothing.
-    Ctrl-C ends training after the running chunk and returns the best so far.
+    Ctrl-C ends training after the running chunk and returns the best so far, with the status INTERRUPTED; a second one
+    in the same run, or within two seconds of its return (in the next run of a loop), raises KeyboardInterrupt.
 
     Args:
         recipe: what is trained, `ja.recipe(model, loss, optimizer, ...)`.
         train: `(x, y)` or `(x, y, weights)`: x `(examples, ...features)` and y `(examples, ...)`, or trees of arrays
             whose leading axis is the examples (a dict of inputs, a dict of targets, `Padded` sequences); weights
-            `(examples,)`, or of the shape of the loss's values (one a token, one an output).
+            `(examples,)`, or of the shape of the loss's values (one a token, one an output). What has weight 0 may hold
+            anything: it is in no loss, gradient, statistic or metric.
         key: `jax.random.key(seed)`.
         epochs: passes over the training data, in all (epochs of `resume` included); where the recipe has none of its
             own.
@@ -79,6 +83,7 @@ def fit(
         InputError: an argument is wrong, or shapes, labels or values of the data are; before anything is compiled.
         DivergedError: a step was not finite and the recipe says "raise", or it was the very first one: there is
             nothing good to return.
+        FloatingPointError: `jax_debug_nans` or `jax_debug_infs` is on, and a step or a figure was not finite.
     """
     check_key("fit", key)
     recipe = as_recipe("fit", recipe)
@@ -91,6 +96,8 @@ def fit(
     data = as_batch("fit", "train", train)
     measured = None if validation is None else as_batch("fit", "validation", validation)
     recipe = sized("fit", recipe, example_count(data.x), batch_size)
+    on_host = host_metrics(recipe, key, data)
+    recipe = recipe if on_host is None else on_host.program()
     data, measured = prepare_data("fit", [recipe], key, data, measured)
     if initial is not None and resume is not None:
         fail("fit", "initial", "None where resume is given, which has weights of its own", " both")
@@ -98,48 +105,73 @@ def fit(
     data, measured = jax.device_put((data, measured))
 
     columns = recipe.columns(measured is not None)
-    carry, rows = _first(recipe, key, data, columns, resume, initial)
-    done, ended = int(carry.epoch), Status.FINISHED
-    chunk = _first_chunk(recipe, data, carry)
+    setting = _setting(recipe, key, data, measured, initial, resume)
+    advance, longest = (_advance.of(setting), _LONGEST_CHUNK) if on_host is None else (on_host.advance, 1)
+    stand = _first(setting, recipe, key, data, columns, resume, initial)
+    ended = Status.FINISHED
+    chunk = min(longest, _first_chunk(recipe, data, stand.carry))
     if progress:
-        bar = progress_bar(epochs=wanted, done=done, examples=example_count(data.x))
+        bar = progress_bar(epochs=wanted, done=stand.done, examples=example_count(data.x))
         watching = (bar, *watching)
     with held_interrupts() as interrupted, observing(watching) as observe:
         try:
-            while done < wanted and ended == Status.FINISHED:
+            while stand.done < wanted and ended == Status.FINISHED:
                 begun = time.perf_counter()
-                until = min(wanted, done + chunk)
-                after, new = _advance(recipe, key, carry, np.int32(until), data, measured)
-                ran = int(after.epoch) - done
-                rows.append(np.asarray(new)[:ran])
-                carry, done = after, done + ran
-                if watching and ran:
-                    moment = _moment(recipe, carry, wanted, dict(zip(columns, rows[-1].T, strict=True)))
+                until = min(wanted, stand.done + chunk)
+                after, new = advance(recipe, key, stand.carry, np.int32(until), data, measured)
+                new = np.asarray(new)[: int(after.epoch) - stand.done]
+                stand = _Stand(after, stand.done + len(new), (*stand.rows, new))  # at once, or not at all
+                if watching and len(new):
+                    moment = _moment(recipe, after, wanted, dict(zip(columns, new.T, strict=True)))
                     ended = Status.STOPPED if observe(moment) else ended
-                if done < until:
+                if stand.done < until:
                     break
-                ended = Status.INTERRUPTED if interrupted() and done < wanted else ended
+                ended = Status.INTERRUPTED if interrupted() and stand.done < wanted else ended
                 seconds = time.perf_counter() - begun
-                chunk = min(_LONGEST_CHUNK, max(1, int(_CHUNK_SECONDS * ran / max(seconds, 1e-6))))
-        except KeyboardInterrupt:
+                chunk = min(longest, max(1, int(_CHUNK_SECONDS * len(new) / max(seconds, 1e-6))))
+        except InterruptedTwice:
+            raise
+        except KeyboardInterrupt:  # of an observer, or of a handler of the caller's own
             ended = Status.INTERRUPTED
 
-    table = np.concatenate(rows) if rows else np.empty((0, len(columns)))
+    table = np.concatenate(stand.rows) if stand.rows else np.empty((0, len(columns)))
     history = {name: np.ascontiguousarray(table[:, i]) for i, name in enumerate(columns)}
-    result = _result(recipe, carry, history, ended)
-    report(recipe, key, carry, data, result, on_nonfinite)
+    result = _result(recipe, stand.carry, history, ended)
+    report(recipe, key, stand.carry, data, result, on_nonfinite)
+    if is_checking():
+        refuse_nonfinite(history)
     return result
+
+
+class _Stand(NamedTuple):
+    """Where a run stands between two chunks: replaced as a whole, so that its members always agree."""
+
+    carry: Carry
+    done: int  # epochs
+    rows: tuple[np.ndarray, ...]  # of the history
+
+
+def _setting(recipe: Recipe, key: Key, data: Batch, measured: Batch | None, initial: Any, resume: Any) -> Hashable:
+    """What the programs of a run are kept under; everything that goes into them is known, and in one place."""
+    carry = resume.carry if isinstance(resume, Result) else None
+    leaves, setting = jax.tree.flatten((recipe, data, measured))
+    others = jax.tree.leaves((key, initial, carry))
+    check_untraced("fit", "each argument", (leaves, others))
+    if any(isinstance(leaf, jax.Array) and leaf.committed for leaf in (*leaves, *others)):
+        named = {"key": key, "train": data, "validation": measured, "initial": initial, "resume": carry}
+        check_one_place("fit", **named, recipe=recipe)
+    return setting
 
 
 # Drawing the weights runs once and takes milliseconds, so it is compiled with less optimization: half the time, the
 # same bits.
-@jit(level=1, static_argnames=("spec",))
+@jit(level=1, guarded=True, static_argnames=("spec",))
 def _start(recipe: Recipe, key: Key, spec: Any, initial: tuple[Params, State] | None = None) -> Carry:
     """The first carry, with fresh weights or the initial ones given."""
     return begin(recipe, key, spec.tree, initial)
 
 
-@jit
+@jit(guarded=True)
 def _advance(
     recipe: Recipe, key: Key, carry: Carry, until: Array, train: Batch, validation: Batch | None
 ) -> tuple[Carry, Array]:
@@ -162,25 +194,27 @@ def _moment(recipe: Recipe, carry: Carry, wanted: int, rows: dict[str, np.ndarra
 
 
 def _first(
+    setting: Hashable,
     recipe: Recipe,
     key: Key,
     data: Batch,
     columns: tuple[str, ...],
     resume: Result | None,
     initial: tuple[Params, State] | None,
-) -> tuple[Carry, list[np.ndarray]]:
+) -> _Stand:
     """The carry to begin with and the history so far."""
-    spec = Spec(one_example(data.x))
+    spec, start = Spec(one_example(data.x)), _start.of(setting)
     if resume is None:
-        return _start(recipe, key, spec, initial), []
+        return _Stand(start(recipe, key, spec, initial), 0, ())
     if not isinstance(resume, Result) or resume.carry is None:
         fail("fit", "resume", "a result of fit", resume)
-    fresh = _start.eval_shape(recipe, key, spec)
+    fresh = start.eval_shape(recipe, key, spec)
     if _shapes(fresh) != _shapes(resume.carry):
         fail("fit", "resume", "a result of the same model, optimizer and settings", " one of another structure")
     if tuple(resume.history) != columns:
         fail("fit", "resume", f"a result with the history {', '.join(columns)}", f" {', '.join(resume.history)}")
-    return resume.carry, [np.stack([resume.history[name] for name in columns], 1)]
+    rows = np.stack([resume.history[name] for name in columns], 1)
+    return _Stand(resume.carry, int(resume.carry.epoch), (rows,))
 
 
 def _shapes(tree: Any) -> tuple:
@@ -211,6 +245,10 @@ def _result(recipe: Recipe, carry: Carry, history: dict[str, np.ndarray], ended:
     if recipe.stopping is not None and len(loss) and int(stop.best_epoch) < 0:
         message = f"fit: {recipe.monitor} was never a number that could be compared; the last weights are returned."
         warnings.warn(message, UserWarning, stacklevel=4)
+    for name in ("loss", "validation_loss"):
+        alone = name in history and recipe.stopping is None and bool(guard.alive) and not int(guard.skipped)
+        if alone and len(loss) and np.isnan(history[name]).all():
+            warnings.warn(f"fit: {name} was never a number; did anything in it count?", UserWarning, stacklevel=4)
     params, state = weights_of(carry)
     return Result(
         params,

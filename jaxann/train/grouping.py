@@ -21,7 +21,7 @@ import jax
 import numpy as np
 
 from jaxann.core.checks import check_integer, check_unmasked, fail, show
-from jaxann.train.prepare import canonical, sized
+from jaxann.train.prepare import MOST_EPOCHS, canonical, sized
 from jaxann.train.recipe import Recipe, Stopping
 
 __all__ = [
@@ -195,7 +195,7 @@ class _Maker(NamedTuple):
             fail(self.function, "epochs", "given, here or in the recipe", None)
         size = self.batch_size if recipe.batch_size is None else None
         exact = sized(self.function, recipe, self.examples[number], size)
-        return exact, int(self.epochs if own is None else own)  # pyright: ignore[reportArgumentType]
+        return exact, min(int(self.epochs if own is None else own), MOST_EPOCHS)  # pyright: ignore[reportArgumentType]
 
 
 def _gather(make: _Maker, chosen: Sequence[int] | range) -> list[Group]:

@@ -8,20 +8,20 @@ expected. Nothing is changed in place.
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 
-from jaxann.core.binding import bound
-from jaxann.core.checks import check_unmasked, fail, is_concrete
+from jaxann.core.checks import check_unmasked, check_untraced, fail
 from jaxann.core.padding import Padded
-from jaxann.losses import labels_to_check
-from jaxann.losses.heads import heads_of
+from jaxann.core.reading import read_array
 from jaxann.train.batches import Batch, default_float
 
-__all__ = ["as_array", "as_batch", "as_inputs", "check_labels", "is_one_array", "named_leaves"]
+__all__ = ["as_array", "as_batch", "as_inputs", "in_program", "is_one_array", "named_leaves", "traced_inputs"]
 
 _LARGEST = 1e18  # squares of anything greater overflow float32
 
@@ -40,8 +40,8 @@ def as_array(function: str, argument: str, value: Any, *, features: bool) -> jax
     """
     if value is None:
         fail(function, argument, "an array", None)
-    if isinstance(value, str | bytes):
-        fail(function, argument, "an array", value, hint="A path is not read here; see jaxann.data for readers.")
+    if isinstance(value, Tracer):
+        check_untraced(function, argument, value)
     check_unmasked(function, argument, value)
     if hasattr(value, "toarray"):
         size = f"{np.prod(value.shape) * 4:,} bytes"
@@ -52,7 +52,7 @@ def as_array(function: str, argument: str, value: Any, *, features: bool) -> jax
             f" a sparse one of shape {value.shape}",
             hint=f"x.toarray() takes {size}.",
         )
-    array = value if isinstance(value, jax.Array) else _read(function, argument, value)
+    array = _numbers(function, argument, value)
     if array.ndim < (2 if features else 1):
         hint = "One feature: x.reshape(-1, 1); one example: x.reshape(1, -1)." if features and array.ndim == 1 else None
         expected = "of shape (examples, ...features)" if features else "of shape (examples, ...)"
@@ -61,13 +61,25 @@ def as_array(function: str, argument: str, value: Any, *, features: bool) -> jax
         _check_values(function, argument, array)
         _remember(array)
     kind = np.dtype(array.dtype).kind
+    if kind == "V" and array.dtype.itemsize < 2:  # float8 and below, int4 and below
+        return array.astype(np.float32 if jax.dtypes.issubdtype(array.dtype, np.floating) else np.int32)
     if kind == "f" and array.dtype != default_float() and array.dtype.itemsize > 2:
         return array.astype(default_float())
-    if kind == "f" and array.dtype.itemsize == 2:
+    if kind == "f" and array.dtype.itemsize <= 2:
         return array.astype(np.float32)
     if kind in "iu":
         return array.astype(np.int32) if array.dtype != np.int32 else array
     return array
+
+
+def _numbers(function: str, argument: str, value: Any) -> jax.Array | np.ndarray:
+    """An array of numbers, where it is."""
+    if not isinstance(value, jax.Array) or jax.dtypes.issubdtype(value.dtype, jax.dtypes.prng_key):
+        return read_array(function, argument, value)
+    if value.is_deleted():
+        hint = "Its memory was given to another program (donate_argnums)."
+        fail(function, argument, "an array", " one that was deleted", hint=hint)
+    return value
 
 
 _SEEN: dict[int, weakref.ref] = {}
@@ -83,42 +95,6 @@ def _remember(array: Any) -> None:
     if isinstance(array, jax.Array):
         place = id(array)
         _SEEN[place] = weakref.ref(array, lambda _: _SEEN.pop(place, None))
-
-
-def _read(function: str, argument: str, value: Any) -> np.ndarray:
-    try:
-        array = np.asarray(value)
-    except ValueError:
-        lengths = [len(row) if hasattr(row, "__len__") else 0 for row in value]
-        row = next((i for i, n in enumerate(lengths) if n != lengths[0]), 0)
-        got = f" row {row} of length {lengths[row]}, row 0 of length {lengths[0]}"
-        fail(function, argument, "a rectangular array", got)
-    if array.dtype.kind == "O":
-        try:
-            array = array.astype(np.float64)
-        except (TypeError, ValueError):
-            fail(function, argument, "an array of numbers", f" text or objects {_where_text(value, array)}",
-                 hint="Encode text as numbers first.")  # fmt: skip
-    if array.dtype.kind == "c":
-        fail(function, argument, "an array of real numbers", f" {array.dtype}")
-    if array.dtype.kind not in "fiub" and not jax.dtypes.issubdtype(array.dtype, np.floating):
-        fail(
-            function, argument, "an array of numbers", f" {array.dtype}", hint="Encode labels as integers 0..classes-1."
-        )
-    return array if array.dtype.isnative else array.astype(array.dtype.newbyteorder("="))
-
-
-def _where_text(value: Any, array: np.ndarray) -> str:
-    flat = array.reshape(len(array), -1) if array.ndim > 1 else array[:, None]
-    for column in range(flat.shape[1]):
-        for row in range(flat.shape[0]):
-            try:
-                float(flat[row, column])
-            except (TypeError, ValueError):
-                names = getattr(value, "columns", None)
-                label = column if names is None else f"{names[column]!r}"
-                return f"({str(flat[row, column])[:30]!r} in column {label}, row {row})"
-    return ""
 
 
 def _check_values(function: str, argument: str, array: Any) -> None:
@@ -220,6 +196,24 @@ def _mask(function: str, name: str, leaf: Any) -> Any:
     return leaf if isinstance(leaf, jax.Array) else np.asarray(leaf)
 
 
+def in_program(weights: Any, data: Any) -> bool:
+    """Whether weights or data are traced, so that the call is part of a program."""
+    leaves = (*jax.tree.leaves(weights), *jax.tree.leaves(data, is_leaf=is_one_array))
+    return any(isinstance(leaf, Tracer) for leaf in leaves)
+
+
+def traced_inputs(function: str, x: Any) -> Any:
+    """x inside a program: its shapes are looked at, its values have none yet.
+
+    Raises:
+        InputError: one array without an axis of features.
+    """
+    x = jax.tree.map(jnp.asarray, x, is_leaf=is_one_array)
+    if isinstance(x, jax.Array) and x.ndim < 2:
+        fail(function, "x", "of shape (examples, ...features)", f" shape {x.shape}", hint="One example: x[None].")
+    return jax.tree.map(lambda a: a.astype(default_float()) if a.dtype.kind == "f" else a, x)
+
+
 def as_batch(function: str, argument: str, data: Any) -> Batch:
     """`(x, y, weights)` checked, weights None where there are none.
 
@@ -252,50 +246,3 @@ def as_batch(function: str, argument: str, data: Any) -> Batch:
     if not host.any():
         fail(function, f"{argument} weights", "positive somewhere", " only zeros")
     return Batch(x, y, weights.astype(default_float()))
-
-
-def check_labels(function: str, argument: str, targets: Any, predictions: Any, loss: Callable) -> None:
-    """Integer labels must be in 0..classes-1 where the predictions have one more axis, the classes.
-
-    The loss says which targets are labels: those that it ignores are none, and padding is none.
-
-    Raises:
-        InputError: a label is outside; the first is named with its row.
-    """
-    heads = heads_of(loss)
-    if heads is not None:
-        for name, own in heads.items():
-            if isinstance(targets, Mapping) and isinstance(predictions, Mapping):
-                check_labels(function, f"{argument} y[{name!r}]", targets[name], predictions[name], own)
-        return
-    mask = None
-    named = argument if argument.endswith("]") else f"{argument} y"
-    if isinstance(targets, Padded):
-        targets, mask = targets.values, np.asarray(targets.mask)
-        if not mask.any():
-            fail(function, named, "of at least one real position", " only padding")
-    _check_counted(function, named, targets, loss)
-    targets = labels_to_check(loss, targets)
-    if targets is None or not hasattr(targets, "ndim") or not hasattr(predictions, "ndim"):
-        return
-    if predictions.ndim != targets.ndim + 1 or not jax.dtypes.issubdtype(targets.dtype, np.integer):
-        return
-    host, classes = np.asarray(targets), predictions.shape[-1]
-    if mask is not None:
-        host = np.where(mask.reshape(*mask.shape, *(1,) * (host.ndim - mask.ndim)), host, 0)
-    if host.min() < 0 or host.max() >= classes:
-        bad = np.argwhere((host < 0) | (host >= classes))[0]
-        got = f" {host[tuple(bad)]} at row {bad[0]}"
-        hint = f"The model has {classes} outputs; labels start at 0."
-        if host.min() < 0:
-            hint += " Labels to be left out: functools.partial(loss, ignore_index=...)."
-        fail(function, named, f"labels in 0..{classes - 1}", got, hint=hint)
-
-
-def _check_counted(function: str, named: str, targets: Any, loss: Callable) -> None:
-    """At least one label is none of those that the loss is told to leave out."""
-    ignored = bound(loss)[2].get("ignore_index")
-    if ignored is None or not is_concrete(ignored) or not hasattr(targets, "dtype"):
-        return
-    if targets.size and (np.asarray(targets) == np.asarray(ignored)).all():
-        fail(function, named, f"labels other than ignore_index={int(ignored)} somewhere", " no other")

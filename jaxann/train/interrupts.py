@@ -1,21 +1,41 @@
-"""Ctrl-C as an observer: it waits for the running chunk, so that what is returned agrees with what was recorded."""
+"""Ctrl-C waits for the running chunk, so that what is returned agrees with what was recorded.
+
+The first Ctrl-C ends the run, which returns what it has; so a loop over runs goes on with the next. A second one, in
+the same run or less than `PATIENCE` seconds after it returned, is meant for the loop: it raises KeyboardInterrupt.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
-__all__ = ["held_interrupts"]
+__all__ = ["PATIENCE", "InterruptedTwice", "held_interrupts"]
+
+PATIENCE = 2.0  # seconds after an interrupted run within which another Ctrl-C is a second one
+
+
+class InterruptedTwice(KeyboardInterrupt):
+    """The second Ctrl-C, which no run answers by returning."""
+
+
+class _Last:
+    """When a run that Ctrl-C had ended gave the word back."""
+
+    ended = float("-inf")
 
 
 @contextlib.contextmanager
 def held_interrupts() -> Iterator[Callable[..., bool]]:
-    """Within, Ctrl-C only raises a flag, which the yielded observer tells; a second Ctrl-C interrupts at once.
+    """Within, the first Ctrl-C only raises a flag, which the yielded observer tells.
 
     Only in the main thread, and only in the place of Python's own handler: one that the caller has set stays.
+
+    Raises:
+        InterruptedTwice: at a second Ctrl-C, at once.
     """
     main = threading.current_thread() is threading.main_thread()
     current = signal.getsignal(signal.SIGINT)
@@ -29,8 +49,8 @@ def held_interrupts() -> Iterator[Callable[..., bool]]:
     raised = threading.Event()
 
     def hold(number: int, frame: Any) -> None:
-        if raised.is_set():
-            raise KeyboardInterrupt
+        if raised.is_set() or time.monotonic() - _Last.ended < PATIENCE:
+            raise InterruptedTwice
         raised.set()
 
     hold.interrupted = raised
@@ -38,4 +58,6 @@ def held_interrupts() -> Iterator[Callable[..., bool]]:
     try:
         yield lambda *_: raised.is_set()
     finally:
+        if raised.is_set():
+            _Last.ended = time.monotonic()
         signal.signal(signal.SIGINT, signal.default_int_handler)

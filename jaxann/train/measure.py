@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import OrderedDict
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -13,7 +14,10 @@ from jax import lax
 from jaxann.core.padding import Padded, unpadded
 from jaxann.core.products import Metric
 from jaxann.core.typing import Array, Inputs, Params, State, Targets
+from jaxann.losses.reduce import ignored_targets
+from jaxann.metrics.calling import figure_of
 from jaxann.metrics.forms import form_of
+from jaxann.metrics.streaming.sums import two_sum
 from jaxann.train.batches import Batch, default_float, example_count, one_example
 from jaxann.train.objective import apply_in, loss_sums
 from jaxann.train.recipe import Recipe
@@ -22,6 +26,7 @@ __all__ = [
     "Sums",
     "add_batch",
     "computed",
+    "counted_alone",
     "evaluation_rows",
     "figures",
     "measure",
@@ -39,6 +44,7 @@ class Sums(NamedTuple):
     loss: Array  # weighted sum of the examples' losses
     weight: Array
     metrics: dict[str, Any]  # the sums of each streaming metric
+    rests: tuple[Array, Array]  # what rounding has left out of loss and weight
 
 
 def evaluation_rows(x: Inputs, batch_size: int) -> int:
@@ -87,7 +93,8 @@ def with_streams(recipe: Recipe, params: Params, state: State, x: Inputs, y: Tar
 def no_sums(recipe: Recipe, y: Targets) -> Sums:
     """The empty sums for targets like `y`."""
     zero = jnp.zeros((), default_float())
-    return Sums(zero, zero, {n: metric.init() for n, metric in _streams(recipe, y).items() if metric is not None})
+    metrics = {n: metric.init() for n, metric in _streams(recipe, y).items() if metric is not None}
+    return Sums(zero, zero, metrics, (zero, zero))
 
 
 def add_batch(recipe: Recipe, params: Params, state: State, sums: Sums, batch: Batch) -> tuple[Sums, Any]:
@@ -96,12 +103,27 @@ def add_batch(recipe: Recipe, params: Params, state: State, sums: Sums, batch: B
     predictions, _ = apply_in(recipe.model, params, state, x, dtype=recipe.compute_dtype)
     total, weight = loss_sums(recipe.loss, predictions, y, weights)
     metrics = {
-        name: metric.update(sums.metrics[name], *unpadded(predictions, y, weights))
+        name: metric.update(sums.metrics[name], *counted_alone(recipe.loss, predictions, y, weights))
         for name, metric in _streams(recipe, y).items()
         if metric is not None
     }
-    loss, counted = sums.loss + total.astype(sums.loss.dtype), sums.weight + weight.astype(sums.loss.dtype)
-    return Sums(loss, counted, metrics), predictions
+    loss, loss_rest = two_sum(sums.loss, sums.rests[0], total.astype(sums.loss.dtype))
+    counted, rest = two_sum(sums.weight, sums.rests[1], weight.astype(sums.loss.dtype))
+    return Sums(loss, counted, metrics, (loss_rest, rest)), predictions
+
+
+def counted_alone(
+    loss: Callable, predictions: Any, targets: Targets, weights: Array | None
+) -> tuple[Any, Targets, Array | None]:
+    """What a metric is given of a batch: no padding, and weight 0 for labels that the loss is told to ignore."""
+    predictions, targets, weights = unpadded(predictions, targets, weights)
+    ignored = ignored_targets(loss, targets) if hasattr(targets, "dtype") else None
+    if ignored is None:
+        return predictions, targets, weights
+    if weights is None:
+        return predictions, targets, 1 - ignored.astype(default_float())
+    own = lax.expand_dims(weights, range(weights.ndim, ignored.ndim))
+    return predictions, targets, jnp.where(ignored, 0, jnp.broadcast_to(own, ignored.shape))
 
 
 def computed(recipe: Recipe, sums: Sums) -> dict[str, Array]:
@@ -110,13 +132,13 @@ def computed(recipe: Recipe, sums: Sums) -> dict[str, Array]:
     return found | {name: recipe.metrics[name].compute(value) for name, value in sums.metrics.items()}
 
 
-def figures(recipe: Recipe, sums: dict[str, Array], y: Targets, predictions: Any) -> list[Array]:
-    """`[loss, *metrics]` from what `computed` gives; a function of whole arrays is applied to `predictions` and `y`."""
+def figures(recipe: Recipe, sums: dict[str, Array], y: Targets, predictions: Any, weights: Array | None) -> list[Array]:
+    """`[loss, *metrics]` from what `computed` gives; a function of whole arrays sees predictions, `y` and weights."""
     found = dict(sums)
     whole = {name: metric for name, metric in recipe.metrics.items() if name not in found}
     if whole:
-        arrays = unpadded(predictions, y)[:2]
-        found |= {name: metric(*arrays) for name, metric in whole.items()}
+        arrays = unpadded(predictions, y, weights)
+        found |= {name: figure_of(metric, *arrays) for name, metric in whole.items()}
     return [found["loss"], *(found[name] for name in recipe.metrics)]
 
 
@@ -155,4 +177,4 @@ def measure(recipe: Recipe, params: Params, state: State, data: Batch, *, rows: 
         sums, seen = batch(sums, jax.tree.map(lambda a, f=first, e=last: a[f:e], data))
         gathered.append(seen)
     whole = jax.tree.map(lambda *a: jnp.concatenate(a), *gathered) if keeps else None
-    return figures(recipe, computed(recipe, sums), data.y, whole)
+    return figures(recipe, computed(recipe, sums), data.y, whole, data.weights)

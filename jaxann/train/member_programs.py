@@ -25,7 +25,7 @@ from jaxann.train.grouping import TracedBuild, member_recipe
 from jaxann.train.measure import measure
 from jaxann.train.run import finish
 
-__all__ = ["AXIS", "LONGEST_CHUNK", "Store", "advance", "ended", "evaluate", "start", "take"]
+__all__ = ["AXIS", "LONGEST_CHUNK", "Store", "advance", "ended", "evaluate", "renew", "start", "take"]
 
 LONGEST_CHUNK = 256  # rows of each member's history buffer
 AXIS = "members"
@@ -40,10 +40,20 @@ class Store(NamedTuple):
     fold: Array  # int32, each member's row of the table of folds
 
 
-@jit(static_argnums=(0,), donate_argnums=(1,))
+@jit(guarded=True, static_argnums=(0,), donate_argnums=(1,))
 def take(split: Any, store: Any, source: Array) -> Any:
     """The store with each place's content from another place."""
     return jax.lax.with_sharding_constraint(jax.tree.map(lambda a: a[source], store), split)
+
+
+@jit(static_argnums=(0,), donate_argnums=(2, 3))
+def renew(split: Any, again: Array, carry: Any, fresh: Any) -> Any:
+    """The carries, fresh ones at the places `again`."""
+
+    def one(old, new):
+        return jnp.where(again.reshape(-1, *(1,) * (old.ndim - 1)), new, old)
+
+    return jax.lax.with_sharding_constraint(jax.tree.map(one, carry, fresh), split)
 
 
 def _sharded(mesh: Mesh, function: Any, shared: int, split: int) -> Any:
@@ -52,7 +62,7 @@ def _sharded(mesh: Mesh, function: Any, shared: int, split: int) -> Any:
     return jax.shard_map(function, mesh=mesh, in_specs=specs, out_specs=Split(AXIS), check_vma=False)
 
 
-@jit(level=1, static_argnames=("traced", "mesh", "spec"))
+@jit(guarded=True, level=1, static_argnames=("traced", "mesh", "spec"))
 def start(traced: TracedBuild | None, mesh: Mesh, spec: Spec, leaves: Any, keys: Key) -> Carry:
     """The first carries."""
 
@@ -62,7 +72,7 @@ def start(traced: TracedBuild | None, mesh: Mesh, spec: Spec, leaves: Any, keys:
     return _sharded(mesh, on_device, 0, 2)(leaves, keys)
 
 
-@jit(static_argnames=("traced", "mesh", "at_once", "with_metrics"), donate_argnames=("carry",))
+@jit(guarded=True, static_argnames=("traced", "mesh", "at_once", "with_metrics"), donate_argnames=("carry",))
 def advance(
     traced: TracedBuild | None,
     mesh: Mesh,
@@ -146,7 +156,7 @@ def _fold_of(views: Any, fold: Array) -> tuple[Rows | None, Rows | None]:
     return jax.tree.map(lambda a: lax.dynamic_index_in_dim(a, fold, 0, keepdims=False), views)
 
 
-@jit(static_argnames=("traced", "mesh"))
+@jit(guarded=True, static_argnames=("traced", "mesh"))
 def ended(traced: TracedBuild | None, mesh: Mesh, carry: Carry, leaves: Any) -> dict[str, Any]:
     """How each member ended; the carry comes without its weights."""
 
@@ -158,7 +168,7 @@ def ended(traced: TracedBuild | None, mesh: Mesh, carry: Carry, leaves: Any) -> 
 
 
 # It runs a few times only: less optimization, compiled sooner.
-@jit(level=1, static_argnames=("traced", "mesh", "at_once"))
+@jit(guarded=True, level=1, static_argnames=("traced", "mesh", "at_once"))
 def evaluate(
     traced: TracedBuild | None,
     mesh: Mesh,

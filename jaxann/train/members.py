@@ -19,19 +19,21 @@ from jaxann.core.typing import Array, Device, Key
 from jaxann.train.batches import Batch, Rows, Spec, one_example
 from jaxann.train.epoch import weights_of
 from jaxann.train.grouping import Group
-from jaxann.train.member_programs import AXIS, LONGEST_CHUNK, Store, advance, ended, evaluate, start, take
+from jaxann.train.member_programs import AXIS, LONGEST_CHUNK, Store, advance, ended, evaluate, renew, start, take
 
 __all__ = [
     "LONGEST_CHUNK",
     "Folds",
     "Members",
     "advance_members",
+    "alive_members",
     "at_once_on",
     "evaluate_members",
     "member_results",
     "member_weights",
     "on_all",
     "replace_members",
+    "restart_members",
     "start_members",
 ]
 
@@ -126,7 +128,7 @@ def start_members(
         going=np.ones(size, bool),
         mesh=mesh,
         slots=slots,
-        at_once=at_once_on(members_at_once, devices[0]),
+        at_once=None if (chosen := at_once_on(members_at_once, devices[0])) is None else min(chosen, slots),
         with_metrics=every_epoch,
         train=train,
         validation=validation,
@@ -235,6 +237,27 @@ def replace_members(members: Members, source: np.ndarray, leaves: Any) -> Member
         store=members.store._replace(carry=carry, leaves=fresh),
         epoch=members.epoch[source],
         going=members.going[source],
+    )
+
+
+def alive_members(members: Members) -> np.ndarray:
+    """bool `(members,)`: who has met nothing yet that is not finite."""
+    return np.asarray(members.store.carry.trained.guard.alive)[members.place]
+
+
+def restart_members(members: Members, chosen: np.ndarray, keys: Key) -> Members:
+    """The chosen members begin again from fresh weights; keys are those of all of the group, new ones of the chosen."""
+    table = np.zeros(members.devices * members.slots, int)
+    table[members.place] = np.arange(len(members.place))
+    again = np.zeros(len(table), bool)
+    again[members.place[chosen]] = True
+    store = members.store
+    key, again = jax.device_put((pick_keys(keys, table), again), members.split)
+    fresh = start(members.group.traced, members.mesh, Spec(one_example(members.train.x)), store.leaves, key)
+    epoch, going = members.epoch.copy(), members.going.copy()
+    epoch[chosen], going[chosen] = 0, True
+    return members._replace(
+        store=store._replace(carry=renew(members.split, again, store.carry, fresh), key=key), epoch=epoch, going=going
     )
 
 

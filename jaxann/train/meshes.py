@@ -16,6 +16,8 @@ import numpy as np
 from jax.core import Tracer
 from jax.sharding import AxisType, Mesh, NamedSharding
 
+from jaxann.core.checks import refuse_traced
+
 __all__ = ["automatic_mesh", "on_automatic_meshes"]
 
 
@@ -44,7 +46,10 @@ def _explicit(leaf: Any) -> bool:
 @contextlib.contextmanager
 def automatic_mesh() -> Iterator[None]:
     """Within (or in a function decorated with it) a mesh set with `jax.set_mesh` has automatic axes."""
-    current = jax.sharding.get_mesh()
+    try:
+        current = jax.sharding.get_mesh()
+    except ValueError:  # it can only be asked for where nothing is traced
+        refuse_traced("fit", "each argument")
     if current.empty or _automatic(current):
         yield
         return

@@ -13,6 +13,7 @@ from jaxann.core.checks import check_integer, check_key
 from jaxann.core.modes import TrainMode
 from jaxann.core.products import Layer
 from jaxann.core.programs import jit
+from jaxann.core.results import apart
 from jaxann.core.typing import Inputs, Key, Params, Predictions, State
 from jaxann.train.batches import example_count, one_example
 from jaxann.train.blocks import as_model_takes, blocks_of
@@ -20,12 +21,14 @@ from jaxann.train.inputs import as_inputs
 from jaxann.train.objective import apply_in
 from jaxann.train.predict import model_of
 from jaxann.train.recipe import Recipe
+from jaxann.train.weights import check_weights
 
 __all__ = ["monte_carlo_predict"]
 
 
 @jit(static_argnames=("dtype",))
 def _passes(model: Layer, params: Params, state: State, x: Inputs, keys: Key, dtype: str | None) -> Any:
+    check_weights("monte_carlo_predict", model, params, state, x)  # once a program
 
     def one(key):
         return apply_in(model, params, state, x, key=key, train=TrainMode.NOISE, dtype=dtype)[0]
@@ -33,6 +36,7 @@ def _passes(model: Layer, params: Params, state: State, x: Inputs, keys: Key, dt
     return lax.map(one, keys)
 
 
+@apart
 def monte_carlo_predict(
     model: Layer | Recipe,
     params: Params,

@@ -8,6 +8,7 @@ each value of the loss (a token, an output), or targets are `Padded`, the sums r
 
 from __future__ import annotations
 
+import functools
 import inspect
 import math
 from collections.abc import Callable
@@ -21,13 +22,14 @@ from jax import lax
 from jaxann.core.binding import bound
 from jaxann.core.checks import fail
 from jaxann.core.modes import TrainMode
-from jaxann.core.padding import unpadded
+from jaxann.core.padding import unpadded, zero_padding
 from jaxann.core.products import Layer, Mixed
 from jaxann.core.trees import cast as cast_tree
 from jaxann.core.trees import wide_dtype
 from jaxann.core.typing import Array, Inputs, Key, Params, State, Targets
 from jaxann.losses import target_weights
 from jaxann.train.batches import Batch, example_count
+from jaxann.train.own_functions import check_state_kept
 from jaxann.train.recipe import Recipe
 
 __all__ = ["Forward", "apply_in", "example_sums", "loss_sums", "objective"]
@@ -46,13 +48,21 @@ def _values(
 ) -> tuple[Array, Array | None]:
     """The loss's values, and what each counts for; None where each counts 1.
 
-    A loss that compares the examples of a batch with each other takes `where`: those of weight 0 are none of them.
+    What has weight 0 is 0 before the loss sees it, since no factor after it would do: the gradient of a value that
+    overflows is 0 times infinity. A loss that compares the examples of a batch with each other takes `where`: those of
+    weight 0 are none of them.
     """
     predictions, targets, mask = unpadded(predictions, targets)
-    if weights is not None and weights.ndim == 1 and _compares_examples(loss):
-        values = loss(predictions, targets, where=weights != 0)
-    else:
+    if weights is not None:
+        real = weights != 0
+        if weights.ndim == 1 and _compares_examples(loss):
+            loss = functools.partial(loss, where=real)
+        elif weights.ndim == 1 or getattr(bound(loss)[0], "pointwise", False):
+            predictions, targets = _left_out(predictions, real), _left_out(targets, real)
+    try:
         values = loss(predictions, targets)
+    except jax.errors.TracerArrayConversionError:
+        fail("loss", "values", "computed by jax.numpy, which can be differentiated", " a conversion to numpy")
     values = _checked(values, predictions, targets)
     counts = target_weights(loss, targets)
     if counts is not None:
@@ -65,6 +75,11 @@ def _values(
         counts = real.astype(values.dtype) if counts is None else jnp.where(real, counts, 0)
         values = jnp.where(real, values, 0)
     return values, counts
+
+
+def _left_out(tree: Any, real: Array) -> Any:
+    """The predictions or targets with 0 where nothing counts; a leaf of other leading axes as it is."""
+    return jax.tree.map(lambda a: zero_padding(a, real) if a.shape[: real.ndim] == real.shape else a, tree)
 
 
 def _checked(values: Any, predictions: Any, targets: Targets) -> Array:
@@ -119,7 +134,9 @@ def example_sums(
     return (jnp.mean(values.reshape(rows), -1) if values.ndim > 1 else values), None
 
 
-def loss_sums(loss: Callable, predictions: Any, targets: Targets, weights: Array | None) -> tuple[Array, Array]:
+def loss_sums(
+    loss: Callable, predictions: Any, targets: Targets, weights: Array | None, *, copies: bool = False
+) -> tuple[Array, Array]:
     """`(sum w l, sum w)` over a batch: the numerator and the denominator of the mean loss.
 
     A weight of 0 leaves an example (or a value) out even when it is NaN, from the sum and from its gradient.
@@ -128,13 +145,16 @@ def loss_sums(loss: Callable, predictions: Any, targets: Targets, weights: Array
         loss: `(predictions, targets) -> values`.
         predictions, targets: of a batch.
         weights: `(batch,)`, or of the shape of the values; None for ones.
+        copies: whether examples of weight 0 are copies of others, as finite as those.
 
     Raises:
         InputError: weights fit neither.
     """
     if weights is not None and weights.ndim > 1:
         return _weighted_values(loss, predictions, targets, weights)
-    values, counts = example_sums(loss, predictions, targets, weights)
+    values, counts = example_sums(
+        loss, predictions, targets, None if copies and not _compares_examples(loss) else weights
+    )
     if weights is None:
         total = jnp.asarray(values.shape[0], values.dtype) if counts is None else jnp.sum(counts)
         return jnp.sum(values), total
@@ -147,7 +167,7 @@ def _weighted_values(loss: Callable, predictions: Any, targets: Targets, weights
     """The sums where each value has a weight of its own."""
     if isinstance(targets, Mixed):
         fail("fit", "weights", "one an example where an augmentation mixes them", f" shape {weights.shape}")
-    values, counts = _values(loss, predictions, targets)
+    values, counts = _values(loss, predictions, targets, weights)
     if weights.shape != values.shape:
         expected = f"one an example {values.shape[:1]} or of the shape of the loss's values {values.shape}"
         fail("fit", "weights", expected, f" shape {weights.shape}")
@@ -178,7 +198,8 @@ def objective(
     predictions, after = apply_in(
         recipe.model, params, state, x, key=key, train=True, example_mask=example_mask, dtype=recipe.compute_dtype
     )
-    total, weight = loss_sums(recipe.loss, predictions, y, weights)
+    # Padding is made of copies of examples, so it costs no selection; it is told by being the weights themselves.
+    total, weight = loss_sums(recipe.loss, predictions, y, weights, copies=weights is example_mask)
     value = total / jnp.where(weight == 0, 1, weight)
     if recipe.penalty is not None:
         value = value + recipe.penalty(params).astype(value.dtype)
@@ -200,4 +221,8 @@ def apply_in(
     if dtype is not None:
         params, x = cast_tree(params, jnp.dtype(dtype)), cast_tree(x, jnp.dtype(dtype))
     y, after = model.apply(params, state, x, key=key, train=train, example_mask=example_mask)
+    if after is not state:
+        check_state_kept(model, state, after, exactly=train is True)
+    if not all(hasattr(leaf, "dtype") for leaf in jax.tree.leaves(y)):
+        fail(model._factory.short_name, "apply", "a function that returns arrays", y)
     return jax.tree.map(lambda a: a.astype(wide_dtype(a.dtype)), y), after

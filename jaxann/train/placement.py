@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
+import numpy as np
 
 from jaxann.core.checks import check_integer, fail
 from jaxann.core.typing import Device
@@ -36,14 +37,27 @@ def placement(
     Raises:
         InputError: an argument is out of range.
     """
-    if devices is not None and not list(devices):
-        fail("placement", "devices", "at least one device", " none")
+    if devices is not None:
+        _check_devices(devices)
     known = members_at_once is None or members_at_once == "all"
     if not known and (isinstance(members_at_once, bool) or not isinstance(members_at_once, int) or members_at_once < 1):
         fail("placement", "members_at_once", 'a positive integer, "all", or None', members_at_once)
     if memory is not None:
         check_integer("placement", "memory", memory)
     return Placement(None if devices is None else tuple(devices), members_at_once, memory)
+
+
+def _check_devices(devices: Any) -> None:
+    expected, hint = "a sequence of different devices", 'As jax.devices("cpu") gives them.'
+    if not isinstance(devices, Sequence | np.ndarray) or isinstance(devices, str):
+        fail("placement", "devices", expected, devices, hint=hint)
+    if len(devices) == 0:
+        fail("placement", "devices", "at least one device", " none")
+    for device in devices:
+        if not isinstance(device, jax.Device):
+            fail("placement", "each of devices", "a device", device, hint=hint)
+    if len(set(devices)) < len(devices):
+        fail("placement", "devices", expected, " one of them twice")
 
 
 def placed_on(function: str, given: Placement | None) -> tuple[list[Device], int | str | None, int | None]:

@@ -30,6 +30,7 @@ from jaxann.train.prepare import prepare_data
 from jaxann.train.progress import population_bar
 from jaxann.train.recipe import Recipe
 from jaxann.train.run import Result, Status
+from jaxann.train.targets import check_counted
 from jaxann.train.trainer import Ended, PopulationTrainer
 
 __all__ = ["Population", "assembled", "fit_population", "warn_diverged"]
@@ -203,6 +204,12 @@ def fit_population(
     )
     recipes = [group.recipe for group in groups]
     data, measured = prepare_data("fit_population", recipes, pick_keys(keys, np.array(0)), data, measured)
+    if folds is not None:
+        for recipe in recipes:
+            check_counted("fit_population", "train", data, folds.train.index, recipe.loss, "training")
+            if measured is not None and folds.validation is not None:
+                own = folds.validation.index
+                check_counted("fit_population", "validation", measured, own, recipe.loss, "validation")
     shared = (data, measured, folds)
     cut = [part for group in groups for part in pieces(group, shared, memory, devices, at_once)]
     needs = [predict_memory(part, shared, devices, at_once) for part in cut]
@@ -231,6 +238,7 @@ def fit_population(
     if len(never):
         message = f"fit_population: what {len(never)} of {members} members monitor was never a number, the first of"
         warnings.warn(f"{message} them member {never[0]}; their last weights are returned.", UserWarning, stacklevel=2)
+    _warn_of_nothing(population, watched)
     skipped = np.flatnonzero((population.diverged_step >= 0) & (population.status != Status.DIVERGED))
     if len(skipped):
         message = f"fit_population: {len(skipped)} of {members} members skipped steps that were not finite, the first"
@@ -269,6 +277,20 @@ def assembled(
         weights.append((group, *stacked))
     table = {name: history[:, :, i] for i, name in enumerate(names)}
     return Population(build, columns, keys, table, **whole, groups=tuple(weights))
+
+
+def _warn_of_nothing(population: Population, watched: np.ndarray) -> None:
+    """Say of whom the validation loss is no number although training went on, where no other warning has."""
+    losses = population.history.get("validation_loss", np.zeros((len(population), 0)))
+    if losses.shape[1] == 0:
+        return
+    none = np.isnan(losses).all(1) & (population.status != Status.DIVERGED) & (population.epochs_run > 0) & ~watched
+    bad = np.flatnonzero(none)
+    if len(bad):
+        message = f"fit_population: the validation loss of {len(bad)} of {len(population)} members was never a number"
+        warnings.warn(
+            f"{message}, the first of them member {bad[0]}; did anything in it count?", UserWarning, stacklevel=3
+        )
 
 
 def warn_diverged(function: str, diverged: np.ndarray) -> None:

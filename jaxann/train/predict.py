@@ -2,25 +2,33 @@
 
 from __future__ import annotations
 
+import contextlib
+import warnings
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.errors import TracerArrayConversionError
 
-from jaxann.core.checks import check_integer
+from jaxann.core.checks import check_integer, fail
+from jaxann.core.devices import check_one_place
 from jaxann.core.products import Layer
 from jaxann.core.programs import jit
+from jaxann.core.results import apart
 from jaxann.core.typing import Array, Inputs, Params, Predictions, State
 from jaxann.layers import as_layer
 from jaxann.optimizers import sgd
 from jaxann.train.batches import Batch, example_count, one_example
 from jaxann.train.blocks import as_model_takes, blocks_of
-from jaxann.train.inputs import as_batch, as_inputs, check_labels
-from jaxann.train.measure import Sums, add_batch, computed, figures, no_sums, with_streams
+from jaxann.train.inputs import as_batch, as_inputs, in_program, traced_inputs
+from jaxann.train.measure import Sums, add_batch, computed, figures, measure, no_sums, with_streams
 from jaxann.train.objective import apply_in
-from jaxann.train.prepare import canonical
+from jaxann.train.own_functions import one_figure
+from jaxann.train.prepare import canonical, shaped_batch
 from jaxann.train.recipe import Recipe, as_recipe
+from jaxann.train.targets import check_targets
+from jaxann.train.weights import check_weights
 
 __all__ = ["evaluate", "model_of", "predict"]
 
@@ -36,16 +44,21 @@ def model_of(function: str, value: Any) -> tuple[Layer, str | None]:
     return canonical(as_layer(value, function, "model")), None
 
 
-@jit(static_argnames=("dtype",))
-def _forward(model: Layer, params: Params, state: State, x: Inputs, dtype: str | None) -> Any:
+@jit(static_argnames=("dtype", "function"))
+def _forward(
+    model: Layer, params: Params, state: State, x: Inputs, dtype: str | None, function: str = "predict"
+) -> Any:
+    check_weights(function, model, params, state, x)  # once a program
     return apply_in(model, params, state, x, dtype=dtype)[0]
 
 
+@apart
 def predict(model: Layer | Recipe, params: Params, state: State, x: Inputs, *, batch_size: int = 1024) -> Predictions:
     """The model's output for each row of x, in evaluation mode.
 
     Rows go through in batches padded to a power of two, so that any number of rows runs through a handful of compiled
-    programs. 0 rows give an empty array of the output's shape.
+    programs. 0 rows give an empty array of the output's shape. Inside jit, vmap and grad it is the model's `apply` in
+    evaluation mode, on all rows at once, and their values are not looked at.
 
     Args:
         model: a model, or a recipe, whose compute_dtype its layers then compute in.
@@ -57,14 +70,24 @@ def predict(model: Layer | Recipe, params: Params, state: State, x: Inputs, *, b
         `(rows, ...)`: logits for a classifier; a tree of them for a model of several heads.
 
     Raises:
-        InputError: x is not finite, or does not have the features the model was made for.
+        InputError: x is not finite, or does not have the features the model was made for; or params and state are none
+            of this model.
     """
     check_integer("predict", "batch_size", batch_size)
     layer, dtype = model_of("predict", model)
+    if not in_program((params, state), x):
+        with contextlib.suppress(TracerArrayConversionError):  # inside jit although nothing given is traced
+            check_one_place("predict", params=params, state=state)
+            return _predicted(layer, params, state, x, dtype, batch_size)
+    x = as_model_takes(layer, traced_inputs("predict", x))
+    return apply_in(layer, params, state, x, dtype=dtype)[0]
+
+
+def _predicted(layer: Layer, params: Params, state: State, x: Inputs, dtype: str | None, batch_size: int) -> Any:
     x = as_model_takes(layer, as_inputs("predict", "x", x, features=True))
     rows = example_count(x)
     if rows == 0:
-        empty = jax.eval_shape(lambda m, p, s, v: _forward(m, p, s, v, dtype), layer, params, state, one_example(x))
+        empty = _forward.eval_shape(layer, params, state, one_example(x), dtype)
         return jax.tree.map(lambda a: jnp.zeros((0, *a.shape[1:]), a.dtype), empty)
     found = []
     for block, count in blocks_of(x, rows, batch_size):
@@ -82,11 +105,14 @@ def _computed(recipe: Recipe, sums: Sums) -> dict[str, Array]:
     return computed(recipe, sums)
 
 
+@apart
 def evaluate(recipe: Recipe, params: Params, state: State, data: tuple, *, batch_size: int = 1024) -> dict[str, float]:
     """Mean loss and metrics of a recipe's model on `(x, y)` or `(x, y, weights)`, in evaluation mode, over all rows.
 
     Batches are padded with weight 0 to a power of two, so that any number of rows runs through a handful of compiled
-    programs. A metric given as a plain function of your own is computed on the predictions of all rows at once.
+    programs. A metric given as a plain function of your own is computed on the predictions of all rows at once, with
+    the weights if its signature has them, see `recipe`. Inside jit, vmap and grad the figures are traced, and the
+    data's values are not looked at.
 
     Args:
         recipe: the model, the loss and the metrics.
@@ -98,16 +124,26 @@ def evaluate(recipe: Recipe, params: Params, state: State, data: tuple, *, batch
         `{"loss": ..., name: ...}`.
 
     Raises:
-        InputError: as `fit`.
+        InputError: as `fit`; or params and state are none of this model.
     """
     check_integer("evaluate", "batch_size", batch_size)
     recipe = _measuring(as_recipe("evaluate", recipe))
+    if not in_program((recipe, params, state), data):
+        with contextlib.suppress(TracerArrayConversionError):
+            check_one_place("evaluate", params=params, state=state)
+            return _evaluated(recipe, params, state, data, batch_size)
+    batch = shaped_batch("evaluate", "data", data)
+    batch = batch._replace(x=as_model_takes(recipe.model, batch.x))
+    found: list[Any] = measure(recipe, params, state, batch, rows=batch_size)  # traced numbers
+    return dict(zip(("loss", *recipe.metrics), found, strict=True))
+
+
+def _evaluated(recipe: Recipe, params: Params, state: State, data: tuple, batch_size: int) -> dict[str, Any]:
     x, y, weights = as_batch("evaluate", "data", data)
     x = as_model_takes(recipe.model, x)
-    predictions = jax.eval_shape(
-        lambda p, s, v: apply_in(recipe.model, p, s, v, dtype=recipe.compute_dtype)[0], params, state, one_example(x)
-    )
-    check_labels("evaluate", "data", y, predictions, recipe.loss)
+    spec = one_example(x)
+    predictions = _forward.eval_shape(recipe.model, params, state, spec, recipe.compute_dtype, "evaluate")
+    check_targets("evaluate", "data", Batch(x, y, weights), predictions, recipe)
     rows = example_count(x)
     weights = np.ones(rows, np.float32) if weights is None else np.asarray(weights)
     recipe = with_streams(recipe, params, state, x, y)
@@ -116,8 +152,20 @@ def evaluate(recipe: Recipe, params: Params, state: State, data: tuple, *, batch
         sums, predicted = _add(recipe, params, state, sums, block)
         seen.append(jax.tree.map(lambda a, c=count: np.asarray(a)[:c], predicted))
     whole = jax.device_put(jax.tree.map(lambda *a: np.concatenate(a), *seen))
-    found: list[Array] = figures(recipe, _computed(recipe, sums), jax.device_put(jax.tree.map(np.asarray, y)), whole)
-    return dict(zip(("loss", *recipe.metrics), (float(f) for f in found), strict=True))
+    y, weights = jax.device_put(jax.tree.map(np.asarray, (y, weights)))
+    found: list[Array] = figures(recipe, _computed(recipe, sums), y, whole, weights)
+    names = ("loss", *recipe.metrics)
+    measured = {name: _number(name, figure) for name, figure in zip(names, found, strict=True)}
+    if np.isnan(measured["loss"]) and float(sums.weight) == 0:
+        warnings.warn("evaluate: nothing in the data counts, so the loss is no number.", UserWarning, stacklevel=3)
+    return measured
+
+
+def _number(name: str, figure: Any) -> float:
+    found = np.asarray(one_figure(name, figure))
+    if found.shape:
+        fail("evaluate", f"metrics[{name!r}]", "a metric that gives one figure", f" one of shape {found.shape}")
+    return float(found)
 
 
 def _measuring(recipe: Recipe) -> Recipe:

@@ -7,7 +7,8 @@ and a message is the same whatever verb was called.
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+from collections import OrderedDict
+from collections.abc import Hashable, Sequence
 from itertools import combinations
 from typing import Any
 
@@ -16,30 +17,39 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxann.core.binding import as_partial
-from jaxann.core.checks import check_integer, fail, is_concrete
+from jaxann.core.checks import check_integer, check_untraced, fail, is_concrete
 from jaxann.core.padding import unpadded
 from jaxann.core.products import Layer
+from jaxann.core.programs import KEPT, traced_only
 from jaxann.core.trees import flatten_named
 from jaxann.core.typing import Array, Inputs, Key, Params, State
+from jaxann.metrics.calling import figure_of
 from jaxann.train.batches import Batch, Spec, default_float, one_example
-from jaxann.train.inputs import check_labels, is_one_array, named_leaves
+from jaxann.train.inputs import is_one_array, named_leaves
 from jaxann.train.measure import streaming_form
 from jaxann.train.objective import apply_in, example_sums, loss_sums
+from jaxann.train.own_functions import fresh_weights, one_figure
 from jaxann.train.recipe import Recipe
+from jaxann.train.targets import check_targets
 
 __all__ = [
+    "MOST_EPOCHS",
     "as_floats",
     "canonical",
+    "check_known",
     "check_monitor",
     "epochs_of",
+    "figure_shape",
     "floats_for",
     "for_model",
     "initial_weights",
+    "prediction_shapes",
     "prepare_data",
     "shaped_batch",
     "sized",
 ]
 
+MOST_EPOCHS = 2**31 - 1  # that are ever counted
 _BATCH = 128  # examples an update where no size is given
 _MOST_MIXED = 6  # whole-number inputs of which every choice of floats is tried
 
@@ -54,7 +64,8 @@ def canonical(tree: Any) -> Any:
             return np.asarray(leaf)  # an array made of a Python number is weakly typed: another program
         if isinstance(leaf, bool | np.bool_) or not isinstance(leaf, int | float | np.number):
             return leaf
-        kind = int if isinstance(leaf, int | np.integer) else float
+        whole = isinstance(leaf, int | np.integer) and -(2**31) <= leaf < 2**31  # a longer one as what it is about
+        kind = int if whole else float
         return np.asarray(leaf, jax.dtypes.canonicalize_dtype(kind))
 
     return jax.tree.map(one, tree)
@@ -66,7 +77,7 @@ def epochs_of(function: str, recipe: Recipe, epochs: int | None) -> int:
     Raises:
         InputError: neither has any, or both have.
     """
-    return _one_of(function, "epochs", epochs, recipe.epochs, 0)
+    return min(_one_of(function, "epochs", epochs, recipe.epochs, 0), MOST_EPOCHS)
 
 
 def _one_of(function: str, argument: str, given: Any, own: Any, minimum: int) -> Any:
@@ -130,6 +141,7 @@ def prepare_data(
     Raises:
         InputError: data do not fit a model, a loss, a metric, or each other.
     """
+    check_untraced(function, "each argument", (key, list(recipes)))
     train, validation = for_model(recipes[0].model, train, validation)
     for recipe in recipes:
         check_monitor(function, recipe, validation)
@@ -140,12 +152,20 @@ def prepare_data(
 def for_model(model: Layer, data: Batch, validation: Batch | None) -> tuple[Batch, Batch | None]:
     """Whole numbers as floating point, unless the model takes them as they are (tokens, categories)."""
     names = floats_for(model, data.x)
-    if not names:
-        return data, validation
-    same, data = validation is data, data._replace(x=as_floats(data.x, names))
+    same = validation is data
+    if names:
+        data = data._replace(x=as_floats(data.x, names))
     if validation is None or same:
         return data, data if same else None
-    return data, validation._replace(x=as_floats(validation.x, names))
+    return data, validation._replace(x=_as_training(data.x, validation.x))
+
+
+def _as_training(x: Inputs, other: Inputs) -> Inputs:
+    """Whole numbers as floating point where they are so in training."""
+    kinds = {name: np.dtype(leaf.dtype).kind for name, leaf in named_leaves("x", x)}
+    named = named_leaves("x", other)
+    found = [name for name, leaf in named if kinds.get(name) == "f" and np.dtype(leaf.dtype).kind in "iub"]
+    return as_floats(other, tuple(found)) if found else other
 
 
 def floats_for(model: Layer, x: Inputs) -> tuple[str, ...]:
@@ -168,6 +188,7 @@ def _some_key() -> Any:
     return jax.eval_shape(lambda: jax.random.key(0))
 
 
+@traced_only
 @jax.jit
 def _fresh(model: Layer, key: Key, x: Inputs) -> Any:
     """What a fresh model makes of x; only ever traced, and only once for a model and inputs like these."""
@@ -192,6 +213,16 @@ def _float(leaf: Any) -> Any:
     return leaf.astype(np.float32)
 
 
+def check_known(function: str, recipe: Recipe, key: Key, data: Batch, validation: Batch | None) -> None:
+    """Data against the model, the loss and the metrics where their values are known; inside a program nothing is done.
+
+    Raises:
+        InputError: as `prepare_data`.
+    """
+    if all(map(is_concrete, jax.tree.leaves((data, validation)))):
+        _check_shapes(function, recipe, key, data, validation)
+
+
 def _check_shapes(function: str, recipe: Recipe, key: Key, data: Batch, validation: Batch | None) -> None:
     """Refuse data that do not fit the model, the loss, or each other."""
     if validation is not None:
@@ -203,11 +234,21 @@ def _check_shapes(function: str, recipe: Recipe, key: Key, data: Batch, validati
             batch = Spec(Batch(*(one_example(tree, recipe.batch_size or 1) for tree in part)))
             if batch not in tried:
                 tried[batch] = _tried(function, recipe, key, batch.tree)
-            check_labels(function, name, part.y, tried[batch], recipe.loss)
+            check_targets(function, name, part, tried[batch], recipe)
+
+
+_FOUND: OrderedDict[Hashable, Any] = OrderedDict()  # shapes of predictions by what they follow from
 
 
 def _tried(function: str, recipe: Recipe, key: Key, batch: Batch) -> Any:
-    """Shapes of the predictions for a batch of such shapes, its loss and its figures computed on the way."""
+    """Shapes of the predictions for a batch of such shapes, its loss and its figures computed on the way.
+
+    What was right once is not tried again: asking JAX for shapes takes a tenth of the time that a second run takes.
+    """
+    setting = _setting_of(recipe, batch)
+    if setting is not None and setting in _FOUND:
+        _FOUND.move_to_end(setting)
+        return _FOUND[setting]
     x, y, weights = batch
     wanted = (recipe.model, as_partial(recipe.loss), recipe.metrics, key, x, y, recipe.compute_dtype)
     predictions, figures = _forward.eval_shape(*wanted)
@@ -218,7 +259,22 @@ def _tried(function: str, recipe: Recipe, key: Key, batch: Batch) -> Any:
         jax.eval_shape(functools.partial(loss_sums, recipe.loss), predictions, y, weights)
     if isinstance(recipe.loss, functools.partial):  # numbers bound to the loss: checked untraced
         jax.eval_shape(functools.partial(example_sums, recipe.loss), predictions, y)
+    elif setting is not None:
+        _FOUND[setting] = predictions
+        if len(_FOUND) > KEPT:
+            _FOUND.popitem(last=False)
     return predictions
+
+
+def _setting_of(recipe: Recipe, batch: Batch) -> Hashable:
+    """All that shapes follow from: structure, shapes and JAX's rules for dtypes; None where a leaf is no array."""
+    leaves, structure = jax.tree.flatten((recipe, batch))
+    config: Any = jax.config
+    rules = (config.jax_enable_x64, config.jax_numpy_dtype_promotion, config.jax_numpy_rank_promotion)
+    try:
+        return structure, tuple((leaf.shape, leaf.dtype) for leaf in leaves), rules
+    except AttributeError:
+        return None
 
 
 def _check_alike(function: str, argument: str, expected: Any, got: Any, *, shapes: bool = True) -> None:
@@ -232,19 +288,50 @@ def _check_alike(function: str, argument: str, expected: Any, got: Any, *, shape
         if shapes and a != b:
             fail(function, name, f"of shape (examples, {', '.join(map(str, a[1:]))}) as in training",
                  f" shape (examples, {', '.join(map(str, b[1:]))})")  # fmt: skip
+        kinds = [np.dtype(tree[name].dtype).kind for tree in (wanted, given)]
+        if shapes and kinds[0] in "iu" and kinds[1] == "f":
+            fail(function, name, f"whole numbers as in training ({wanted[name].dtype})", f" {given[name].dtype}")
 
 
+@traced_only
 @functools.partial(jax.jit, static_argnames=("compute_dtype",))
 def _forward(
     model: Layer, loss: Any, metrics: Any, key: Key, x: Inputs, y: Any, compute_dtype: str | None
 ) -> tuple[Any, dict[str, Array]]:
     """Predictions of a fresh model and its figures, the loss computed on the way; only ever traced, once a setting."""
-    params, state = model.init(key, x)
+    params, state = fresh_weights(model, key, x)
     predictions, _ = apply_in(model, params, state, x, dtype=compute_dtype)
+    apply_in(model, params, state, x, dtype=compute_dtype, key=key, train=True)  # which looks at the state
     example_sums(loss, predictions, y)
-    flat, targets, _ = unpadded(predictions, y)
-    forms = {name: streaming_form(metric, y, predictions) or metric for name, metric in metrics.items()}
-    return predictions, {name: jnp.asarray(form(flat, targets)) for name, form in forms.items()}
+    return predictions, _figures(metrics, predictions, y)
+
+
+def _figures(metrics: Any, predictions: Any, y: Any) -> dict[str, Array]:
+    """The metrics of a batch, with weights that are traced as in training."""
+    arrays = unpadded(predictions, y, jnp.ones(jax.tree.leaves(y)[0].shape[:1], jnp.float32))
+    forms = {name: streaming_form(metric, y, predictions) for name, metric in metrics.items()}
+    return {
+        name: one_figure(name, figure_of(metrics[name], *arrays) if form is None else form(*arrays[:2]))
+        for name, form in forms.items()
+    }
+
+
+_traced_figures = traced_only(jax.jit(_figures))  # only ever traced, and only once for a setting
+
+
+def prediction_shapes(recipe: Recipe, key: Key, batch: Batch) -> Any:
+    """Shapes of a fresh model's predictions for a batch of such shapes."""
+    wanted = (recipe.model, as_partial(recipe.loss), {}, key, batch.x, batch.y, recipe.compute_dtype)
+    return _forward.eval_shape(*wanted)[0]
+
+
+def figure_shape(metric: Any, predictions: Any, y: Any) -> Any:
+    """Shape of a metric's figure.
+
+    Raises:
+        InputError: it cannot be traced.
+    """
+    return _traced_figures.eval_shape({"": metric}, predictions, y)[""]
 
 
 def shaped_batch(function: str, argument: str, data: Any) -> Batch:

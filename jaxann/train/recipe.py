@@ -267,7 +267,7 @@ def _metric(name: Any, metric: Any) -> Any:
     if isinstance(metric, Metric):
         return metric
     if isinstance(metric, str) or not callable(metric):
-        fail("recipe", f"metrics[{name!r}]", "a metric function (predictions, targets) -> figure", metric)
+        fail("recipe", f"metrics[{name!r}]", "a metric function (predictions, targets[, weights]) -> figure", metric)
     return as_partial(metric, sizes_of(metric))  # average="macro" and classes=10 are structure, beta=2.0 a leaf
 
 
@@ -311,7 +311,13 @@ def recipe(
         loss: `(predictions, targets) -> values`, one or more an example; the mean is taken by the trainer. Settings are
             bound to it by `functools.partial`; floats among them are leaves.
         optimizer: a jaxann optimizer, or an optax one (`optimizers.from_optax` compiles once for all its numbers).
-        metrics: from name to metric, of the training set (in training mode) and the validation set.
+        metrics: from name to metric, of the training set (in training mode) and the validation set. Labels that the
+            loss is told to ignore are left out. A function of your own sees whole arrays, `(predictions, targets)`, and
+            weights if it asks for them: a parameter `weights` or `sample_weight`, or a third one without a default,
+            gets those of the data (ones where there are none; 0 for padding). To one without, what has weight 0 is
+            zeros, and a warning says so. One whose first parameter is `y_true`, as in scikit-learn, gets targets first.
+            One that needs the values of arrays (NumPy, scikit-learn) runs on the host after each epoch of `fit`, and in
+            `evaluate`; verbs that are one program refuse it.
         penalty: a term added to the objective, `jaxann.regularizers.l2_penalty(1e-4)`; `loss` in the history has it,
             `validation_loss` has not.
         augment: changes of the training examples, new for each batch, `jaxann.data.mixup(0.2)`; several are applied

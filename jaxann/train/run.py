@@ -6,14 +6,16 @@ import enum
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 
 from jaxann.core.checks import check_key
 from jaxann.core.typing import Key, Params, State
 from jaxann.train.batches import default_float, example_count
 from jaxann.train.epoch import Carry, active, begin, run_epoch, weights_of
-from jaxann.train.prepare import check_monitor, epochs_of, for_model, initial_weights, shaped_batch, sized
+from jaxann.train.prepare import check_known, check_monitor, epochs_of, for_model, initial_weights, shaped_batch, sized
 from jaxann.train.recipe import Recipe, as_recipe
 
 __all__ = ["Result", "Status", "finish", "make_run"]
@@ -33,7 +35,7 @@ class Result(NamedTuple):
 
     params: Params  # the best epoch's when best weights are restored, else the last good ones
     state: State
-    history: dict[str, Any]  # one value an epoch; NaN for epochs that were not run
+    history: dict[str, Any]  # one value an epoch; NaN for epochs not run (inf under jax_debug_nans)
     best_epoch: Any  # epoch of the best monitored value, from 0; -1 for none
     epochs_run: Any
     status: Any  # a Status
@@ -63,7 +65,8 @@ def make_run(recipe: Recipe, *, epochs: int | None = None, batch_size: int | Non
         initial `(params, state)` to begin with instead of fresh ones.
 
     Raises:
-        InputError: a setting is out of range, or shapes do not fit together (when the run is traced).
+        InputError: a setting is out of range, or shapes do not fit together (when the run is traced); called outside of
+            a program, also where targets are none that the loss takes.
     """
     recipe = as_recipe("make_run", recipe)
     length = epochs_of("make_run", recipe, epochs)
@@ -76,13 +79,14 @@ def make_run(recipe: Recipe, *, epochs: int | None = None, batch_size: int | Non
         exact = sized("run", recipe, example_count(data.x), batch_size)
         check_monitor("run", exact, measured)
         data, measured = for_model(exact.model, data, measured)
+        check_known("run", exact, key, data, measured)
         carry = begin(exact, key, data.x, initial_weights("run", exact, key, data.x, initial))
         columns = exact.columns(measured is not None)
 
         def body(carry, _):
             if not exact.stops_early:
                 return run_epoch(exact, key, carry, data, measured)
-            nothing = jnp.full(len(columns), jnp.nan, default_float())
+            nothing = jnp.full(len(columns), _absent(), default_float())
             return lax.cond(
                 active(exact, carry),
                 lambda c: run_epoch(exact, key, c, data, measured),
@@ -95,6 +99,14 @@ def make_run(recipe: Recipe, *, epochs: int | None = None, batch_size: int | Non
         return finish(exact, carry, history)
 
     return run
+
+
+def _absent() -> float:
+    """What stands in the history for an epoch that was not run: NaN, but where JAX would take that for a fault."""
+    config: Any = jax.config
+    if not config.jax_debug_nans:
+        return float("nan")
+    return float(np.finfo(np.float32).max) if config.jax_debug_infs else float("inf")
 
 
 def finish(recipe: Recipe, carry: Carry, history: dict[str, Any]) -> Result:

@@ -12,21 +12,21 @@ import jax.numpy as jnp
 from jax import lax
 
 from jaxann.core.modes import TrainMode
-from jaxann.core.typing import Array, Inputs, Key, Params, State
-from jaxann.train.batches import Order, default_float, example_count
+from jaxann.core.typing import Array, Key, Params, State
+from jaxann.train.batches import Batch, Order, default_float, example_count, gather
 from jaxann.train.objective import apply_in
 from jaxann.train.recipe import Recipe
 
 __all__ = ["renewed"]
 
 
-def renewed(recipe: Recipe, params: Params, state: State, x: Inputs, order: Order, key: Key) -> State:
+def renewed(recipe: Recipe, params: Params, state: State, data: Batch, order: Order, key: Key) -> State:
     """The layers' state for these parameters; as it is for a model without any.
 
     Args:
         recipe: its model; dropout is on, as in training.
         params, state: the weights.
-        x: the training data.
+        data: the training data; examples of weight 0 have no share.
         order: the batches.
         key: randomness of the layers.
     """
@@ -34,7 +34,9 @@ def renewed(recipe: Recipe, params: Params, state: State, x: Inputs, order: Orde
         return state
 
     def look(sums, seen, number, index, row):
-        batch = x if index is None else jax.tree.map(lambda a: a.at[index].get(mode="promise_in_bounds"), x)
+        batch, _, weights = gather(data, index, row)
+        if weights is not None and weights is not row:
+            row = jnp.any(weights.reshape(weights.shape[0], -1) != 0, -1).astype(default_float())
         count = jnp.asarray(example_count(batch), default_float()) if row is None else jnp.sum(row)
         _, own = apply_in(
             recipe.model,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
@@ -12,16 +13,29 @@ from jax import lax
 from jaxann.core.checks import fail
 from jaxann.core.factories import every_declares
 from jaxann.core.keys import fold_name
-from jaxann.core.padding import unpadded
 from jaxann.core.products import Metric, Mixed
 from jaxann.core.trees import squared_norm
 from jaxann.core.typing import Array, Key, Params, State
+from jaxann.metrics.streaming.sums import two_sum
 from jaxann.optimizers import apply_updates
+from jaxann.optimizers.counting import next_step
+from jaxann.optimizers.frozen import freezes, frozen_leaves
 from jaxann.train.batches import Batch, Order, Rows, default_float, gather, noise_key, tail_size
+from jaxann.train.measure import counted_alone
 from jaxann.train.objective import Forward, objective
 from jaxann.train.recipe import Recipe
 
-__all__ = ["EpochSums", "Guard", "StepRecord", "TrainState", "gradient", "run_steps", "start_guard", "train_step"]
+__all__ = [
+    "EpochSums",
+    "Guard",
+    "StepRecord",
+    "TrainState",
+    "at_rest",
+    "gradient",
+    "run_steps",
+    "start_guard",
+    "train_step",
+]
 
 
 class Guard(NamedTuple):
@@ -74,8 +88,14 @@ def start_guard() -> Guard:
 def gradient(
     trained: TrainState, recipe: Recipe, batch: Batch, *, key: Key | None, example_mask: Array | None
 ) -> tuple[tuple[Array, Forward], Params, Callable[[Params], Array]]:
-    """`((objective, forward pass), gradients, the objective as a function)` of a batch, augmented first."""
+    """`((objective, forward pass), gradients, the objective as a function)` of a batch, augmented first.
+
+    To the layers and augmentations an example of weight 0 is padding.
+    """
     x, own, weights = batch
+    if weights is not None and weights is not example_mask:
+        counts = weights != 0 if weights.ndim == 1 else jnp.any(weights != 0, tuple(range(1, weights.ndim)))
+        example_mask = counts.astype(default_float())
     y: Any = own
     for number, augment in enumerate(recipe.augment):
         x, changed = augment(fold_name(_known(key), f"augment{number}"), x, own, example_mask)
@@ -89,6 +109,27 @@ def gradient(
 
     value, grads = jax.value_and_grad(value_of, has_aux=True)(trained.params)
     return value, grads, lambda params: value_of(params)[0]
+
+
+def at_rest(recipe: Recipe, trained: TrainState, after: State) -> State:
+    """The layers' state afterwards; as before for a layer whose parameters the optimizer holds, all of them."""
+    if not freezes(recipe.optimizer):
+        return after
+
+    def chosen(flags: Any, old: Any, new: Any) -> Any:
+        own = jax.tree.leaves(flags)
+        if own and all(flag is True for flag in own):
+            return old
+        if isinstance(flags, dict) and not any(isinstance(flag, dict) for flag in flags.values()):  # one layer's
+            if own and not any(flag is False for flag in own):
+                rests = functools.reduce(jnp.logical_and, own)
+                return jax.tree.map(lambda a, b: jnp.where(rests, a, b), old, new)
+        if not isinstance(new, dict) or not isinstance(flags, dict):
+            return new
+        return {name: chosen(flags.get(name), old[name], branch) for name, branch in new.items()}
+
+    frozen = frozen_leaves(recipe.optimizer, trained.optimizer, trained.params)
+    return chosen(frozen, trained.state, after)
 
 
 def train_step(
@@ -117,8 +158,9 @@ def train_step(
 
     def move(old, grads, new_state):
         params, _, before = old
-        updates, after = recipe.optimizer.update(grads, before, params, value=value, value_fn=value_fn, key=noise)
-        new = apply_updates(params, updates), new_state, after
+        given = {"value": value, "value_fn": value_fn, "key": noise, "weight": forward.weight}
+        updates, after = recipe.optimizer.update(grads, before, params, **given)
+        new = apply_updates(params, updates), at_rest(recipe, trained, new_state), after
         if trusted:
             return new, jnp.asarray(True)
         fine = jnp.isfinite(squared_norm(updates))
@@ -129,11 +171,12 @@ def train_step(
     old = (trained.params, trained.state, trained.optimizer)
     moved, kept = lax.cond(finite, move, lambda old, *_: (old, jnp.asarray(False)), old, grads, forward.state)
     bad = guard.alive & ~kept
-    in_row = jnp.where(kept, 0, guard.bad_in_row + bad.astype(jnp.int32))
+    in_row = jnp.where(kept, 0, jnp.where(bad, next_step(guard.bad_in_row), guard.bad_in_row))
     first = jnp.where(bad & (guard.first_bad < 0), guard.steps, guard.first_bad)
     alive = guard.alive & (in_row < recipe.most_bad_steps)
     params, state, rule = moved
-    after = Guard(alive, in_row, guard.skipped + bad.astype(jnp.int32), first, guard.steps + 1)
+    skipped = jnp.where(bad, next_step(guard.skipped), guard.skipped)
+    after = Guard(alive, in_row, skipped, first, next_step(guard.steps))
     return TrainState(params, state, rule, after), StepRecord(
         value, forward.weight, jnp.sqrt(square), forward.predictions, kept
     )
@@ -172,16 +215,17 @@ def run_steps(
         trained, seen = train_step(trained, recipe, batch, key=noise, example_mask=row)
         loss, weight, norm, predictions, kept = seen
         weight = weight.astype(totals.dtype)
-        totals = jnp.where(kept, totals + jnp.stack([weight * loss, weight, norm, jnp.ones_like(norm)]), totals)
+        gained = jnp.stack([weight * loss, weight, norm, jnp.ones_like(norm)])
+        totals = jnp.where(kept, jnp.stack(two_sum(totals[0], totals[1], gained)), totals)
         for name, metric in streams.items():
             if metric is not None:
-                new = metric.update(metrics[name], *unpadded(predictions, batch.y, batch.weights))
+                new = metric.update(metrics[name], *counted_alone(recipe.loss, predictions, batch.y, batch.weights))
                 metrics = metrics | {name: jax.tree.map(lambda a, b: jnp.where(kept, a, b), new, metrics[name])}
         whole = predictions if None in streams.values() else None
         return (trained, totals, metrics), whole
 
     empty = {name: metric.init() for name, metric in streams.items() if metric is not None}
-    first = (trained, jnp.zeros(4, default_float()), empty)
+    first = (trained, jnp.zeros((2, 4), default_float()), empty)
     if steps == 1:  # no loop around a single step
         inputs = (jnp.int32(0), None if index is None else index[0], None if mask is None else mask[0])
         (trained, totals, metrics), whole = step(first, inputs)
@@ -196,7 +240,7 @@ def run_steps(
             loop, rest = step(loop, (jnp.int32(full), None if index is None else index[full, :tail], row))
             whole = jax.tree.map(lambda a, b: jnp.concatenate([a, b]), whole, rest)
         trained, totals, metrics = loop
-    return trained, EpochSums(totals, metrics, jax.tree.map(lambda a: a[:examples], whole))
+    return trained, EpochSums(totals[0], metrics, jax.tree.map(lambda a: a[:examples], whole))
 
 
 def _size(recipe: Recipe) -> int:

@@ -23,7 +23,8 @@ class StopState(NamedTuple):
 
 def start(weights: tuple[Params, State], keep_best: bool) -> StopState:
     """Nothing observed yet."""
-    best = jnp.asarray(jnp.inf, jnp.result_type(float))
+    kind = jnp.result_type(float)
+    best = jnp.asarray(jnp.finfo(kind).max, kind)  # as good as infinity, which JAX's checks would take for a fault
     return StopState(best, jnp.int32(-1), jnp.int32(0), weights if keep_best else None)
 
 

@@ -7,7 +7,7 @@ trains up to which epoch and reads the history; where the members are, and who s
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -15,6 +15,7 @@ import numpy as np
 
 from jaxann.core.checks import fail
 from jaxann.core.keys import pick_keys
+from jaxann.core.programs import reserve
 from jaxann.core.typing import Device, Key
 from jaxann.train.batches import Batch
 from jaxann.train.grouping import Group
@@ -23,15 +24,18 @@ from jaxann.train.members import (
     LONGEST_CHUNK,
     Folds,
     advance_members,
+    alive_members,
     evaluate_members,
     member_results,
     member_weights,
     on_all,
     replace_members,
+    restart_members,
     start_members,
 )
 from jaxann.train.observers import Moment
 from jaxann.train.processes import gathered, share
+from jaxann.train.snapshots import arrays_of, members_from
 
 __all__ = ["Ended", "PopulationTrainer"]
 
@@ -86,6 +90,7 @@ class PopulationTrainer:
         members_at_once: int | str | None = None,
     ):
         self.groups = list(groups)
+        reserve(self, len(self.groups))  # each group comes back after all the others
         self.numbers = np.concatenate([group.members for group in groups])
         devices = list(jax.local_devices() if devices is None else devices)
         self._shares, self._members, self._chunks = [], [], [1] * len(groups)
@@ -211,6 +216,22 @@ class PopulationTrainer:
         assert figures is not None
         return figures
 
+    def diverged(self) -> np.ndarray:
+        """bool `(members,)`: who met something that is not finite."""
+        found = np.zeros(len(self.epoch), bool)
+        for group, own in zip(self.groups, self._members, strict=True):
+            found[group.members] = ~gathered(alive_members(own), len(group.members))
+        return found
+
+    def restart(self, members: np.ndarray, keys: Key) -> None:
+        """Some members begin again, with fresh weights; `keys` are those of all members, new ones of these."""
+        for number, (group, mine) in enumerate(zip(self.groups, self._shares, strict=True)):
+            numbers = group.members[mine]
+            chosen = np.flatnonzero(np.isin(numbers, members))
+            if len(chosen):
+                self._members[number] = restart_members(self._members[number], chosen, pick_keys(keys, numbers))
+        self.epoch[members], self.going[members], self.history[members] = 0, True, np.nan
+
     def ended(self) -> list[Ended]:
         """What became of the members, group by group; afterwards they can train no more."""
         found = []
@@ -218,6 +239,32 @@ class PopulationTrainer:
             self._members[number], results = member_results(self._members[number])
             found.append(Ended(**gathered(results, len(group.members))))
         return found
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Where all members stand, as arrays of this process that `restore` goes on from."""
+        found = {
+            "epoch": self.epoch,
+            "member_going": self.going,
+            "history": self.history[:, : self.epoch.max(initial=0)],
+        }
+        for number, own in enumerate(self._members):
+            found |= {f"group{number}.{name}": array for name, array in arrays_of(own).items()}
+        return found
+
+    def restore(self, arrays: Mapping[str, np.ndarray]) -> None:
+        """Put all members where they stood when `arrays` were taken.
+
+        Raises:
+            KeyError, ValueError: the arrays are of other members.
+        """
+        self.epoch[:], self.going[:], history = arrays["epoch"], arrays["member_going"], arrays["history"]
+        self._grow(history.shape[1])
+        self.history[:] = np.nan
+        self.history[:, : history.shape[1]] = history
+        for number, (group, own) in enumerate(zip(self.groups, self._members, strict=True)):
+            start = f"group{number}."
+            mine = {name.removeprefix(start): array for name, array in arrays.items() if name.startswith(start)}
+            self._members[number] = members_from(own, mine, self.epoch[group.members], self.going[group.members])
 
     def release(self) -> None:
         """Give the devices' memory back; only the history and where the members stand are left."""

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
+import functools
 import warnings
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-import jax
 import numpy as np
 
 from jaxann.core.checks import check_integer, check_key, fail
-from jaxann.core.errors import MissingDependencyError
-from jaxann.core.keys import fold_name
 from jaxann.core.typing import Key
-from jaxann.train.grouping import Build, built_recipe, values_of
+from jaxann.train.grouping import Build, built_recipe
+from jaxann.train.interrupts import held_interrupts
 from jaxann.train.placement import Placement
+from jaxann.tune.asking import Asked, import_optuna, open_study
+from jaxann.tune.budget import Budget, attempted, whole_epochs
 from jaxann.tune.dimensions import Choice, Dimension, Integer, LogUniform, same
+from jaxann.tune.enqueue import Dimensions, Enqueued
+from jaxann.tune.known import known_settings
 from jaxann.tune.resampling import Resampling, as_resampling
-from jaxann.tune.samplers import random
 from jaxann.tune.space import Space, read_space
+from jaxann.tune.study import define_study, describe_space, in_stored_order, middle_setting
 from jaxann.tune.table import Table
 from jaxann.tune.trials import Trials
 
@@ -30,11 +33,11 @@ __all__ = ["bayes"]
 
 def bayes(
     build: Build,
-    space: Mapping[str, Dimension],
+    space: Dimensions | Enqueued,
     data: tuple,
     *,
     key: Key,
-    epochs: int,
+    epochs: int | Budget,
     trials: int,
     validation: tuple | Resampling,
     generation: int = 8,
@@ -50,10 +53,18 @@ def bayes(
 
         study = optuna.create_study(storage="sqlite:///search.db", study_name="digits", load_if_exists=True)
 
+    The study keeps its definition: the space (options in any order), what is monitored, metrics, folds, data, key,
+    epochs, batch size and the recipe (your own functions by what they do). A start with another one is refused before
+    anything trains, and leaves the study as it was. Random numbers of samplers come from the key and the number that
+    the study gives the trial, whatever seed they were made with: no start and no process proposes again what another
+    one has, and the same key on the same study proposes the same.
+
     Args:
-        build, data, epochs, validation, batch_size, placement, progress: as in `halving`.
-        key: of the runs; it also seeds the default sampler.
-        space: name to dimension, see `uniform`, `log_uniform`, `integer`, `choice`, `conditional`.
+        build, data, epochs, validation, batch_size, placement, progress: as in `halving`. When the time of a budget is
+            over, the running generation is not counted, unless there is no other.
+        key: of the runs; it also seeds the sampler.
+        space: name to dimension, see `uniform`, `log_uniform`, `integer`, `choice`, `conditional`; `enqueue` has known
+            settings proposed first, each once in a study.
         trials: how many settings the study shall have in all, those of earlier starts and other machines included.
         generation: settings proposed and tried together; a larger one fills more devices and learns less from each.
         study: any of Optuna's, its direction that of what the recipes monitor; when None, one in memory whose sampler
@@ -66,18 +77,32 @@ def bayes(
         InputError: an argument is wrong, or shapes, labels or values of the data are.
         MissingDependencyError: optuna is not installed.
     """
-    optuna = _optuna()
+    optuna = import_optuna()
     known = read_space("bayes", space)
     check_key("bayes", key)
     check_integer("bayes", "trials", trials)
     check_integer("bayes", "generation", generation)
     scored_on = as_resampling("bayes", "validation", validation)
-    direction, monitor, mode = _direction(build, space, key)
+    epochs, allowance = whole_epochs("bayes", epochs)
+    first, cut = known_settings("bayes", space), []
+    if not callable(build):
+        fail("bayes", "build", "a function hyperparameters -> recipe", build)
+    recipe = attempted("bayes", allowance, lambda: built_recipe("bayes", build, middle_setting(known)))
+    monitor, mode = recipe.monitor, recipe.mode
     verbosity = optuna.logging.get_verbosity()
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     try:
-        asking: Any = _default_study(optuna, key, direction) if study is None else study
-        _check_study(asking, direction, monitor, mode)
+        direction = "minimize" if mode == "min" else "maximize"
+        asking = open_study(optuna, study, key, direction, f"{monitor} ({mode})")
+        known = in_stored_order(known, asking.stored)
+        if study is not None:
+            others = {"epochs": epochs, "batch_size": batch_size}
+            settings = describe_space(known)
+            asking.definition = define_study("bayes", settings, [recipe], data, scored_on, key=key, others=others)
+        asking.compare()
+        for setting in first:
+            active = {name: value for name, value in _stored(known, setting).items() if value is not None}
+            asking.enqueue(active)
 
         def tried(columns: Mapping[str, Any]) -> Table | None:
             """One generation's table; None if it was interrupted."""
@@ -92,76 +117,60 @@ def bayes(
                 batch_size=batch_size,
                 placement=placement,
                 progress=progress,
+                allowance=allowance,
             )
             with population.watched():
                 population.train(np.arange(population.count))
-                return None if population.trainer.interrupted else population.table(population.figures())
+                if not population.trainer.interrupted:
+                    return population.table(population.figures())
+                if population.trainer.stopped:
+                    cut.append(population)
+                return None
 
-        ended = (optuna.trial.TrialState.COMPLETE, optuna.trial.TrialState.PRUNED)
-        while (left := trials - len(asking.get_trials(deepcopy=False, states=ended))) > 0:
-            asked = [asking.ask() for _ in range(min(generation, left))]
-            proposed = [_propose(known, trial) for trial in asked]
-            try:
-                table = tried(known.columns(proposed))
-            except BaseException:
-                for trial in asked:  # nothing stays behind as if it were running
-                    asking.tell(trial, state=optuna.trial.TrialState.FAIL)
-                raise
-            if table is None:  # interrupted: what earlier generations found is returned
-                for trial in asked:
-                    asking.tell(trial, state=optuna.trial.TrialState.FAIL)
-                break
-            for number, trial in enumerate(asked):
-                trial.set_user_attr("setting", _stored(known, proposed[number]))
-                trial.set_user_attr("scores", {name: values[number].tolist() for name, values in table.scores.items()})
-                trial.set_user_attr("epochs", table.epochs[number].tolist())
-                value = float(table.mean[table.monitor][number])
-                if np.isfinite(value):
-                    asking.tell(trial, value)
-                else:
-                    asking.tell(trial, state=optuna.trial.TrialState.PRUNED)
-        done = [t for t in asking.get_trials(deepcopy=False, states=ended) if "scores" in t.user_attrs]
+        def proposed(trial: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+            setting = _propose(known, trial)
+            return setting, _stored(known, setting)
+
+        with held_interrupts() as interrupted:
+            while (left := trials - len(asking.finished())) > 0 and not (asking.exhausted or interrupted()):
+                if allowance.is_over() and asking.finished():
+                    break
+                with asking.generation(min(generation, left), proposed) as asked:
+                    if not asked:
+                        break
+                    columns = known.columns([one.setting for one in asked])
+                    table = attempted("bayes", allowance, functools.partial(tried, columns))
+                    if table is None:  # interrupted: what earlier generations found is returned
+                        break
+                    asking.tell(asked, functools.partial(_result, known, table))
+            done, stopped = asking.finished(), interrupted()
     finally:
         optuna.logging.set_verbosity(verbosity)
-    if not done:
+    if not done and cut:
+        return cut[0].table(cut[0].figures(), cut[0].rounds())
+    if not done and not asking.exhausted:
         raise KeyboardInterrupt
+    if not done:
+        fail("bayes", "study", "one whose sampler proposes settings of the space", " none")
     if len(done) < trials:
-        message = f"bayes: {len(done)} of {trials} settings were tried before it was interrupted."
-        warnings.warn(message, UserWarning, stacklevel=2)
+        why = "the sampler of the study had no more to propose"
+        if stopped or cut or allowance.is_over():
+            why = "it was interrupted" if stopped else "the time budget was over"
+        warnings.warn(f"bayes: {len(done)} of {trials} settings were tried before {why}.", UserWarning, stacklevel=2)
     restored = known.columns([_restored(known, t.user_attrs["setting"]) for t in done])
     scores = {name: np.array([t.user_attrs["scores"][name] for t in done]) for name in done[0].user_attrs["scores"]}
     epochs_run = np.array([t.user_attrs["epochs"] for t in done])
     return Table(restored, scores, monitor.removeprefix("validation_"), mode, epochs_run)
 
 
-def _direction(build: Build, space: Mapping[str, Dimension], key: Key) -> tuple[str, str, str]:
-    """`(direction, monitor, mode)`: what the recipes monitor, as one setting's recipe says."""
-    if not callable(build):
-        fail("bayes", "build", "a function hyperparameters -> recipe", build)
-    columns = random(space, 1, key=fold_name(key, "first"))
-    recipe = built_recipe("bayes", build, values_of(columns, 0))
-    return "minimize" if recipe.mode == "min" else "maximize", recipe.monitor, recipe.mode
-
-
-def _default_study(optuna: Any, key: Key, direction: str) -> optuna.Study:
-    seed = int(jax.random.bits(fold_name(key, "sampler"), (), np.uint32))
-    sampler = optuna.samplers.TPESampler(seed=seed, constant_liar=True)
-    return optuna.create_study(sampler=sampler, direction=direction)
-
-
-def _check_study(study: Any, direction: str, monitor: str, mode: str) -> None:
-    directions = [d.name.lower() for d in getattr(study, "directions", ())]
-    if directions != [direction]:
-        got = f" {', '.join(directions)}" if directions else study
-        fail("bayes", "study", f"one of Optuna's with the direction {direction}, for {monitor} ({mode})", got)
-
-
-def _optuna() -> Any:
-    try:
-        import optuna
-    except ImportError as error:
-        raise MissingDependencyError('tune.bayes needs optuna: pip install "jaxann[tune]".') from error
-    return optuna
+def _result(known: Space, table: Table, number: int, asked: Asked) -> tuple[float, dict[str, Any]]:
+    """The value that is told of one setting of a generation, and what is kept beside it."""
+    kept = {
+        "setting": _stored(known, asked.setting),
+        "scores": {name: values[number].tolist() for name, values in table.scores.items()},
+        "epochs": table.epochs[number].tolist(),
+    }
+    return float(table.mean[table.monitor][number]), kept
 
 
 def _propose(known: Space, trial: Any) -> dict[str, Any]:

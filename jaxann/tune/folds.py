@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike
 
-from jaxann.core.checks import check_integer, check_key, fail
+from jaxann.core.checks import check_integer, check_key, check_unmasked, fail
 from jaxann.core.typing import Key
 from jaxann.tune.generators import generator
 
@@ -183,6 +183,7 @@ def check_folds(function: str, folds: Iterable[tuple[Any, Any]], rows: int) -> F
 
 
 def _rows(function: str, name: str, given: Any, rows: int) -> np.ndarray:
+    check_unmasked(function, name, given)
     array = np.asarray(given)
     if array.ndim != 1 or not array.size or array.dtype.kind not in "iu":
         hint = "Turn a mask into row numbers: np.flatnonzero(mask)." if array.dtype.kind == "b" else None
@@ -205,6 +206,7 @@ def _from_numbers(number: np.ndarray, folds: int) -> Folds:
 
 def _names(function: str, argument: str, given: Any) -> np.ndarray:
     """Labels or groups as a 1-d array that numpy can sort."""
+    check_unmasked(function, argument, given)
     array = np.asarray(given)
     if array.dtype.kind == "O" and all(isinstance(value, str) for value in array.ravel()):
         array = array.astype(str)  # a column of texts out of pandas

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+import os
+from collections.abc import Sequence
 
-import jax
 import numpy as np
 
 from jaxann.core.checks import check_integer, fail
 from jaxann.core.typing import Key
 from jaxann.train.grouping import Build
 from jaxann.train.placement import Placement
+from jaxann.tune.budget import Budget, retried, whole_epochs
+from jaxann.tune.enqueue import Enqueued, Settings
 from jaxann.tune.resampling import Resampling, as_resampling
+from jaxann.tune.storage import open_storage
 from jaxann.tune.table import Table
 from jaxann.tune.trials import Trials
 
@@ -32,19 +35,21 @@ def rungs(epochs: int, *, factor: int = 3, min_epochs: int = 1) -> list[int]:
     return found[::-1]
 
 
+@retried
 def halving(
     build: Build,
-    hyperparameters: Mapping[str, Sequence | np.ndarray | jax.Array],
+    hyperparameters: Settings | Enqueued,
     data: tuple,
     *,
     key: Key,
-    epochs: int,
+    epochs: int | Budget,
     validation: tuple | Resampling,
     batch_size: int | None = None,
     factor: int = 3,
     min_epochs: int | None = None,
     placement: Placement | None = None,
     progress: bool = False,
+    storage: str | os.PathLike[str] | None = None,
 ) -> Table:
     """Successive halving over settings, every setting on a validation set or on all folds.
 
@@ -55,9 +60,9 @@ def halving(
 
     Args:
         build, hyperparameters, data, key: as in `cross_validate`.
-        epochs: of the settings that train to the end.
+        epochs: of the settings that train to the end; or `budget(epochs, seconds=..., retries=...)`.
         validation: what settings are compared on: `(x, y)`, or `resampling(folds=5)` for their mean over folds.
-        batch_size, placement, progress: as in `cross_validate`.
+        batch_size, placement, progress, storage: as in `cross_validate`.
         factor: one in how many goes on.
         min_epochs: epochs before the first comparison; by default such that one setting is left at the end, or 1 where
             that would be less than an epoch.
@@ -71,19 +76,24 @@ def halving(
     Raises:
         InputError: an argument is wrong, or shapes, labels or values of the data are.
     """
+    epochs, allowance = whole_epochs("halving", epochs)
     # its checks, before anything is compiled
     rungs(epochs, factor=factor, min_epochs=1 if min_epochs is None else min_epochs)
+    scored_on = as_resampling("halving", "validation", validation)
+    others = {"epochs": epochs, "batch_size": batch_size, "factor": factor, "min_epochs": min_epochs}
+    kept = open_storage("halving", storage, build, hyperparameters, data, scored_on, key=key, others=others)
     trials = Trials(
         "halving",
         build,
         hyperparameters,
         data,
-        scored_on=as_resampling("halving", "validation", validation),
+        scored_on=scored_on,
         key=key,
         epochs=epochs,
         batch_size=batch_size,
         placement=placement,
         progress=progress,
+        allowance=allowance,
     )
     if min_epochs is None:  # as many rounds as it takes to leave one
         left, rounds = trials.count, 0
@@ -91,6 +101,7 @@ def halving(
             left, rounds = math.ceil(left / factor), rounds + 1
         min_epochs = max(1, epochs // factor**rounds)
     steps = rungs(epochs, factor=factor, min_epochs=min_epochs)
+    trials.keep(kept)
     with trials.watched():
         figures, reached = run_rungs(trials, np.arange(trials.count), steps, factor)
     return trials.table(figures, reached)
@@ -103,10 +114,10 @@ def run_rungs(
 
     Returns:
         Each setting's figures when it was last compared, NaN for settings that are not among these; and the number of
-        that step, `(settings,)`.
+        that step, `(settings,)`: -1, with the figures of now, where the search was ended before the first.
     """
     last: dict[str, np.ndarray] = {}
-    reached = np.zeros(trials.count, int)
+    reached = np.full(trials.count, -1)
     alive = np.asarray(settings)
     for number, until in enumerate(steps):
         trials.train(alive, until)
@@ -114,7 +125,8 @@ def run_rungs(
         last = last or {name: np.full_like(values, np.nan) for name, values in now.items()}
         there = alive[trials.reached(alive, until)]  # after Ctrl-C perhaps not all
         for name, values in now.items():
-            last[name][there] = values[there]
+            scored = there if number else alive
+            last[name][scored] = values[scored]
         reached[there] = number
         if trials.trainer.interrupted or number == len(steps) - 1:
             break

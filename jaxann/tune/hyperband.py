@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import os
 
 import numpy as np
 
@@ -11,11 +11,13 @@ from jaxann.core.keys import fold_name
 from jaxann.core.typing import Key
 from jaxann.train.grouping import Build
 from jaxann.train.placement import Placement
-from jaxann.tune.dimensions import Dimension
+from jaxann.tune.budget import Budget, retried, whole_epochs
+from jaxann.tune.enqueue import Dimensions, Enqueued
 from jaxann.tune.halving import run_rungs
 from jaxann.tune.resampling import Resampling, as_resampling
 from jaxann.tune.samplers import random
 from jaxann.tune.space import read_space
+from jaxann.tune.storage import open_storage
 from jaxann.tune.table import Table
 from jaxann.tune.trials import Trials
 
@@ -43,18 +45,20 @@ def brackets(epochs: int, *, factor: int = 3) -> list[tuple[int, int]]:
     return found
 
 
+@retried
 def hyperband(
     build: Build,
-    space: Mapping[str, Dimension],
+    space: Dimensions | Enqueued,
     data: tuple,
     *,
     key: Key,
-    epochs: int,
+    epochs: int | Budget,
     validation: tuple | Resampling,
     batch_size: int | None = None,
     factor: int = 3,
     placement: Placement | None = None,
     progress: bool = False,
+    storage: str | os.PathLike[str] | None = None,
 ) -> Table:
     """Hyperband over a search space: each bracket draws settings and halves them, from many short to few long runs.
 
@@ -62,9 +66,10 @@ def hyperband(
     brackets try every guess, at `s_max + 1` times the cost of one.
 
     Args:
-        build, data, key, validation, batch_size, placement, progress: as in `halving`.
-        space: name to dimension, see `uniform`, `log_uniform`, `integer`, `choice`, `conditional`.
-        epochs: of the settings that train to the end.
+        build, data, key, validation, batch_size, placement, progress, storage: as in `halving`.
+        space: name to dimension, see `uniform`, `log_uniform`, `integer`, `choice`, `conditional`; `enqueue` puts
+            known settings before those that are drawn, into the first bracket.
+        epochs: of the settings that train to the end; or `budget(epochs, seconds=..., retries=...)`.
         factor: one in how many goes on.
 
     Returns:
@@ -76,25 +81,32 @@ def hyperband(
         InputError: an argument is wrong, or shapes, labels or values of the data are.
     """
     check_key("hyperband", key)
+    epochs, allowance = whole_epochs("hyperband", epochs)
     rounds_of = brackets(epochs, factor=factor)
-    if "bracket" in read_space("hyperband", space).dimensions:
+    known = read_space("hyperband", space)
+    if "bracket" in known.dimensions:
         fail("hyperband", "space", "without a dimension named 'bracket', which is the table's", space)
     sizes = [size for size, _ in rounds_of]
     drawn = random(space, sum(sizes), key=fold_name(key, "settings"))
+    scored_on = as_resampling("hyperband", "validation", validation)
+    others = {"epochs": epochs, "batch_size": batch_size, "factor": factor}
+    kept = open_storage("hyperband", storage, build, drawn, data, scored_on, key=key, space=known, others=others)
     trials = Trials(
         "hyperband",
         build,
         drawn,
         data,
-        scored_on=as_resampling("hyperband", "validation", validation),
+        scored_on=scored_on,
         key=key,
         epochs=epochs,
         batch_size=batch_size,
         placement=placement,
         progress=progress,
+        allowance=allowance,
     )
     figures: dict[str, np.ndarray] = {}
     rounds = np.zeros(trials.count, int)
+    trials.keep(kept)
     with trials.watched():
         ends = np.cumsum(sizes)
         for (size, shortest), end in zip(rounds_of, ends, strict=True):
@@ -107,7 +119,7 @@ def hyperband(
             figures = figures or {name: np.full_like(values, np.nan) for name, values in found.items()}
             for name, values in found.items():
                 figures[name][chosen] = values[chosen]
-            rounds[chosen] = np.array(steps)[reached[chosen]]
+            rounds[chosen] = np.array([*steps, 0])[reached[chosen]]  # 0 for -1: none reached
             if trials.trainer.interrupted:
                 break
     trials.hyperparameters["bracket"] = [number for number, size in enumerate(sizes) for _ in range(size)]

@@ -32,7 +32,7 @@ from jaxann.train.epoch import begin, has_plateau
 from jaxann.train.grouping import Build, built_recipe
 from jaxann.train.hyperparameters import split_floats
 from jaxann.train.measure import measure
-from jaxann.train.prepare import epochs_of, shaped_batch, sized
+from jaxann.train.prepare import check_known, epochs_of, for_model, shaped_batch, sized
 from jaxann.train.recipe import Recipe
 from jaxann.train.steps import TrainState, train_step
 
@@ -100,6 +100,9 @@ def hypergradient(
     data = shaped_batch("hypergradient", "train", train)
     measured = shaped_batch("hypergradient", "validation", validation)
     size = None if batch_size is None else int(batch_size)
+    if is_concrete(jax.tree.leaves(data.y)[0]):
+        recipe = built_recipe("hypergradient", build, {**dict(rest), **floats})
+        check_known("hypergradient", recipe, key, *for_model(recipe.model, data, measured))
     (loss, (bad_step, params, state)), grads = _value_and_gradients(
         build, rest, epochs, size, floats, key, data, measured
     )
@@ -113,7 +116,7 @@ def hypergradient(
     return loss, grads
 
 
-@jit(nested=True, static_argnames=("build", "rest", "epochs", "batch_size"))
+@jit(nested=True, guarded=True, static_argnames=("build", "rest", "epochs", "batch_size"))
 def _value_and_gradients(
     build: Build,
     rest: tuple,

@@ -107,7 +107,7 @@ def nested_cross_validate(
         scores = {name: values[:, mine] for name, values in whole.scores.items()}
         tables.append(Table(whole.hyperparameters, scores, whole.monitor, whole.mode, whole.epochs[:, mine]))
     chosen = [table.best for table in tables]
-    columns = {name: [setting[name] for setting in chosen] for name in hyperparameters}
+    columns = {name: [setting[name] for setting in chosen] for name in whole.hyperparameters}
     final = trials_on(columns, outside, fold_name(key, "final"))
     own = np.arange(final.repeats) % len(outside)  # each outer fold trains its own setting only
     row = np.arange(len(outside)) if columns else np.zeros(len(outside), int)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -15,11 +16,14 @@ from jaxann.train.grouping import Build, as_columns, values_of
 from jaxann.train.placement import Placement
 from jaxann.train.population import Population, assembled, warn_diverged
 from jaxann.train.run import Status
-from jaxann.tune.dimensions import Choice, Dimension, Integer
+from jaxann.tune.budget import Budget, retried, whole_epochs
+from jaxann.tune.dimensions import Choice, Integer
+from jaxann.tune.enqueue import Dimensions, Enqueued
 from jaxann.tune.generators import generator
 from jaxann.tune.resampling import as_resampling
 from jaxann.tune.samplers import random
 from jaxann.tune.space import Space, read_space
+from jaxann.tune.storage import open_storage
 from jaxann.tune.trials import Trials, warn_interrupted
 
 __all__ = ["Evolution", "Exploration", "population_based"]
@@ -30,10 +34,11 @@ class Exploration(NamedTuple):
 
     share: float = 0.25  # of the members, the worst that copy and the best that are copied, in (0, 0.5]
     resample: float = 0.25  # probability of a fresh draw from the space instead of a small step, in [0, 1]
+    interval: int = 5  # epochs between comparisons
 
 
 class Evolution(NamedTuple):
-    """What `population_based` returns; a round is `interval` epochs."""
+    """What `population_based` returns; a round is `exploration.interval` epochs."""
 
     population: Population  # as the members ended; `hyperparameters` are the last settings
     settings: list[dict[str, Any]]  # the columns of settings in force in each round
@@ -44,22 +49,23 @@ class Evolution(NamedTuple):
 _EXPLORATION = Exploration()
 
 
+@retried
 def population_based(
     build: Build,
-    space: Mapping[str, Dimension],
+    space: Dimensions | Enqueued,
     data: tuple,
     *,
     key: Key,
-    epochs: int,
+    epochs: int | Budget,
     validation: tuple,
     batch_size: int | None = None,
     members: int = 16,
-    interval: int = 5,
     exploration: Exploration = _EXPLORATION,
     placement: Placement | None = None,
     progress: bool = False,
+    storage: str | os.PathLike[str] | None = None,
 ) -> Evolution:
-    """Population-based training. After every `interval` epochs the worst members copy some of the best, and vary.
+    """Population-based training: every `exploration.interval` epochs the worst members copy some of the best, and vary.
 
     A member among the worst `exploration.share` takes weights, layer state and optimizer state of one drawn from the
     best `share`, and its settings, each drawn anew from the space with probability `exploration.resample` and else
@@ -69,12 +75,12 @@ def population_based(
     Args:
         build: as in `halving`; values of the space must not change shapes, and recipes neither stop early nor restore
             their best epoch: weights are copied as they stand.
-        data, key, epochs, batch_size, placement, progress: as in `halving`.
-        space: name to dimension; a conditional dimension is varied while it is active.
+        data, key, epochs (or a `budget`), batch_size, placement, progress, storage: as in `halving`.
+        space: name to dimension; a conditional dimension is varied while it is active. `enqueue` gives the first
+            members known settings.
         validation: `(x, y)`, what members are compared on.
         members: how many.
-        interval: epochs between comparisons.
-        exploration: how many copy, and how often a value is drawn anew.
+        exploration: how many copy, how often a value is drawn anew, and how many epochs lie between comparisons.
 
     Returns:
         Evolution.
@@ -84,13 +90,14 @@ def population_based(
     Raises:
         InputError: an argument is wrong, or settings differ in structure.
     """
+    epochs, allowance = whole_epochs("population_based", epochs)
     check_integer("population_based", "members", members, 2)
-    check_integer("population_based", "interval", interval)
     if not isinstance(exploration, Exploration):
-        fail("population_based", "exploration", "jaxann.tune.Exploration(share, resample)", exploration)
-    share, resample = exploration
+        fail("population_based", "exploration", "jaxann.tune.Exploration(share, resample, interval)", exploration)
+    share, resample, interval = exploration
     check_range("population_based", "share of exploration", share, 0, 0.5, open_low=True)
     check_range("population_based", "resample of exploration", resample, 0, 1)
+    check_integer("population_based", "interval of exploration", interval)
     if jax.process_count() > 1:
         fail("population_based", "jax.process_count()", "1: weights are copied within a process", jax.process_count())
     check_key("population_based", key)
@@ -100,6 +107,10 @@ def population_based(
         got = " folds" if scored_on.folds is not None else f" {scored_on.repeats} repeats"
         fail("population_based", "validation", "data (x, y): each member is one run", got)
     columns = random(space, members, key=fold_name(key, "settings"))
+    others = {"epochs": epochs, "batch_size": batch_size, **exploration._asdict()}
+    kept = open_storage(
+        "population_based", storage, build, columns, data, scored_on, key=key, space=known, others=others
+    )
     trials = Trials(
         "population_based",
         build,
@@ -111,6 +122,7 @@ def population_based(
         batch_size=batch_size,
         placement=placement,
         progress=progress,
+        allowance=allowance,
         every_epoch=True,
         own_keys=True,
         whole_runs=True,
@@ -123,6 +135,7 @@ def population_based(
     now = [values_of(columns, i) for i in range(members)]
     in_force, parents, scores = [], [], []
     parent = np.arange(members)
+    trials.keep(kept)
     with trials.watched():
         for until in [*range(interval, epochs, interval), epochs]:
             trials.train(np.arange(members), until)
@@ -130,6 +143,8 @@ def population_based(
             in_force.append(known.columns(now))
             parents.append(parent)
             scores.append(score if trials.mode == "min" else -score)
+            if until < epochs:
+                trials.heed_clock()
             if until == epochs or trials.trainer.interrupted:
                 break
             parent = _parents(score, share, drawn)

@@ -48,8 +48,9 @@ def resampling(
     if (folds is None) == (validation is None):
         got = " neither" if folds is None else " both"
         fail("resampling", "folds or validation", "given, one of the two", got)
-    if prepare is not None and not callable(prepare):
-        fail("resampling", "prepare", "a function (x, y) -> (x -> x), or None", prepare)
+    if prepare is not None and (not callable(prepare) or isinstance(prepare, type)):
+        hint = "Of scikit-learn: lambda x, y: StandardScaler().fit(x).transform."
+        fail("resampling", "prepare", "a function (x, y) -> (x -> x), or None", prepare, hint=hint)
     check_integer("resampling", "repeats", repeats)
     return Resampling(folds, validation, prepare, repeats)
 

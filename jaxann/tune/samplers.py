@@ -12,7 +12,9 @@ import numpy as np
 from jaxann.core.checks import check_integer, check_key, fail
 from jaxann.core.typing import Key
 from jaxann.tune.dimensions import Choice, Dimension, Integer, LogUniform, Uniform
+from jaxann.tune.enqueue import Enqueued
 from jaxann.tune.generators import generator
+from jaxann.tune.known import alike, known_first, known_settings
 from jaxann.tune.space import Space, decode, read_space
 
 __all__ = ["grid", "random", "sobol"]
@@ -21,7 +23,7 @@ _MOST = 1_000_000  # settings of a grid: more is a slip, and would fill the memo
 
 
 def grid(
-    space: Mapping[str, Any], *, points: int | Mapping[str, int] | None = None
+    space: Mapping[str, Any] | Enqueued, *, points: int | Mapping[str, int] | None = None
 ) -> dict[str, np.ndarray | list[Any]]:
     """Every combination of the values of each dimension, the last name moving fastest.
 
@@ -29,7 +31,7 @@ def grid(
     only where it is active, so that no setting is listed twice.
 
     Args:
-        space: from name to dimension. Choices and integers are listed in full.
+        space: from name to dimension. Choices and integers are listed in full; known settings of `enqueue` come first.
         points: how many values of each `uniform` and `log_uniform` dimension, evenly spaced in the encoded space (so
             on a logarithmic scale for the latter), both ends included; or a dict with such a number for each of their
             names. An integer named in the dict is thinned to at most so many values.
@@ -46,16 +48,18 @@ def grid(
     counts = _counts(known, points)
     values = {name: _listed(dimension, counts.get(name)) for name, dimension in known.dimensions.items()}
     settings: list[dict[str, Any]] = [{}]
+    first = known_settings("grid", space)
     for name in known.order:
         choices = [values[name] if known.active(name, s) else (known.otherwise[name],) for s in settings]
         total = sum(map(len, choices))
         if total > _MOST:
             fail("grid", "space", f"of at most {_MOST:,} settings", f" {total:,} with {name!r}")
         settings = [{**s, name: value} for s, several in zip(settings, choices, strict=True) for value in several]
-    return known.columns(settings)
+    rest = [one for one in settings if not any(alike(one, other) for other in first)]
+    return known.columns([*first, *rest])
 
 
-def random(space: Mapping[str, Any], n: int, *, key: Key) -> dict[str, np.ndarray | list[Any]]:
+def random(space: Mapping[str, Any] | Enqueued, n: int, *, key: Key) -> dict[str, np.ndarray | list[Any]]:
     """n independent settings, each uniform in the encoded space.
 
     The best of n lies in the top share q of all settings with probability 1 - (1 - q)^n, whatever the number of
@@ -63,7 +67,7 @@ def random(space: Mapping[str, Any], n: int, *, key: Key) -> dict[str, np.ndarra
     of a shorter one.
 
     Args:
-        space: from name to dimension.
+        space: from name to dimension; known settings of `enqueue` come first.
         n: number of settings.
         key: `jax.random.key(seed)`; the same key gives the same settings.
 
@@ -76,17 +80,17 @@ def random(space: Mapping[str, Any], n: int, *, key: Key) -> dict[str, np.ndarra
     Reference: Bergstra, Bengio (2012), Random Search for Hyper-Parameter Optimization, JMLR 13.
     """
     d = _dimensions("random", space, n, key)
-    return decode(space, generator(key).random((n, d)))
+    return known_first("random", space, decode(space, generator(key).random((n, d))))
 
 
-def sobol(space: Mapping[str, Any], n: int, *, key: Key) -> dict[str, np.ndarray | list[Any]]:
+def sobol(space: Mapping[str, Any] | Enqueued, n: int, *, key: Key) -> dict[str, np.ndarray | list[Any]]:
     """n settings placed evenly over the encoded space: the first points of a scrambled Sobol sequence.
 
     Each point alone is uniform; together they leave smaller gaps than independent ones. A power of two balances best:
     then each half, quarter, ... of every coordinate holds its exact share.
 
     Args:
-        space: from name to dimension.
+        space: from name to dimension; known settings of `enqueue` come first.
         n: number of settings.
         key: `jax.random.key(seed)`, for the scrambling; the same key gives the same settings, a longer sequence begins
             with the shorter one.
@@ -109,10 +113,10 @@ def sobol(space: Mapping[str, Any], n: int, *, key: Key) -> dict[str, np.ndarray
     seed: dict[str, Any] = {name: generator(key)}
     sampler = qmc.Sobol(d, scramble=True, **seed)
     # Whole powers of two, cut afterwards: scipy warns of other numbers.
-    return decode(space, sampler.random_base2((n - 1).bit_length())[:n])
+    return known_first("sobol", space, decode(space, sampler.random_base2((n - 1).bit_length())[:n]))
 
 
-def _dimensions(function: str, space: Mapping[str, Any], n: Any, key: Any) -> int:
+def _dimensions(function: str, space: Mapping[str, Any] | Enqueued, n: Any, key: Any) -> int:
     known = read_space(function, space)
     check_integer(function, "n", n)
     check_key(function, key)

@@ -22,6 +22,7 @@ from numpy.typing import ArrayLike
 
 from jaxann.core.checks import check_range, fail
 from jaxann.tune.dimensions import Choice, Conditional, Dimension, Integer, Uniform, choice, plain, same
+from jaxann.tune.enqueue import Enqueued
 
 __all__ = ["Space", "decode", "encode", "read_space"]
 
@@ -53,12 +54,14 @@ class Space(NamedTuple):
         return columns
 
 
-def read_space(function: str, space: Mapping[str, Any]) -> Space:
+def read_space(function: str, space: Mapping[str, Any] | Enqueued) -> Space:
     """Check a space on behalf of `function`, and order its names so that conditions can be told one after another.
 
     Raises:
         InputError: it is no dict of dimensions, or a condition names something unknown or impossible, or itself.
     """
+    if isinstance(space, Enqueued):
+        space = space.space
     if not isinstance(space, Mapping) or not space:
         fail(function, "space", "a dict from names to dimensions", space)
     dimensions: dict[str, Dimension] = {}
@@ -91,7 +94,7 @@ def read_space(function: str, space: Mapping[str, Any]) -> Space:
     return Space(dimensions, conditions, {name: c.otherwise for name, c in conditionals.items()}, tuple(order))
 
 
-def encode(space: Mapping[str, Any], setting: Mapping[str, Any]) -> np.ndarray:
+def encode(space: Mapping[str, Any] | Enqueued, setting: Mapping[str, Any]) -> np.ndarray:
     """The point of the unit cube that stands for a setting.
 
     Args:
@@ -126,7 +129,7 @@ def encode(space: Mapping[str, Any], setting: Mapping[str, Any]) -> np.ndarray:
     return np.array([point[name] for name in known.dimensions])
 
 
-def decode(space: Mapping[str, Any], unit_points: ArrayLike) -> dict[str, np.ndarray | list[Any]]:
+def decode(space: Mapping[str, Any] | Enqueued, unit_points: ArrayLike) -> dict[str, np.ndarray | list[Any]]:
     """The settings that points of the unit cube stand for, as columns.
 
     Args:

@@ -13,8 +13,10 @@ import numpy as np
 
 from jaxann.core.checks import check_choice, check_integer, fail
 from jaxann.core.errors import InputError
+from jaxann.core.typing import Predictions
 from jaxann.io.atomic import check_path, show_path, write_atomically
 from jaxann.io.header import parse_json, refuse
+from jaxann.train.run import Result
 from jaxann.tune.dimensions import plain
 from jaxann.tune.layout import WIDTH, layout, short, shorten
 from jaxann.tune.serialization import from_json, to_json, to_source
@@ -42,6 +44,9 @@ class Table:
         epochs: epochs each run took `(settings, repeats)`.
         rounds: how far each setting came `(settings,)`, where a search compares only settings that came as far: those
             of a later round stand before those of an earlier one. None where all scores are comparable.
+        out_of_fold: predictions `(settings, rows, ...)` of the models that did not train on the row, or None; see
+            `cross_validate`. A file does not hold them, nor the next.
+        refitted: the result of training the best setting on all data, or None; see `cross_validate`.
 
     Raises:
         InputError: shapes do not agree, or there is no figure named `monitor`.
@@ -53,6 +58,8 @@ class Table:
     mode: str
     epochs: np.ndarray
     rounds: np.ndarray | None = None
+    out_of_fold: Predictions | None = None
+    refitted: Result | None = None
 
     def __post_init__(self) -> None:
         check_choice("Table", "mode", self.mode, ("min", "max"))

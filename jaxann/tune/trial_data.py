@@ -21,7 +21,7 @@ from jaxann.train.population_data import fold_tables
 from jaxann.tune.folds import check_folds, k_fold, stratified_k_fold
 from jaxann.tune.resampling import Pairs, Prepare, Resampling
 
-__all__ = ["by_size", "data_of", "fold_rows"]
+__all__ = ["by_size", "data_of", "fold_rows", "prepared_data"]
 
 
 def fold_rows(function: str, folds: Any, targets: Any, key: Key) -> Pairs:
@@ -42,31 +42,43 @@ def fold_rows(function: str, folds: Any, targets: Any, key: Key) -> Pairs:
     return check_folds(function, folds, rows)
 
 
-def data_of(function: str, data: Any, given: Resampling, key: Key) -> tuple[Pairs | None, Batch, Batch]:
-    """`(folds or None, training data, validation data)`; with folds both are the whole data, cut by rows."""
+def data_of(
+    function: str, data: Any, given: Resampling, key: Key
+) -> tuple[Pairs | None, Batch, Batch, np.ndarray | None]:
+    """`(folds or None, training data, validation data, source)`; with folds both are the whole data, cut by rows.
+
+    Where something is learnt inside the folds each has a copy of its rows: `source` says which row each was.
+    """
     whole, prepare = as_batch(function, "data", data), given.prepare
     if given.folds is None:
         measured = as_batch(function, "validation", given.validation)
         if prepare is not None:
             change = _fitted(function, prepare, whole.x, whole.y)
             whole, measured = whole._replace(x=change(whole.x)), measured._replace(x=change(measured.x))
-        return None, whole, measured
+        return None, whole, measured, None
     pairs = fold_rows(function, given.folds, whole.y, key)
     _check_weighed(function, pairs, whole.weights)
     if prepare is None:
-        return pairs, whole, whole
-    pieces, moved, start = [], [], 0
+        return pairs, whole, whole, None
+    pieces, moved, source, start = [], [], [], 0
     host = jax.tree.map(np.asarray, whole)
     for train, tested in pairs:
         change = _fitted(function, prepare, *(jax.tree.map(lambda a, r=train: a[r], tree) for tree in host[:2]))
         rows = np.concatenate([train, tested])
+        source.append(rows)
         own = jax.tree.map(lambda a, r=rows: a[r], host)
         pieces.append(own._replace(x=change(own.x)))
         places = start + np.arange(len(rows), dtype=np.int32)
         moved.append((places[: len(train)], places[len(train) :]))
         start += len(rows)
     whole = jax.tree.map(lambda *column: np.concatenate(column), *pieces)
-    return moved, whole, whole
+    return moved, whole, whole, np.concatenate(source)
+
+
+def prepared_data(function: str, data: Any, prepare: Prepare | None) -> Batch:
+    """The data, with what `prepare` learns from all of it."""
+    whole = as_batch(function, "data", data)
+    return whole if prepare is None else whole._replace(x=_fitted(function, prepare, whole.x, whole.y)(whole.x))
 
 
 def _check_weighed(function: str, pairs: Pairs, weights: Any) -> None:

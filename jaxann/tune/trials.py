@@ -25,6 +25,7 @@ from jaxann.train.batches import example_count
 from jaxann.train.epoch import has_plateau
 from jaxann.train.grouping import Build, Group, as_columns, group_members
 from jaxann.train.interrupts import held_interrupts
+from jaxann.train.members import at_once_on
 from jaxann.train.memory import available, predict_memory, summary
 from jaxann.train.observers import Moment, observing
 from jaxann.train.placement import Placement, placed_on
@@ -32,8 +33,14 @@ from jaxann.train.population import warn_diverged
 from jaxann.train.prepare import prepare_data
 from jaxann.train.progress import population_bar
 from jaxann.train.recipe import Recipe
+from jaxann.train.targets import check_counted
 from jaxann.train.trainer import PopulationTrainer
+from jaxann.tune.budget import UNLIMITED, Allowance
+from jaxann.tune.enqueue import Enqueued
+from jaxann.tune.in_turn import retry_diverged
+from jaxann.tune.known import columns_of
 from jaxann.tune.resampling import Resampling
+from jaxann.tune.storage import Storage
 from jaxann.tune.table import Table
 from jaxann.tune.trial_data import by_size, data_of
 
@@ -50,6 +57,7 @@ class Trials:
         every_epoch: whether the validation set is measured after every epoch although no recipe asks for it.
         own_keys: whether each member has a key of its own.
         whole_runs: whether recipes that stop early or restore their best epoch are refused.
+        allowance: of time and retries.
 
     Raises:
         InputError: an argument is wrong, or recipes differ in what they monitor; before anything is compiled.
@@ -60,14 +68,18 @@ class Trials:
         count, repeats: how many settings there are, and how many members each has.
         monitor, mode: the figure that settings are ranked by, and whether "min" or "max" of it is better.
         trainer: the members.
-        key: the search's.
+        key, keys, first_keys: the search's, the members' and what those were before any began again.
+        allowance, attempts: what the search may spend, and how often each member began again.
+        enqueued: how many of the settings are known ones, in front.
+        at_once: how many members train at once; None for all.
+        inputs, source: x as the members see it, and which row of the data each of its rows is; None for the same.
     """
 
     def __init__(
         self,
         function: str,
         build: Build,
-        hyperparameters: Mapping[str, Any],
+        hyperparameters: Mapping[str, Any] | Enqueued,
         data: tuple,
         *,
         scored_on: Resampling,
@@ -79,17 +91,19 @@ class Trials:
         every_epoch: bool = False,
         own_keys: bool = False,
         whole_runs: bool = False,
+        allowance: Allowance = UNLIMITED,
     ):
         check_key(function, key)
         if epochs is not None:
             check_integer(function, "epochs", epochs)
         devices, at_once, _ = placed_on(function, placement)
-        self.function, self.key = function, key
-        self.hyperparameters = as_columns(function, hyperparameters, None)
+        self.function, self.key, self.allowance = function, key, allowance
+        self.at_once = None if (each := at_once_on(at_once, devices[0])) is None else each * len(devices)
+        self.hyperparameters, self.enqueued = columns_of(function, hyperparameters)
         self.count = len(next(iter(self.hyperparameters.values()))) if self.hyperparameters else 1
         if self.count == 0:
             fail(function, "hyperparameters", "at least one setting", " none")
-        pairs, whole, measured = data_of(function, data, scored_on, key)
+        pairs, whole, measured, self.source = data_of(function, data, scored_on, key)
         self.pairs = pairs
         self.repeats = scored_on.repeats * (1 if pairs is None else len(pairs))
         members = self.count * self.repeats
@@ -113,8 +127,13 @@ class Trials:
         keys = split_name(key, "members", members if own_keys else self.repeats)
         if not own_keys:
             keys = pick_keys(keys, np.tile(np.arange(self.repeats), self.count))
-        self.keys = keys
+        self.keys = self.first_keys = keys
+        self.attempts = np.zeros(members, int)
         whole, measured = prepare_data(function, structures, pick_keys(keys, np.array(0)), whole, measured)
+        for recipe in structures:
+            for place, side in enumerate(("training", "held-out")):
+                check_counted(function, "folds", whole, [pair[place] for pair in pairs or ()], recipe.loss, side)
+        self.inputs = whole.x
         every_epoch = every_epoch or any(r.stops_early or r.restores_best or has_plateau(r) for r in structures)
         folds = None
         if pairs is not None:
@@ -127,13 +146,14 @@ class Trials:
         if needed > free:
             hint = "Search fewer settings at a time, or smaller models."
             fail(function, "hyperparameters", f"settings that fit into {free:,} bytes", f" {needed:,} bytes", hint=hint)
-        self._bars: tuple = ()
+        self._watching: tuple = (lambda moment: allowance.is_over(),) if allowance.is_timed else ()
         if progress:
             heading = summary(members, groups, needs, len(groups), devices)
             total = int(self.epochs.sum())
             bar = population_bar(members=members, epochs=total, monitor=self.monitor, mode=self.mode, heading=heading)
-            self._bars = (bar,)
-        self._observe: Callable[[Moment], bool] | None = None
+            self._watching = (bar, *self._watching)
+        self._storage: Storage | None = None
+        self.observe: Callable[[Moment], bool] | None = None
         self.trainer = PopulationTrainer(
             groups,
             keys,
@@ -147,11 +167,24 @@ class Trials:
 
     @contextlib.contextmanager
     def watched(self) -> Iterator[None]:
-        """Show the bar, and let Ctrl-C wait for a moment at which the search can be told as it stands."""
-        with held_interrupts(), observing(self._bars) as observe:
-            self._observe = observe if self._bars else None
+        """Show the bar, and let Ctrl-C and the clock wait for a moment at which the search can be told as it stands."""
+        held = contextlib.nullcontext() if self._storage is None else self._storage.held()
+        with held, held_interrupts(), observing(self._watching) as observe:
+            self.observe = observe if self._watching else None
             yield
-            self._observe = None
+            self.observe = None
+
+    def heed_clock(self) -> None:
+        """End the search where its time is over; one chunk is run in any case."""
+        if not self.trainer.interrupted and self.trainer.epoch.any() and self.allowance.is_over():
+            self.trainer.interrupted = self.trainer.stopped = True
+
+    def keep(self, storage: Storage | None) -> None:
+        """Keep the search in a storage, if there is one, and go on from what it holds."""
+        self._storage = storage
+        if storage is not None:
+            storage.beside = {"attempts": self.attempts}
+            self._watching = (*self._watching, storage.watch(self.trainer))
 
     def members(self, settings: np.ndarray) -> np.ndarray:
         """The members of some settings."""
@@ -164,7 +197,13 @@ class Trials:
     def train_members(self, members: np.ndarray, until: int | None = None) -> None:
         """Train some members up to an epoch, or to the end of their own."""
         wanted = self.epochs[members] if until is None else np.minimum(until, self.epochs[members])
-        self.trainer.train(members, wanted, self._observe)
+        self.heed_clock()
+        if self._storage is not None and not self._storage.goes_on(self.trainer):
+            return
+        self.trainer.train(members, wanted, self.observe)
+        retry_diverged(self, members, wanted)
+        if self._storage is not None and self.trainer.interrupted:
+            self._storage.write(self.trainer)
 
     def reached(self, settings: np.ndarray, until: int) -> np.ndarray:
         """Which of these settings have trained up to an epoch, or have stopped for good."""
@@ -176,11 +215,24 @@ class Trials:
     def figures(self, settings: np.ndarray | None = None) -> dict[str, np.ndarray]:
         """Validation loss and metrics of some or all settings now, by name, `(settings, repeats)`.
 
-        NaN for the others, and for members that diverged.
+        NaN for the others, and for members that diverged or have not begun.
         """
-        found = self.trainer.evaluate(None if settings is None else self.members(settings))
+        chosen = None if settings is None else self.members(settings)
+
+        def evaluate() -> np.ndarray:
+            found = self.trainer.evaluate(chosen)
+            found[self.trainer.epoch == 0] = np.nan
+            return found
+
+        found = evaluate() if self._storage is None else self._storage.figures(self.trainer, evaluate)
         shape = (self.count, self.repeats)
         return {name: found[:, i].reshape(shape) for i, name in enumerate(("loss", *self.metrics))}
+
+    def rounds(self) -> np.ndarray | None:
+        """Which settings came to their end, 1 or 0 `(settings,)`, where the search was ended; else None: all did."""
+        if not self.trainer.interrupted:
+            return None
+        return self.reached(np.arange(self.count), int(self.epochs.max())).astype(int)
 
     def score(self, figures: Mapping[str, np.ndarray]) -> np.ndarray:
         """`(settings,)` to be minimized: the mean of what is monitored; a setting with a diverged member is inf."""
@@ -219,7 +271,11 @@ class Trials:
             rounds: int `(settings,)`, how far each came where scores are comparable only among equals.
         """
         warn_interrupted(self.function, self.trainer)
-        warn_diverged(self.function, ~self.trainer.going & np.isnan(figures["loss"]).reshape(-1))
+        none = np.isnan(figures["loss"]).reshape(-1)
+        warn_diverged(self.function, ~self.trainer.going & none)
+        if rounds is None and (bad := np.flatnonzero(self.trainer.going & none)).size:
+            message = f"{self.function}: the loss of {bad.size} of {none.size} members is no number, the first of them"
+            warnings.warn(f"{message} member {bad[0]}; did anything in it count?", UserWarning, stacklevel=3)
         columns = {name: _column(values) for name, values in self.hyperparameters.items()}
         epochs = self.trainer.epoch.reshape(self.count, self.repeats)
         monitor = self.monitor.removeprefix("validation_")
@@ -261,7 +317,8 @@ def warn_interrupted(function: str, trainer: PopulationTrainer) -> None:
     """Say so when Ctrl-C ended a search."""
     if trainer.interrupted:
         fewest, most = int(trainer.epoch.min()), int(trainer.epoch.max())
-        message = f"{function}: interrupted when members had trained for {fewest} to {most} epochs"
+        how = "the time budget was over" if trainer.stopped else "interrupted"
+        message = f"{function}: {how} when members had trained for {fewest} to {most} epochs"
         warnings.warn(f"{message}; the scores are those of then.", UserWarning, stacklevel=4)
 
 

@@ -136,8 +136,12 @@ def test_a_padded_batch_is_its_sequences_end_to_end(x64: None):
         return long.grads, long.loss, long.state, flat.grads, flat.loss, flat.state
 
     found = evaluate(program, params)
+    largest = max(np.abs(leaf).max() for leaf in jax.tree.leaves(found[3]))
     for ours, theirs in zip(jax.tree.leaves(found[:3]), jax.tree.leaves(found[3:]), strict=True):
-        assert_close(ours, theirs, "reduction")
+        if np.abs(theirs).max() > 1e-12 * largest:
+            assert_close(ours, theirs, "reduction")
+        else:  # a bias before the norm has no gradient: what is left of it is rounding
+            assert np.abs(ours).max() <= 1e-12 * largest
 
 
 def test_forward_and_value_and_grad_hand_the_masks_down(x64: None):

@@ -21,8 +21,12 @@ DTYPES = "bool int8 int16 int32 uint8 uint16 uint32 float16 bfloat16 float32".sp
 
 @factory(Layer, static=("units",))
 def scaled(units: int, scale: float = 1.0):
-    """A layer of somebody's own: y = scale x."""
-    return lambda key, spec: ({}, {}), lambda params, state, x, *, key=None, train=False: (x * scale, state)
+    """A layer of somebody's own: y = scale x. What its parameters are is not known here."""
+
+    def init(key, spec):
+        raise NotImplementedError("parameters come from elsewhere")
+
+    return init, lambda params, state, x, *, key=None, train=False: (x * scale, state)
 
 
 def same(a, b):

@@ -190,7 +190,7 @@ def test_state_may_be_left_out_where_there_is_none():
     )
 
 
-def _nothing(*args: Any) -> Any:
+def _nothing(*args: Any, **keywords: Any) -> Any:
     return {}, {}
 
 

@@ -132,6 +132,11 @@ TORCH = {
     "adam coupled": (chain(o.add_decayed_weights(0.1), adam(RATE)), "Adam", DECAY),
     "adamw": (adamw(RATE, weight_decay=0.01), "AdamW", {"weight_decay": 0.01}),
     "amsgrad": (o.amsgrad(RATE, bias_correct_max=False), "Adam", {"amsgrad": True}),
+    "amsgrad decay": (
+        o.amsgrad(RATE, bias_correct_max=False, weight_decay=0.1),
+        "AdamW",
+        {"amsgrad": True, "weight_decay": 0.1},
+    ),
     "adamax": (o.adamax(RATE), "Adamax", {}),
     "adamax coupled": (chain(o.add_decayed_weights(0.1), o.adamax(RATE)), "Adamax", DECAY),
     "radam": (o.radam(RATE, eps=0.0, eps_root=0.0), "RAdam", {"eps": 0.0}),  # eps stands elsewhere

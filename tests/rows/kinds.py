@@ -141,7 +141,7 @@ class MetricRow(Row):
     plain: Callable[..., Any] | None = None
     targets: Callable[[jax.Array, tuple[int, ...]], jax.Array] = jax.random.normal
     reference: Callable[..., Any] | None = None
-    empty: float = 0.0
+    empty: float = float("nan")
     shape: tuple[int, ...] = ()
 
 

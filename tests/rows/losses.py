@@ -20,6 +20,7 @@ HELPERS = {
     "losses.masked": "makes room for a mask before a loss is called",
     "losses.mean": "the mean of a loss's values",
     "losses.labels_to_check": "asks a loss which of its targets are class numbers",
+    "losses.targets_in": "declares what targets a loss takes",
     "losses.target_weights": "what the values of a loss count for in its mean",
 }
 

@@ -83,25 +83,24 @@ METRICS = [
               plain=partial(metrics.top_k_accuracy, k=2), targets=drawn,
               reference=probable("top_k_accuracy_score", k=2)),
     _classes("confusion_matrix", metrics.confusion_matrix, streaming.confusion_matrix, "confusion_matrix",
-             shape=(3, 3)),
+             shape=(3, 3), empty=0.0),
     _averaged("precision", metrics.precision, streaming.precision, "precision_score"),
     _averaged("recall", metrics.recall, streaming.recall, "recall_score"),
     _averaged("f1", metrics.f1, streaming.f1, "f1_score"),
     _averaged("f_beta", metrics.f_beta, streaming.f_beta, "fbeta_score", beta=0.5),
     _classes("balanced_accuracy", metrics.balanced_accuracy, streaming.balanced_accuracy, "balanced_accuracy_score"),
     _classes("matthews_correlation", metrics.matthews_correlation, streaming.matthews_correlation, "matthews_corrcoef"),
-    _classes("cohen_kappa", metrics.cohen_kappa, streaming.cohen_kappa, "cohen_kappa_score", empty=np.nan),
+    _classes("cohen_kappa", metrics.cohen_kappa, streaming.cohen_kappa, "cohen_kappa_score"),
     MetricRow("metrics.roc_auc", lambda: streaming.roc_auc(3, capacity=200), "sklearn",
               (*_BAD, {"capacity": 0}, {"bins": 0}, {"multi_class": "all"}, {"average": "mean"}),
-              plain=metrics.roc_auc, targets=drawn, reference=probable("roc_auc_score", multi_class="ovr"),
-              empty=np.nan),
+              plain=metrics.roc_auc, targets=drawn, reference=probable("roc_auc_score", multi_class="ovr")),
     MetricRow("metrics.average_precision", lambda: streaming.average_precision(3, capacity=200), "sklearn",
               (*_BAD, {"capacity": 0}, {"bins": 0}, {"average": "mean"}),
               plain=metrics.average_precision, targets=drawn, reference=probable("average_precision_score")),
     MetricRow("metrics.log_loss", streaming.log_loss, "sklearn", plain=metrics.log_loss, targets=drawn,
               reference=probable("log_loss")),
     MetricRow("metrics.perplexity", streaming.perplexity, "sklearn", plain=metrics.perplexity, targets=drawn,
-              reference=lambda z, y, w: np.exp(probable("log_loss")(z, y, w)), empty=1.0),
+              reference=lambda z, y, w: np.exp(probable("log_loss")(z, y, w))),
     MetricRow("metrics.brier", streaming.brier, "sklearn", plain=metrics.brier, targets=drawn,
               reference=probable("brier_score_loss", scale_by_half=False)),
     MetricRow("metrics.expected_calibration_error", streaming.expected_calibration_error, "NumPy, bin by bin",
@@ -115,20 +114,20 @@ METRICS = [
              lambda: streaming.median_absolute_error(200, 3), "median_absolute_error",
              ({"capacity": 0}, {"columns": 0})),
     _numbers("mape", metrics.mape, streaming.mape, "mean_absolute_percentage_error", ({"eps": 0.0},)),
-    _numbers("r2", metrics.r2, lambda: streaming.r2(3), "r2_score", ({"columns": 0},), empty=1.0),
+    _numbers("r2", metrics.r2, lambda: streaming.r2(3), "r2_score", ({"columns": 0},)),
     _numbers("explained_variance", metrics.explained_variance, lambda: streaming.explained_variance(3),
-             "explained_variance_score", ({"columns": 0},), empty=1.0),
+             "explained_variance_score", ({"columns": 0},)),
 ]  # fmt: skip
 
 
-def _variant(name: str, reference, plain=None, targets=drawn, empty=0.0, shape=(), **settings) -> MetricRow:
+def _variant(name: str, reference, plain=None, targets=drawn, shape=(), **settings) -> MetricRow:
     """Another setting of a metric with a row: `settings` go to both forms, sizes to the streaming one alone."""
     sizes = {k: settings.pop(k) for k in ("classes", "capacity") if k in settings}
     positional = [sizes.pop("classes")] if "classes" in sizes else []
     whole = partial(getattr(metrics, name), **settings)
     return MetricRow(f"{name}({', '.join(f'{k}={v}' for k, v in (sizes | settings).items())})",
                      lambda: getattr(streaming, name)(*positional, **sizes, **settings), "sklearn",
-                     plain=whole if plain is None else plain, targets=targets, reference=reference, empty=empty,
+                     plain=whole if plain is None else plain, targets=targets, reference=reference,
                      shape=shape)  # fmt: skip
 
 
@@ -145,14 +144,13 @@ VARIANTS = [
     _variant("f1", labels("f1_score", average="weighted"), classes=3, average="weighted"),
     _variant("f_beta", labels("fbeta_score", average="micro", beta=2.0), classes=3, average="micro", beta=2.0),
     _variant("precision", labels("precision_score", average=None), classes=3, average="none", shape=(3,)),
-    _variant("cohen_kappa", labels("cohen_kappa_score", weights="linear"), classes=3, weighting="linear", empty=np.nan),
-    _variant("cohen_kappa", labels("cohen_kappa_score", weights="quadratic"), classes=3, weighting="quadratic",
-             empty=np.nan),
-    _variant("roc_auc", binary("roc_auc_score"), targets=bits, capacity=200, empty=np.nan),
+    _variant("cohen_kappa", labels("cohen_kappa_score", weights="linear"), classes=3, weighting="linear"),
+    _variant("cohen_kappa", labels("cohen_kappa_score", weights="quadratic"), classes=3, weighting="quadratic"),
+    _variant("roc_auc", binary("roc_auc_score"), targets=bits, capacity=200),
     _variant("roc_auc", probable("roc_auc_score", multi_class="ovr", average="micro"), classes=3, capacity=200,
-             average="micro", empty=np.nan),
+             average="micro"),
     _variant("roc_auc", probable("roc_auc_score", multi_class="ovo", average="weighted"), classes=3, capacity=200,
-             multi_class="ovo", average="weighted", empty=np.nan),
+             multi_class="ovo", average="weighted"),
     _variant("average_precision", binary("average_precision_score"), targets=bits, capacity=200),
     _variant("average_precision", probable("average_precision_score", average="weighted"), classes=3, capacity=200,
              average="weighted"),
@@ -162,7 +160,7 @@ VARIANTS = [
     _variant("expected_calibration_error", _adaptive, capacity=200, adaptive=True),
     # histograms: the exact figure of the probabilities rounded to bins
     MetricRow("roc_auc(bins=50)", lambda: streaming.roc_auc(bins=50), "sklearn",
-              targets=bits, reference=binary("roc_auc_score", score=_rounded(_sigmoid)), empty=np.nan),
+              targets=bits, reference=binary("roc_auc_score", score=_rounded(_sigmoid))),
     MetricRow("average_precision(bins=50)", lambda: streaming.average_precision(bins=50), "sklearn",
               targets=bits, reference=binary("average_precision_score", score=_rounded(_sigmoid))),
     MetricRow("average_precision(classes=3, bins=50)", lambda: streaming.average_precision(3, bins=50), "sklearn",

@@ -85,7 +85,7 @@ OPTIMIZERS = [
         rate=0.01,
     ),
     OptimizerRow("optimizers.adopt", optimizers.adopt, "optax", (*_DECAY_RATES_BAD, {"eps": -1.0})),
-    OptimizerRow("optimizers.amsgrad", optimizers.amsgrad, "optax, torch", _ADAM_BAD),
+    OptimizerRow("optimizers.amsgrad", optimizers.amsgrad, "optax, torch", (*_ADAM_BAD, *_DECAY_BAD)),
     OptimizerRow(
         "optimizers.lion",
         lambda rate: optimizers.lion(rate, mask=optimizers.matrices),

@@ -15,7 +15,7 @@ import pytest
 from sklearn.datasets import load_digits
 
 import jaxann as ja
-from jaxann.train import trainer
+from jaxann.train import interrupts, trainer
 from jaxann.train.recipe import Recipe
 
 __all__ = [
@@ -57,6 +57,7 @@ def press_ctrl_c(monkeypatch: pytest.MonkeyPatch, call: int) -> None:
         return original(*arguments)
 
     monkeypatch.setattr(trainer, "advance_members", advance)
+    monkeypatch.setattr(interrupts, "PATIENCE", 0.0)  # the next one is a first one again
 
 
 @functools.cache

@@ -108,16 +108,19 @@ def test_resume_refuses_another_model():
 
 
 def test_interruption_returns_the_best_so_far(monkeypatch):
-    real, calls = FIT._advance, []
+    of, calls = FIT._advance.of, []
     patient = early_stopping(40)
 
-    def interrupted(*args):
-        if len(calls) == 3:
-            raise KeyboardInterrupt
-        calls.append(1)
-        return real(*args)
+    def interrupted(setting):
+        def advance(*args):
+            if len(calls) == 3:
+                raise KeyboardInterrupt
+            calls.append(1)
+            return of(setting)(*args)
 
-    monkeypatch.setattr(FIT, "_advance", interrupted)
+        return advance
+
+    monkeypatch.setattr(FIT._advance, "of", interrupted)
     monkeypatch.setattr(FIT, "_CHUNK_SECONDS", 0.0)
     cut = small_fit(epochs=50, stopping=patient)
     monkeypatch.undo()
@@ -184,7 +187,8 @@ def test_nan_in_the_validation_alone_is_no_divergence():
     def nan_above(predictions, targets):
         return loss(predictions, targets) * (jnp.nan if len(targets) == 100 else 1.0)
 
-    result = small_fit(loss=nan_above, epochs=2)
+    with pytest.warns(UserWarning, match="validation_loss was never a number"):
+        result = small_fit(loss=nan_above, epochs=2)
     assert result.status is Status.FINISHED and result.best_epoch == -1
     assert np.isnan(result.history["validation_loss"]).all()
 

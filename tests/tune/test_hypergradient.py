@@ -196,7 +196,7 @@ def test_a_run_that_diverges_is_told():
     with pytest.raises(ja.DivergedError, match="step 1 of the run") as caught:
         hypergradient(momentum, hyper, train, validation, key=KEY, epochs=1, batch_size=64)
     assert caught.value.step == 1
-    bad = (validation[0], np.full_like(validation[1], 10))
+    bad = (np.full_like(validation[0], np.nan), validation[1])
     with pytest.raises(ja.InputError, match="validation must be data with a finite loss, got loss nan"):
         hypergradient(momentum, hyper | {"learning_rate": 0.1}, train, bad, key=KEY, epochs=1, batch_size=64)
 

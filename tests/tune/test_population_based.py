@@ -18,7 +18,8 @@ SPACE = {"learning_rate": ja.tune.log_uniform(1e-5, 1e-1)}
 
 
 def evolve(**changes):
-    setting = {"key": KEY, "epochs": 6, "interval": 2, "members": 8, "validation": digits(100)} | SETTING | changes
+    usual = {"key": KEY, "epochs": 6, "exploration": Exploration(interval=2), "members": 8, "validation": digits(100)}
+    setting = usual | SETTING | changes
     return ja.tune.population_based(setting.pop("build", build), setting.pop("space", SPACE), digits(), **setting)
 
 
@@ -41,7 +42,7 @@ def test_copies_carry_weights_and_go_on_with_their_settings():
     """With a rate of 0 from round 1 on, a copy keeps its parent's weights to the bit."""
     space = {"learning_rate": [1e-2, 0.0]}
 
-    found = evolve(space=space, members=2, exploration=Exploration(0.5, 0.0), epochs=4)
+    found = evolve(space=space, members=2, exploration=Exploration(0.5, 0.0, 2), epochs=4)
     order = np.argsort(-found.scores[0], kind="stable")
     winner, loser = int(order[0]), int(order[1])
     assert found.parents[1][loser] == winner
@@ -50,7 +51,7 @@ def test_copies_carry_weights_and_go_on_with_their_settings():
 
 
 def test_members_without_copies_are_single_runs():
-    found = evolve(exploration=Exploration(share=0.1), epochs=4)
+    found = evolve(exploration=Exploration(share=0.1, interval=2), epochs=4)
     kept = [i for i in range(8) if (found.parents[:, i] == i).all()]
     assert len(kept) == 7
     many = found.population
@@ -60,7 +61,7 @@ def test_members_without_copies_are_single_runs():
 
 def test_a_diverged_member_is_replaced():
     space = {"learning_rate": ja.tune.choice([3e38, 2e38, 1e38, 1e-2, 3e-2, 1e-3])}
-    found = evolve(space=space, exploration=Exploration(resample=0.0))
+    found = evolve(space=space, exploration=Exploration(resample=0.0, interval=2))
     first = np.asarray(found.settings[0]["learning_rate"])
     assert (first > 1).any() and not np.isfinite(found.scores[0][first > 1]).any()
     assert (found.population.status == 0).sum() > (first < 1).sum()
@@ -70,7 +71,7 @@ def test_a_diverged_member_is_replaced():
     ("argument", "change"),
     [
         ("members", {"members": 1}),
-        ("interval", {"interval": 0}),
+        ("interval of exploration", {"exploration": Exploration(interval=0)}),
         ("share of exploration", {"exploration": Exploration(share=0.6)}),
         ("resample of exploration", {"exploration": Exploration(resample=2)}),
         ("exploration", {"exploration": 0.3}),

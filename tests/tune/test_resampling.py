@@ -49,7 +49,8 @@ def bayes(build, **changes):
 
 
 def population_based(build, **changes):
-    setting = {"validation": digits(100), "epochs": 3, "members": 2, "interval": 1} | COMMON | changes
+    usual = {"validation": digits(100), "epochs": 3, "members": 2, "exploration": ja.tune.Exploration(interval=1)}
+    setting = usual | COMMON | changes
     return ja.tune.population_based(build, setting.pop("space", SPACE), digits(), **setting)
 
 
@@ -160,7 +161,9 @@ def test_whatever_a_recipe_has_is_heeded_by_every_search(search: Callable):
 
 
 def test_whatever_a_recipe_has_is_heeded_by_a_population_that_copies():
-    found = population_based(CHANGED, batch_size=None, interval=3)  # so late that nothing is copied
+    found = population_based(
+        CHANGED, batch_size=None, exploration=ja.tune.Exploration(interval=3)
+    )  # so late that nothing is copied
     many = found.population
     assert (many.epochs_run == 2).all()
     for member in (0, 1):

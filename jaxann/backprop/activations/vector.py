@@ -11,6 +11,7 @@ from jax import lax
 
 from jaxann import activations
 from jaxann.backprop.registry import activation_rule
+from jaxann.core.logits import softmax
 from jaxann.core.typing import Array, Key, Scalar
 
 __all__ = []
@@ -77,6 +78,5 @@ def _gumbel_softmax(
     g: Array, x: Array, y: Array, *, key: Key, temperature: Scalar = 1.0, hard: bool = False, axis: int = -1
 ) -> Array:
     """y = softmax((x + n) / T), n the noise the key draws:  dx as for softmax, hard or not: the soft one's slope."""
-    t = jnp.asarray(temperature, x.dtype)
-    soft = jax.nn.softmax((x + jax.random.gumbel(key, x.shape, x.dtype)) / t, axis) if hard else y
+    soft = softmax(x + jax.random.gumbel(key, x.shape, x.dtype), axis, temperature=temperature) if hard else y
     return _softmax(g, x, soft, axis=axis, temperature=temperature)

@@ -12,13 +12,13 @@ from __future__ import annotations
 
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
 from jaxann import losses
 from jaxann.backprop.registry import loss_derivative
+from jaxann.core.logits import softmax
 from jaxann.core.typing import Array, Scalar
 from jaxann.losses.inputs import hits
 
@@ -58,7 +58,7 @@ def _softmax_cross_entropy(
     if ignore_index is not None:
         counts = counts & ~_same(targets, ignore_index)
     counts = lax.expand_dims(counts, [targets.ndim])
-    p = jax.nn.softmax(jnp.where(counts, predictions, 0))
+    p = softmax(jnp.where(counts, predictions, 0))
     hot = own.astype(dtype)
     if class_weights is None and isinstance(label_smoothing, float | int) and label_smoothing == 0:
         return jnp.where(counts, p - hot, 0)
@@ -77,7 +77,7 @@ def _softmax_cross_entropy_dense(
     wanted = (1 - smoothing) * targets + smoothing / max(predictions.shape[-1], 1)
     if class_weights is not None:
         wanted = wanted * _row(class_weights, predictions)
-    return jax.nn.softmax(predictions) * jnp.sum(wanted, -1, keepdims=True) - wanted
+    return softmax(predictions) * jnp.sum(wanted, -1, keepdims=True) - wanted
 
 
 def _row(weights: Any, like: Array) -> Array:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import jax
 import jax.numpy as jnp
 from jax import lax
 
 from jaxann import losses
 from jaxann.backprop.losses.embedding import through_unit
 from jaxann.backprop.registry import loss_rule
+from jaxann.core.logits import softmax
 from jaxann.core.typing import Array, Scalar
 from jaxann.losses.embedding import unit
 
@@ -33,9 +33,9 @@ def _info_nce(
     a, b = units[:, 0], units[:, 1]
     scores = _product(a, b.T) / t
     hot = jnp.eye(scores.shape[0], dtype=scores.dtype)
-    by_score = lax.expand_dims(g, [1]) * (jax.nn.softmax(scores, 1) - hot)
+    by_score = lax.expand_dims(g, [1]) * (softmax(scores, 1) - hot)
     if symmetric:
-        by_score = (by_score + lax.expand_dims(g, [0]) * (jax.nn.softmax(scores, 0) - hot)) / 2
+        by_score = (by_score + lax.expand_dims(g, [0]) * (softmax(scores, 0) - hot)) / 2
     h = jnp.stack([_product(by_score, b), _product(by_score.T, a)], 1) / t
     return through_unit(predictions, h, _EPS)
 
@@ -53,7 +53,7 @@ def _nt_xent(g: Array, predictions: Array, targets: Array, *, temperature: Scala
     views = jnp.concatenate([units[:, 0], units[:, 1]])
     scores = jnp.where(jnp.eye(2 * batch, dtype=bool), -jnp.inf, _product(views, views.T) / t)
     partner = jnp.roll(jnp.eye(2 * batch, dtype=scores.dtype), batch, 1)
-    by_score = lax.expand_dims(jnp.concatenate([g, g]) / 2, [1]) * (jax.nn.softmax(scores, 1) - partner)
+    by_score = lax.expand_dims(jnp.concatenate([g, g]) / 2, [1]) * (softmax(scores, 1) - partner)
     h = _product(by_score + by_score.T, views) / t
     return through_unit(predictions, jnp.stack([h[:batch], h[batch:]], 1), _EPS)
 

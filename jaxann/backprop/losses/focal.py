@@ -10,6 +10,7 @@ from jax import lax
 
 from jaxann import losses
 from jaxann.backprop.registry import loss_derivative
+from jaxann.core.logits import log_sum_exp, softmax
 from jaxann.core.typing import Array, Scalar
 from jaxann.losses.inputs import hits
 
@@ -43,8 +44,8 @@ def _softmax_focal(predictions: Array, targets: Array, *, gamma: Scalar = 2.0, a
     own = hits(targets, predictions.shape[-1])
     others = jnp.where(own, -jnp.inf, predictions)
     alone = jnp.all(jnp.isneginf(others), -1, keepdims=True)
-    shares = jax.nn.softmax(jnp.where(alone, 0, others))
-    log_rest = jax.nn.logsumexp(jnp.where(alone, 0, others), -1, keepdims=True)
+    shares = softmax(jnp.where(alone, 0, others))
+    log_rest = lax.expand_dims(log_sum_exp(jnp.where(alone, 0, others)), [predictions.ndim - 1])
     lead = jnp.where(alone, 0, jnp.sum(jnp.where(own, predictions, 0), -1, keepdims=True) - log_rest)
     minus_log_q, minus_log_p = jax.nn.softplus(lead), jax.nn.softplus(-lead)
     by_lead = jnp.exp(-g * minus_log_q) * (-g * lax.logistic(lead) * minus_log_p - lax.logistic(-lead))
@@ -59,7 +60,7 @@ def _softmax_focal(predictions: Array, targets: Array, *, gamma: Scalar = 2.0, a
 def _poly1(predictions: Array, targets: Array, *, epsilon: Scalar = 2.0) -> Array:
     """l = -log p_y + e (1 - p_y):  dl/dlog p_y = -(1 + e p_y),  dlog p_y/dz = onehot(y) - p."""
     own = hits(targets, predictions.shape[-1])
-    p = jax.nn.softmax(predictions)
+    p = softmax(predictions)
     likely = jnp.sum(jnp.where(own, p, 0), -1, keepdims=True)
     found = (1 + jnp.asarray(epsilon, predictions.dtype) * likely) * (p - own.astype(p.dtype))
     return jnp.where(jnp.any(own, -1, keepdims=True), found, 0)

@@ -10,6 +10,7 @@ from jax import lax
 
 from jaxann import losses
 from jaxann.backprop.registry import loss_derivative
+from jaxann.core.logits import log_softmax, log_sum_exp, softmax
 from jaxann.core.typing import Array
 
 __all__ = []
@@ -33,7 +34,7 @@ def _ctc(
     if not predictions.size:
         return jnp.zeros_like(predictions)
     classes, labels = predictions.shape[-1], jnp.asarray(targets).astype(jnp.int32)
-    logs = jax.nn.log_softmax(predictions)
+    logs = log_softmax(predictions)
     if lengths is not None:
         sure = lax.broadcasted_iota(jnp.int32, logs.shape, logs.ndim - 1) == blank
         logs = jnp.where(_counted(logs, jnp.asarray(lengths)), logs, jnp.where(sure, 0, -jnp.inf))
@@ -45,7 +46,7 @@ def _ctc(
     fits = lax.expand_dims(known, [known.ndim, known.ndim + 1])
     if lengths is not None:
         fits = fits & _counted(logs, jnp.asarray(lengths))
-    return jnp.where(fits, jax.nn.softmax(predictions) - q, 0)
+    return jnp.where(fits, softmax(predictions) - q, 0)
 
 
 def _counted(like: Array, lengths: Array) -> Array:
@@ -73,7 +74,7 @@ def _shares(heights: Array, path: Array, last: Array, blank: int) -> Array:
         return jnp.stack([a, _moved(a, 1, -jnp.inf), two])
 
     def forth(a: Array, height: Array) -> tuple[Array, Array]:
-        return height + jax.nn.logsumexp(ways(a), 0), a
+        return height + log_sum_exp(ways(a), 0), a
 
     def back(q: Array, a: Array) -> tuple[Array, Array]:
         stay, one, two = lax.expand_dims(q, [0]) * _softmax(ways(a), 0)
@@ -87,7 +88,7 @@ def _shares(heights: Array, path: Array, last: Array, blank: int) -> Array:
 def _softmax(logs: Array, axis: int) -> Array:
     """softmax, 0 where all are -inf."""
     none = jnp.all(jnp.isneginf(logs), axis, keepdims=True)
-    return jnp.where(none, 0, jax.nn.softmax(jnp.where(none, 0, logs), axis))
+    return jnp.where(none, 0, softmax(jnp.where(none, 0, logs), axis))
 
 
 def _moved(x: Array, by: int, fill: Any) -> Array:

@@ -1,8 +1,8 @@
 """Metrics gathered batch by batch: `init() -> sums`, `update(sums, predictions, targets, weights)`, `compute(sums)`.
 
 The sums of any split of the data, merged in any order, give the figure of the whole: batches are never averaged.
-`weights` has one number an example (0 leaves it out). Sums are kept in the default float: in float32 a count is exact
-up to 2^24 = 16,777,216.
+`weights` has one number an example (0 leaves it out). Each sum is kept with what rounding left out, in the default
+float: in float32 a count is exact up to 2^48.
 
 Metrics of labels take the number of `classes`, which the shapes of the sums hang on. Those that need every example
 (median, ranks) keep up to `capacity` of them; with more the figure is NaN, never that of a part.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
@@ -15,7 +15,7 @@ from jaxann.core.typing import Array
 from jaxann.metrics.streaming.ranks import around
 from jaxann.metrics.streaming.reading import positives, probabilities, scores_form
 from jaxann.metrics.streaming.rows import add_rows, empty_rows, kept
-from jaxann.metrics.streaming.sums import added, flat_weights, real, zeros
+from jaxann.metrics.streaming.sums import added, flat_weights, real, summed_by, totals, zeros
 
 __all__ = ["CalibrationSums", "expected_calibration_error"]
 
@@ -26,11 +26,14 @@ class CalibrationSums(NamedTuple):
     weight: Array
     hits: Array
     confidence: Array
+    weight_rest: Any = 0.0  # what rounding has left out
+    hits_rest: Any = 0.0
+    confidence_rest: Any = 0.0
 
     combined = added
 
 
-@factory(Metric, static=("bins", "capacity"), traits=("lower_is_better",))
+@factory(Metric, static=("bins", "capacity"), traits=("lower_is_better", "takes_labels"))
 def expected_calibration_error(
     bins: int = 15, *, from_logits: bool = True, adaptive: bool = False, capacity: int | None = None
 ):
@@ -60,10 +63,11 @@ def expected_calibration_error(
 
     def gathered(place, confidence, hit, w):
         columns = jnp.stack([w, w * hit, w * confidence], 1)
-        return CalibrationSums(*jnp.zeros((bins, 3), columns.dtype).at[place].add(columns).T)
+        found, rest = summed_by(place, columns, bins)
+        return CalibrationSums(*found.T, *rest.T)
 
     def init():
-        return CalibrationSums(zeros(bins), zeros(bins), zeros(bins))
+        return CalibrationSums(*(zeros(bins) for _ in range(6)))
 
     def update(sums, predictions, targets, weights):
         confidence, hit, w = read(predictions, targets, weights)
@@ -72,8 +76,9 @@ def expected_calibration_error(
         return sums.combined(gathered(place, confidence, hit, w))
 
     def compute(sums):
-        gap, total = jnp.abs(sums.hits - sums.confidence), jnp.sum(sums.weight)
-        return jnp.where(total == 0, 0, jnp.sum(gap) / jnp.where(total == 0, 1, total))
+        gap = jnp.abs((sums.hits - sums.confidence) + (sums.hits_rest - sums.confidence_rest))
+        total = jnp.sum(totals(sums)[0])
+        return jnp.where(total == 0, jnp.nan, jnp.sum(gap) / jnp.where(total == 0, 1, total))
 
     def keep(sums, predictions, targets, weights):
         confidence, hit, w = read(predictions, targets, weights)

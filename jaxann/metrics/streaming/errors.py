@@ -94,6 +94,6 @@ def median_absolute_error(capacity: int, columns: int = 1):
         ]
         counts = real(through[-1:] != 0)  # a column of no weight has no median; NaN is not 0
         median = jnp.sum(counts * (middle[0] + middle[1]) / 2) / jnp.maximum(jnp.sum(counts), 1)
-        return jnp.where(rows.count == 0, 0, median)
+        return jnp.where(rows.count == 0, jnp.nan, median)
 
     return lambda: empty_rows(capacity, 2 * columns), update, compute

@@ -44,19 +44,19 @@ def _mean_surprise(
     return no_mean, update, lambda sums: finish(mean(sums))
 
 
-@factory(Metric, traits=("lower_is_better",))
+@factory(Metric, traits=("lower_is_better", "takes_probabilities"))
 def log_loss(*, from_logits: bool = True):
     """Streaming form of `metrics.log_loss`."""
     return _mean_surprise("log_loss", from_logits, lambda figure: figure)
 
 
-@factory(Metric, traits=("lower_is_better",))
+@factory(Metric, traits=("lower_is_better", "takes_probabilities"))
 def perplexity(*, from_logits: bool = True):
     """Streaming form of `metrics.perplexity`: the exponential is taken of the mean over all parts."""
     return _mean_surprise("perplexity", from_logits, jnp.exp)
 
 
-@factory(Metric, traits=("lower_is_better",))
+@factory(Metric, traits=("lower_is_better", "takes_probabilities"))
 def brier(*, from_logits: bool = True):
     """Streaming form of `metrics.brier`."""
 

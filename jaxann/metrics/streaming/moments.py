@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple, Self
+from typing import Any, NamedTuple, Self
 
 import jax.numpy as jnp
 
@@ -10,23 +10,30 @@ from jaxann.core.checks import check_integer, check_same_shape, fail
 from jaxann.core.factories import factory
 from jaxann.core.products import Metric
 from jaxann.core.typing import Array
-from jaxann.metrics.streaming.sums import broadcast_weights, check_weights, real, zeros
+from jaxann.metrics.streaming.sums import broadcast_weights, check_weights, real, two_sum, zeros
 
 __all__ = ["R2Sums", "VarianceSums", "explained_variance", "r2"]
 
 
 class R2Sums(NamedTuple):
-    """Weight, mean and squared deviations of the targets, squared residuals, each `(columns,)`."""
+    """Weight, mean and squared deviations of the targets, squared residuals, each `(columns,)`; then their rests."""
 
     weight: Array
     mean: Array
     squares: Array
     residual: Array
+    weight_rest: Any = 0.0  # what rounding has left out
+    mean_rest: Any = 0.0
+    squares_rest: Any = 0.0
+    residual_rest: Any = 0.0
+    count: Any = 2.0  # examples that have weight, 2 for more
 
     def combined(self, other: Self) -> Self:
         """Both parts: the deviations grow by that between the two means."""
-        weight, mean, squares = _joined(self[:3], other[:3])
-        return type(self)(weight, mean, squares, self.residual + other.residual)
+        (weight, mean, squares), rests = _joined(self[:3], self[4:7], other[:3], other[4:7])
+        residual, rest = two_sum(self.residual, self.residual_rest, other.residual, other.residual_rest)
+        count = jnp.minimum(self.count + other.count, 2)
+        return type(self)(weight, mean, squares, residual, rests[0], rests[1], rests[2], rest, count)
 
 
 class VarianceSums(NamedTuple):
@@ -35,17 +42,27 @@ class VarianceSums(NamedTuple):
     weight: Array
     mean: Array
     squares: Array
+    weight_rest: Any = 0.0  # what rounding has left out
+    mean_rest: Any = 0.0
+    squares_rest: Any = 0.0
+    count: Any = 2.0  # examples that have weight, 2 for more
 
     def combined(self, other: Self) -> Self:
         """Both parts: the deviations grow by that between the two means."""
-        return type(self)(*_joined(self, other))
+        (weight, mean, squares), rests = _joined(self[:3], self[3:6], other[:3], other[3:6])
+        count = jnp.minimum(self.count + other.count, 2)
+        return type(self)(weight, mean, squares, rests[0], rests[1], rests[2], count)
 
 
-def _joined(a: tuple, b: tuple) -> tuple[Array, Array, Array]:
-    weight = a[0] + b[0]
+def _joined(a: tuple, a_rests: tuple, b: tuple, b_rests: tuple) -> tuple[tuple, tuple]:
+    """Weight, mean and squared deviations of both, and their rests."""
+    weight, weight_rest = two_sum(a[0], a_rests[0], b[0], b_rests[0])
     share = b[0] / jnp.where(weight == 0, 1, weight)
-    step = b[1] - a[1]
-    return weight, a[1] + step * share, a[2] + b[2] + step * step * a[0] * share
+    step = (b[1] - a[1]) + (b_rests[1] - a_rests[1])
+    mean, mean_rest = two_sum(a[1], a_rests[1], step * share)
+    between = step * step * a[0] * share
+    squares, squares_rest = two_sum(*two_sum(a[2], a_rests[2], b[2], b_rests[2]), between)
+    return (weight, mean, squares), (weight_rest, mean_rest, squares_rest)
 
 
 def _moments(values: Array, w: Array) -> tuple[Array, Array, Array]:
@@ -72,16 +89,22 @@ def _read(function: str, predictions: Array, targets: Array, weights: Array | No
     return jnp.where(w == 0, 0, y), jnp.where(w == 0, 0, p), w
 
 
-def _share(left: Array, squares: Array, weight: Array) -> Array:
+def _examples(w: Array) -> Array:
+    """How many examples have weight, 2 for more, `(columns,)`."""
+    return jnp.minimum(jnp.sum(w != 0, 0, dtype=jnp.int32), 2).astype(w.dtype)
+
+
+def _share(left: Array, squares: Array, weight: Array, count: Array) -> Array:
     """1 - left / squares, the mean over columns that have weight; of no deviation 1 where nothing is left and else 0.
 
-    Of nothing at all it is 1.
+    Of one example, which has no deviation to explain, and of nothing at all it is NaN.
     """
     flat = squares == 0
     ratio = left / jnp.where(flat, 1, squares)
     figures = jnp.where(flat & ~jnp.isnan(left), jnp.where(left == 0, 1.0, 0.0), 1 - ratio)
-    counts = (weight != 0) | jnp.all(weight == 0)
-    return jnp.sum(jnp.where(counts, figures, 0)) / jnp.sum(real(counts))
+    figures = jnp.where(count == 1, jnp.nan, figures)
+    columns = jnp.sum(real(weight != 0))
+    return jnp.sum(jnp.where(weight != 0, figures, 0)) / jnp.where(columns == 0, jnp.nan, columns)
 
 
 @factory(Metric, static=("columns",), traits=("higher_is_better",))
@@ -90,13 +113,15 @@ def r2(columns: int = 1):
     check_integer("r2", "columns", columns)
 
     def init():
-        return R2Sums(*(zeros(columns) for _ in range(4)))
+        return R2Sums(*(zeros(columns) for _ in range(9)))
 
     def update(sums, predictions, targets, weights):
         y, p, w = _read("r2", predictions, targets, weights, columns)
-        return sums.combined(R2Sums(*_moments(y, w), jnp.sum(w * (y - p) ** 2, 0)))
+        weight, mean, squares = _moments(y, w)
+        found = R2Sums(weight, mean, squares, jnp.sum(w * (y - p) ** 2, 0), count=_examples(w))
+        return sums.combined(found)
 
-    return init, update, lambda sums: _share(sums.residual, sums.squares, sums.weight)
+    return init, update, lambda sums: _share(sums.residual, sums.squares, sums.weight, sums.count)
 
 
 @factory(Metric, static=("columns",), traits=("higher_is_better",))
@@ -105,11 +130,12 @@ def explained_variance(columns: int = 1):
     check_integer("explained_variance", "columns", columns)
 
     def init():
-        return VarianceSums(*(zeros(2, columns) for _ in range(3)))
+        return VarianceSums(*(zeros(2, columns) for _ in range(6)), count=zeros(columns))
 
     def update(sums, predictions, targets, weights):
         y, p, w = _read("explained_variance", predictions, targets, weights, columns)
         found = _moments(jnp.concatenate([y, y - p], 1), jnp.concatenate([w, w], 1))
-        return sums.combined(VarianceSums(*(a.reshape(2, columns) for a in found)))
+        weight, mean, squares = (a.reshape(2, columns) for a in found)
+        return sums.combined(VarianceSums(weight, mean, squares, count=_examples(w)))
 
-    return init, update, lambda sums: _share(sums.squares[1], sums.squares[0], sums.weight[0])
+    return init, update, lambda sums: _share(sums.squares[1], sums.squares[0], sums.weight[0], sums.count)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -11,12 +11,13 @@ from jax import lax
 
 from jaxann.core.checks import check_choice, check_integer, fail
 from jaxann.core.factories import factory
+from jaxann.core.logits import log_softmax, log_sum_exp
 from jaxann.core.products import Metric
 from jaxann.core.typing import Array
 from jaxann.metrics.streaming.ranks import binned_precision, binned_wins, precision_of, wins
 from jaxann.metrics.streaming.reading import is_one_of, positives, probabilities, scores_form
 from jaxann.metrics.streaming.rows import add_rows, empty_rows, kept
-from jaxann.metrics.streaming.sums import added, flat_weights, real
+from jaxann.metrics.streaming.sums import added, flat_weights, real, summed_by, totals, zeros
 
 __all__ = ["HistogramSums", "average_precision", "roc_auc"]
 
@@ -25,11 +26,12 @@ class HistogramSums(NamedTuple):
     """The weight of each true class by column of scores and bin of probability, `(classes, columns, bins)`."""
 
     counts: Array
+    rest: Any = 0.0  # what rounding has left out
 
     combined = added
 
 
-@factory(Metric, static=("classes", "capacity", "bins"), traits=("higher_is_better",))
+@factory(Metric, static=("classes", "capacity", "bins"), traits=("higher_is_better", "takes_labels"))
 def roc_auc(
     classes: int = 2,
     *,
@@ -81,7 +83,7 @@ def roc_auc(
     return _ranked("roc_auc", classes, capacity, bins, from_logits, exact, rough)
 
 
-@factory(Metric, static=("classes", "capacity", "bins"), traits=("higher_is_better",))
+@factory(Metric, static=("classes", "capacity", "bins"), traits=("higher_is_better", "takes_labels"))
 def average_precision(
     classes: int = 2,
     *,
@@ -105,7 +107,7 @@ def average_precision(
         if average == "micro":
             return precision_of(scores.reshape(-1), truth.reshape(-1), _rest(truth).reshape(-1))
         each = jax.vmap(precision_of, 1)(scores, truth, _rest(truth))
-        return _over_classes(each, jnp.sum(truth, 0), average, 0.0)
+        return _over_classes(each, jnp.sum(truth, 0), average, jnp.nan)
 
     def rough(counts):
         if classes == 2:
@@ -114,7 +116,7 @@ def average_precision(
         rest = jnp.sum(counts, 0) - mine
         if average == "micro":
             return binned_precision(jnp.sum(mine, 0), jnp.sum(rest, 0))
-        return _over_classes(jax.vmap(binned_precision)(mine, rest), jnp.sum(mine, -1), average, 0.0)
+        return _over_classes(jax.vmap(binned_precision)(mine, rest), jnp.sum(mine, -1), average, jnp.nan)
 
     return _ranked("average_precision", classes, capacity, bins, from_logits, exact, rough)
 
@@ -178,16 +180,17 @@ def _ranked(
         column = lax.broadcasted_iota(jnp.int32, place.shape, 1)
         cell = (lax.expand_dims(true, [1]) * columns + column) * bins + place
         bad, w = lax.expand_dims(unknown, [1]), jnp.broadcast_to(w, place.shape)
-        counts = jnp.zeros(classes * columns * bins, w.dtype).at[cell].add(jnp.where(bad, 0, w))
+        found = summed_by(cell.reshape(-1), jnp.where(bad, 0, w).reshape(-1), classes * columns * bins)
+        counts, rest = (a.reshape(classes, columns, bins) for a in found)
         spoilt = jnp.where(jnp.any(bad & (w != 0)), jnp.nan, 0).astype(w.dtype)
-        return HistogramSums(sums.counts + counts.reshape(classes, columns, bins) + spoilt)
+        return sums.combined(HistogramSums(counts + spoilt, rest))
 
     def no_counts():
-        return HistogramSums(jnp.zeros((classes, columns, bins), jnp.result_type(float)))
+        return HistogramSums(zeros(classes, columns, bins), zeros(classes, columns, bins))
 
     if capacity is not None:
         return lambda: empty_rows(capacity, columns + 1), keep, of_kept
-    return no_counts, count, lambda sums: rough(sums.counts)
+    return no_counts, count, lambda sums: rough(totals(sums)[0])
 
 
 def _rest(truth: Array) -> Array:
@@ -197,9 +200,9 @@ def _rest(truth: Array) -> Array:
 
 def _against_the_rest(logits: Array) -> Array:
     """log(p_k / (1 - p_k)): ordered as the probabilities are, and apart where those round to 0 or 1."""
-    logs = jax.nn.log_softmax(logits)
+    logs = log_softmax(logits)
     top = is_one_of(jnp.argmax(logits, 1), logits.shape[1])
-    others = jax.nn.logsumexp(jnp.where(top, -jnp.inf, logits), 1, keepdims=True)
+    others = lax.expand_dims(log_sum_exp(jnp.where(top, -jnp.inf, logits), 1), [1])
     below = jnp.where(top, -1.0, logs)  # the rest is at most a half: 1 - p does not cancel
     return jnp.where(top, logits - others, below - jnp.log1p(-jnp.exp(below)))
 

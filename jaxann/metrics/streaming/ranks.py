@@ -61,7 +61,10 @@ def _share(won: Array, own: Array, others: Array) -> Array:
 
 
 def precision_of(scores: Array, own: Array, others: Array) -> Array:
-    """sum_n (R_n - R_(n-1)) P_n down the list, a step at each score; weights `(n,)`; 0 where `own` has none."""
+    """sum_n (R_n - R_(n-1)) P_n down the list, a step at each score; weights `(n,)`.
+
+    0 where `own` has none, NaN where nobody has.
+    """
     order, _, through = around(-scores, jnp.stack([own, others], 1))
     return _steps(own[order], through[:, 0], through[:, 1])
 
@@ -76,4 +79,5 @@ def _steps(own: Array, through: Array, others: Array) -> Array:
     reached = through + others
     precision = through / jnp.where(reached == 0, 1, reached)
     total = jnp.sum(own)
-    return jnp.where(total == 0, 0, jnp.sum(own * precision) / jnp.where(total == 0, 1, total))
+    none = jnp.where(jnp.max(reached, initial=0) == 0, jnp.nan, 0)
+    return jnp.where(total == 0, none, jnp.sum(own * precision) / jnp.where(total == 0, 1, total))

@@ -10,6 +10,7 @@ import numpy as np
 from jax import lax
 
 from jaxann.core.checks import check_integer, fail, is_concrete
+from jaxann.core.logits import log_softmax, softmax
 from jaxann.core.typing import Array, Scalar
 from jaxann.metrics.streaming.sums import check_weights, real
 
@@ -19,6 +20,7 @@ __all__ = [
     "clipped",
     "form",
     "is_one_of",
+    "label_count",
     "log_probabilities",
     "positives",
     "probabilities",
@@ -89,6 +91,22 @@ def class_count(function: str, predictions: Any, targets: Any, weights: Any, cla
     return max(greatest + 1, 2)
 
 
+def label_count(predictions: Any, targets: Any, classes: int | None, average: str) -> int | None:
+    """How many labels each example has, where each is a question of its own and a figure is averaged over them.
+
+    Scores or flags of the targets' shape with more than one axis, the last of them the labels; whole numbers too where
+    all are 0 or 1 and the number of classes is not given. None where all elements are one list.
+    """
+    if average == "binary" or len(targets.shape) < 2 or tuple(predictions.shape) != tuple(targets.shape):
+        return None
+    if jnp.issubdtype(predictions.dtype, jnp.floating) or predictions.dtype == bool:
+        return targets.shape[-1]
+    if classes is not None or not (is_concrete(predictions) and is_concrete(targets)):
+        return None
+    bits = all(np.isin(np.asarray(a), (0, 1)).all() for a in (predictions, targets))
+    return targets.shape[-1] if bits else None
+
+
 def read_labels(function: str, predictions: Array, targets: Array, classes: int, threshold: Scalar) -> Labels:
     """Classes out of scores or labels, for a given number of classes.
 
@@ -127,7 +145,7 @@ def is_one_of(labels: Array, classes: int) -> Array:
 def log_probabilities(predictions: Array, from_logits: bool) -> Array:
     """Logarithms of the classes' probabilities, `(..., classes)`; given ones are clipped to [eps, 1 - eps]."""
     if from_logits:
-        return jax.nn.log_softmax(real(predictions))
+        return log_softmax(real(predictions))
     return jnp.log(clipped(predictions))
 
 
@@ -143,4 +161,4 @@ def probabilities(kind: str, predictions: Array, from_logits: bool) -> Array:
     z = real(predictions)
     if not from_logits:
         return z
-    return jax.nn.softmax(z) if kind == "classes" else jax.nn.sigmoid(z)
+    return softmax(z) if kind == "classes" else jax.nn.sigmoid(z)

@@ -15,7 +15,7 @@ from jaxann.metrics.streaming.sums import add_mean, check_weights, mean, no_mean
 __all__ = ["accuracy", "top_k_accuracy"]
 
 
-@factory(Metric, traits=("higher_is_better",))
+@factory(Metric, traits=("higher_is_better", "takes_labels"))
 def accuracy():
     """Streaming form of `metrics.accuracy`."""
 

@@ -1,7 +1,8 @@
 """Sums that grow batch by batch: weights of examples, the weighted mean, and how two parts are merged.
 
-Sums are kept in the default float. In float32 a count is exact up to 2^24 = 16,777,216; beyond it single examples of
-weight 1 no longer change it. Work in float64 (`jax.enable_x64`) where one cell holds more.
+A float32 number stands still at 2^24 = 16,777,216 when ones are added to it. So each sum is kept as two numbers of the
+default float: itself, and what rounding has left out of it, which the next sum takes in again. A count is then exact up
+to 2^48, any other sum to a relative 1e-7 however many batches there are.
 """
 
 from __future__ import annotations
@@ -30,13 +31,65 @@ __all__ = [
     "merge_across",
     "no_mean",
     "real",
+    "summed_by",
+    "totals",
+    "two_sum",
     "zeros",
 ]
 
+_BLOCK, _LARGE_BLOCK = 2**11, 2**22  # rows added up before rounding is looked at; the larger for many places
+_STRIPS, _CELLS = 2**7, 2**14  # cells of one place, and of all
+
+
+def two_sum(a: Array, a_rest: Any, b: Array, b_rest: Any = 0.0) -> tuple[Array, Array]:
+    """a + b and what rounding leaves out of it, for sums that come with such rests (Knuth 1969)."""
+    total = a + b
+    gained = total - a
+    lost = (a - (total - gained)) + (b - gained)
+    rest = jnp.where(jnp.isfinite(total), lost + (a_rest + b_rest), 0)
+    whole = total + rest
+    return whole, jnp.where(jnp.isfinite(whole), rest - (whole - total), 0)
+
 
 def added(a: Any, b: Any) -> Any:
-    """Field by field: the merge of sums that are plain sums."""
-    return jax.tree.map(jnp.add, a, b)
+    """The merge of sums that are plain sums: fields, then as many rests in the same order."""
+    half = len(a) // 2
+    both = [two_sum(a[i], a[half + i], b[i], b[half + i]) for i in range(half)]
+    return type(a)(*(whole for whole, _ in both), *(rest for _, rest in both))
+
+
+def totals(sums: Any) -> list[Array]:
+    """The fields of sums that are plain sums, each with its rest."""
+    half = len(sums) // 2
+    return [sums[i] + sums[half + i] for i in range(half)]
+
+
+def summed_by(place: Array, values: Array, size: int) -> tuple[Array, Array]:
+    """The sum of `values` `(n, ...)` by place 0..size-1, `(size, ...)`, and its rest.
+
+    A cell's values are added up one by one, which drifts where they are many: so they are few for each cell and block.
+    """
+    strips = max(1, min(_STRIPS, _CELLS // size))  # rows that follow each other are added to different cells
+    rows, cells = values.shape[0], size * strips
+    block = max(_BLOCK, min(4 * cells, _LARGE_BLOCK))
+    blocks = max(-(-rows // block), 1)
+    padding = blocks * block - rows
+
+    def of_block(place, values):
+        place = place * strips + jnp.arange(place.shape[0], dtype=place.dtype) % strips
+        found = jnp.zeros((cells, *values.shape[1:]), values.dtype).at[place].add(values)
+        return jnp.sum(found.reshape(size, strips, *values.shape[1:]), 1)
+
+    nothing = jnp.zeros((size, *values.shape[1:]), values.dtype)
+    if blocks == 1:
+        return of_block(place, values), nothing
+    place = jnp.pad(place, (0, padding)).reshape(blocks, block)
+    values = jnp.pad(values, ((0, padding), *((0, 0),) * (values.ndim - 1))).reshape(blocks, block, *values.shape[1:])
+
+    def step(sums, given):
+        return two_sum(sums[0], sums[1], of_block(*given)), None
+
+    return lax.scan(step, (nothing, nothing), (place, values))[0]
 
 
 class MeanSums(NamedTuple):
@@ -44,6 +97,8 @@ class MeanSums(NamedTuple):
 
     total: Array
     weight: Array
+    total_rest: Any = 0.0  # what rounding has left out
+    weight_rest: Any = 0.0
 
     combined = added
 
@@ -118,7 +173,7 @@ def flat_weights(function: str, weights: Array | None, shape: tuple[int, ...]) -
 
 def no_mean() -> MeanSums:
     """The mean of nothing."""
-    return MeanSums(zeros(), zeros())
+    return MeanSums(*(zeros() for _ in range(4)))
 
 
 def add_mean(sums: MeanSums, values: Array, weights: Array | None) -> MeanSums:
@@ -126,9 +181,10 @@ def add_mean(sums: MeanSums, values: Array, weights: Array | None) -> MeanSums:
     weight = broadcast_weights(weights, values.shape)
     # where, not a product alone: a NaN in padding must not leak
     total = jnp.sum(jnp.where(weight == 0, 0, weight * real(values)))
-    return MeanSums(sums.total + total, sums.weight + jnp.sum(weight))
+    return sums.combined(MeanSums(total, jnp.sum(weight)))
 
 
 def mean(sums: MeanSums) -> Array:
-    """The mean; 0 of nothing."""
-    return jnp.where(sums.weight == 0, 0, sums.total / jnp.where(sums.weight == 0, 1, sums.weight))
+    """The mean; NaN of nothing, which is neither good nor bad."""
+    total, weight = totals(sums)
+    return jnp.where(weight == 0, jnp.nan, total / jnp.where(weight == 0, 1, weight))

@@ -1,0 +1,101 @@
+"""Softmax and its kin in a form that rounding cannot break, whatever the compiler makes of it.
+
+Each begins by taking the greatest logit off. Written as x - max(x) that is not safe: where the logits are a product,
+XLA computes it twice, rounded on one side of the subtraction and fused with it (not rounded) on the other. The greatest
+of the differences is then not 0 but up to half a unit in the last place of the logits: a cross entropy falls below 0,
+and of logits of 1e10 the exponentials overflow, or are all 0. The smaller of x and max(x), less max(x), is the same,
+but there is no product next to the subtraction: the greatest difference is 0 to the last bit, all others at most 0.
+"""
+
+from __future__ import annotations
+
+import functools
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+from jaxann.core.typing import Array, Scalar
+
+__all__ = ["below_greatest", "log_mean_exp", "log_softmax", "log_sum_exp", "softmax"]
+
+_FAR = 1e4  # exp(-_FAR) is 0 in every dtype
+
+
+def _below(x: Array, greatest: Array) -> Array:
+    """x - greatest, at most 0; of finite numbers finite, with slope 1."""
+    x = jnp.asarray(x)
+    # The choice stands between what x is computed by and the subtraction; x itself is what a slope is taken of.
+    apart = jnp.where(x > greatest, greatest, x) - greatest
+    too_far = jnp.isneginf(apart) & ~jnp.isneginf(x)
+    return jnp.where(too_far, x - lax.stop_gradient(x) - jnp.finfo(x.dtype).max, apart)
+
+
+def _greatest(x: Array, axis: int) -> Array:
+    return lax.stop_gradient(jnp.max(x, axis, keepdims=True, initial=-jnp.inf))
+
+
+def below_greatest(x: Array, axis: int = -1) -> Array:
+    """x_i - max x along an axis: 0 for the greatest, else at most 0, with slope 1 (as if the greatest were a constant).
+
+    NaN where the greatest is infinite, as infinity less infinity is.
+    """
+    return _below(x, _greatest(x, axis))
+
+
+def log_softmax(x: Array, axis: int = -1) -> Array:
+    """x_i - log sum_j exp(x_j): at most 0, finite for finite logits."""
+    shifted = below_greatest(x, axis)
+    return shifted - jnp.log(jnp.sum(jnp.exp(shifted), axis, keepdims=True))
+
+
+def softmax(x: Array, axis: int = -1, where: Array | None = None, temperature: Scalar | None = None) -> Array:
+    """exp(x_i / T) / sum_j exp(x_j / T) over the entries with True (0 elsewhere, and where there is none).
+
+    Divided by T is what is left once the greatest is off: the quotient of a logit may overflow, that of a difference
+    only falls to a probability of 0.
+    """
+    if where is not None:
+        x = jnp.where(where, x, -jnp.inf)
+    greatest = _greatest(x, axis)
+    if where is not None:
+        greatest = jnp.where(jnp.any(where, axis, keepdims=True), greatest, 0)
+    shifted = _below(x, greatest)
+    if temperature is not None:
+        scale = jnp.asarray(temperature, x.dtype)
+        shifted = jnp.maximum(shifted, -_FAR * scale) / scale
+    return _shares(shifted, axis) if where is None else jnp.where(where, _shares(shifted, axis), 0)
+
+
+@functools.partial(jax.custom_jvp, nondiff_argnums=(1,))
+def _shares(z: Array, axis: int) -> Array:
+    """exp(z_i) / sum_j exp(z_j) for z whose greatest entry is 0; 0 of nothing."""
+    powers = jnp.exp(z)
+    total = jnp.sum(powers, axis, keepdims=True)
+    return powers / jnp.where(total == 0, 1, total)
+
+
+@_shares.defjvp
+def _shares_slope(axis: int, primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array, Array]:
+    p = _shares(*primals, axis)
+    return p, p * (tangents[0] - jnp.sum(p * tangents[0], axis, keepdims=True))
+
+
+def log_sum_exp(x: Array, axis: int = -1) -> Array:
+    """log sum_i exp(x_i) along an axis, which is gone; -inf with slope 0 where all are -inf, or there is none."""
+    greatest = _greatest(x, axis)
+    level = jnp.where(jnp.isinf(greatest), 0, greatest)
+    highest = jnp.where(jnp.isposinf(greatest), greatest, 0)  # an infinity among the logits is the sum
+    total = jnp.sum(jnp.exp(_below(x, level)), axis)
+    empty = total == 0
+    found = jnp.where(empty, -jnp.inf, jnp.log(jnp.where(empty, 1, total)))
+    return found + jnp.squeeze(level + highest, axis)
+
+
+def log_mean_exp(x: Array, axis: int = -1) -> Array:
+    """log of the mean of exp(x_i) along an axis, which is gone: at most the greatest x."""
+    greatest = _greatest(x, axis)
+    level = jnp.where(jnp.isinf(greatest), 0, greatest)
+    total = jnp.sum(jnp.exp(_below(x, level)), axis) / x.shape[axis]
+    empty = total == 0
+    return jnp.where(empty, -jnp.inf, jnp.log(jnp.where(empty, 1, total))) + jnp.squeeze(level, axis)

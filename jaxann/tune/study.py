@@ -1,0 +1,172 @@
+"""What defines a study, as JSON that is kept beside its results and compared before anything trains.
+
+Two starts belong to one study when their scores may stand in one table: the same space or settings, ranked by the same
+figure, on the same rows of the same data, from the same keys, as long. A search that goes on compares this first.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import jax
+import numpy as np
+
+from jaxann.core.checks import fail, show
+from jaxann.core.typing import Key
+from jaxann.train.recipe import Recipe
+from jaxann.tune.described import described
+from jaxann.tune.dimensions import Choice, Dimension, Integer, LogUniform
+from jaxann.tune.resampling import Resampling
+from jaxann.tune.space import Space
+from jaxann.tune.trial_data import data_of
+
+__all__ = [
+    "check_same_study",
+    "define_study",
+    "describe_columns",
+    "describe_space",
+    "in_stored_order",
+    "middle_setting",
+]
+
+_SHOWN = 60  # characters of a stored value in a message
+_DIGESTS = ("recipe", "data", "validation", "folds", "key")  # what a message does not spell out
+
+
+def define_study(
+    function: str,
+    settings: Mapping[str, Any],
+    recipes: Sequence[Recipe],
+    data: tuple,
+    scored_on: Resampling,
+    *,
+    key: Key,
+    others: Mapping[str, Any],
+) -> dict[str, Any]:
+    """The definition of a study, lists, dicts and scalars that JSON can hold.
+
+    Args:
+        function: the search.
+        settings: what is tried, from `describe_space` or `describe_columns`.
+        recipes: of some settings, the same at each start; all rank by the same figure.
+        data, scored_on, key: as the search was given them; data are compared as they are after `prepare`.
+        others: arguments of the search that scores depend on.
+    """
+    pairs, whole, measured, *_ = data_of(function, data, scored_on, key)
+    definition = {
+        "search": function,
+        **settings,
+        "monitor": recipes[0].monitor,
+        "mode": recipes[0].mode,
+        "metrics": sorted(recipes[0].metrics),
+        "repeats": scored_on.repeats,
+        "folds": None if pairs is None else _digest(described(pairs)),
+        "data": _digest(described(tuple(whole))),
+        "validation": None if pairs is not None else _digest(described(tuple(measured))),
+        "key": _digest([str(jax.random.key_impl(key)), np.asarray(jax.random.key_data(key)).tolist()]),
+        "recipe": _digest(described(tuple(recipes))),
+        **{name: described(value) for name, value in others.items()},
+    }
+    return json.loads(json.dumps(definition))  # as it will be read
+
+
+def check_same_study(function: str, stored: Any, definition: Mapping[str, Any]) -> None:
+    """Refuse to go on with a study of another definition; the first argument that differs is named.
+
+    Raises:
+        InputError: it is another study.
+    """
+    stored = stored if isinstance(stored, dict) else {}
+    for name, now in definition.items():
+        was = stored.get(name)
+        if name == "space" and isinstance(was, dict):
+            _check_space(function, was, now)
+        elif was == now:
+            continue
+        elif name in _DIGESTS:
+            fail(function, name, "that of the stored study", " another one")
+        else:
+            fail(function, name, f"that of the stored study ({_short(was)})", f" {_short(now)}")
+
+
+def describe_space(known: Space) -> dict[str, Any]:
+    """The space by value: each dimension's kind, ends or options, and condition."""
+    found = {}
+    for name, dimension in known.dimensions.items():
+        found[name] = _dimension(dimension)
+        if name in known.otherwise:
+            when = {o: [described(v) for v in values] for o, values in known.conditions[name].items()}
+            found[name] |= {"when": when, "otherwise": described(known.otherwise[name])}
+    return {"space": found}
+
+
+def describe_columns(columns: Mapping[str, Sequence]) -> dict[str, Any]:
+    """The settings of a search by value."""
+    return {"hyperparameters": {name: [described(value) for value in values] for name, values in columns.items()}}
+
+
+def in_stored_order(known: Space, stored: Any) -> Space:
+    """The space with the options of its choices in the order in which they are numbered in a stored study.
+
+    Choices whose options are others are left alone: `check_same_study` refuses them.
+    """
+    spaces = stored.get("space") if isinstance(stored, dict) else None
+    dimensions: dict[str, Dimension] = {}
+    for name, dimension in known.dimensions.items():
+        dimensions[name] = dimension
+        was = spaces.get(name) if isinstance(spaces, dict) else None
+        if not isinstance(dimension, Choice) or not isinstance(was, dict):
+            continue
+        now = [json.dumps(described(option)) for option in dimension.options]
+        then = [json.dumps(option) for option in was.get("options", ())]
+        if len(set(now)) == len(now) and sorted(now) == sorted(then):
+            dimensions[name] = Choice(tuple(dimension.options[now.index(text)] for text in then))
+    return known._replace(dimensions=dimensions)
+
+
+def middle_setting(known: Space) -> dict[str, Any]:
+    """One setting of a space, the same however its names and options are ordered."""
+    setting: dict[str, Any] = {}
+    for name in known.order:
+        dimension = known.dimensions[name]
+        if isinstance(dimension, Choice):
+            dimension = Choice(tuple(sorted(dimension.options, key=lambda option: json.dumps(described(option)))))
+        active = known.active(name, setting)
+        setting[name] = dimension.from_unit(np.array([0.5]))[0] if active else known.otherwise[name]
+    return {name: setting[name] for name in known.dimensions}
+
+
+def _check_space(function: str, was: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+    if set(was) != set(now):
+        fail(function, "space", f"that of the stored study ({', '.join(was)})", f" {', '.join(now)}")
+    for name, dimension in now.items():
+        if was[name] != dimension:
+            fail(
+                function, f"space[{name!r}]", f"that of the stored study ({_short(was[name])})", f" {_short(dimension)}"
+            )
+
+
+def _dimension(dimension: Dimension) -> dict[str, Any]:
+    if isinstance(dimension, Choice):
+        return {"kind": "choice", "options": [described(option) for option in dimension.options]}
+    if isinstance(dimension, Integer):
+        return {"kind": "integer", "low": dimension.low, "high": dimension.high, "log": dimension.log}
+    kind = "log_uniform" if isinstance(dimension, LogUniform) else "uniform"
+    return {"kind": kind, "low": dimension.low, "high": dimension.high}
+
+
+def _digest(value: Any) -> str:
+    return hashlib.blake2b(json.dumps(value).encode(), digest_size=16).hexdigest()
+
+
+def _short(value: Any) -> str:
+    """A described value in few words."""
+    if isinstance(value, dict) and "kind" in value:
+        inside = ", ".join(f"{name}={held}" for name, held in value.items() if name != "kind")
+        text = f"{value['kind']}({inside})"
+    else:
+        text = show(value) if isinstance(value, int | float | str | None) else json.dumps(value)
+    return text if len(text) <= _SHOWN else text[: _SHOWN - 3] + "..."
