@@ -50,7 +50,9 @@ def l2_penalty(strength: Scalar, *, half: bool = False, mask: Selection = matric
 
     def penalty(params):
         leaves = _meant("l2_penalty", mask, params).values()
-        return _total(sum_of_squares(leaf) * jnp.asarray(strength, wide_dtype(leaf.dtype)) * factor for leaf in leaves)
+        return _total(
+            _times(jnp.asarray(strength, wide_dtype(leaf.dtype)), sum_of_squares(leaf)) * factor for leaf in leaves
+        )
 
     return penalty
 
@@ -77,7 +79,7 @@ def l1_penalty(strength: Scalar, *, mask: Selection = matrices):
 
     def penalty(params):
         leaves = _meant("l1_penalty", mask, params).values()
-        return _total(_sum_of_sizes(leaf) * jnp.asarray(strength, wide_dtype(leaf.dtype)) for leaf in leaves)
+        return _total(_times(jnp.asarray(strength, wide_dtype(leaf.dtype)), _sum_of_sizes(leaf)) for leaf in leaves)
 
     return penalty
 
@@ -108,8 +110,8 @@ def elastic_net(strength: Scalar, l1_ratio: Scalar = 0.5, *, half: bool = False,
     def one(leaf):
         wide = wide_dtype(leaf.dtype)
         ratio = jnp.asarray(l1_ratio, wide)
-        both = ratio * _sum_of_sizes(leaf) + (1 - ratio) * factor * sum_of_squares(leaf)
-        return jnp.asarray(strength, wide) * both
+        both = _times(ratio, _sum_of_sizes(leaf)) + _times((1 - ratio) * factor, sum_of_squares(leaf))
+        return _times(jnp.asarray(strength, wide), both)
 
     return lambda params: _total(map(one, _meant("elastic_net", mask, params).values()))
 
@@ -154,7 +156,7 @@ def l2_sp(strength: Scalar, reference: Params, *, half: bool = False, mask: Sele
         for name, leaf in leaves.items():
             wide = wide_dtype(leaf.dtype)
             apart = leaf.astype(wide) - jnp.asarray(before[name]).astype(wide)
-            terms.append(sum_of_squares(apart) * jnp.asarray(strength, wide) * factor)
+            terms.append(_times(jnp.asarray(strength, wide), sum_of_squares(apart)) * factor)
         return _total(terms)
 
     return penalty
@@ -170,6 +172,11 @@ def _meant(function: str, mask: Selection, params: Params) -> dict[str, Array]:
 def _sum_of_sizes(leaf: Array) -> Array:
     leaf = leaf.astype(wide_dtype(leaf.dtype))
     return jnp.sum(leaf * lax.stop_gradient(jnp.sign(leaf)))  # the slope of jnp.abs at 0 is 1
+
+
+def _times(factor: Array, total: Array) -> Array:
+    """The product, 0 of a factor of 0 and a sum that has overflowed; its slope by a factor of 0 is the sum."""
+    return factor * jnp.where((factor == 0) & jnp.isinf(total), 0, total)
 
 
 def _total(terms: Any) -> Array:

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxann.core.products import Augment, Mixed
+from jaxann.core.augmentation import Augment, Mixed
 from tests.catalogue import AUGMENTS, AugmentRow
 from tests.contract import assert_input_error
 from tests.programs import quick_jit

@@ -136,8 +136,9 @@ def rrelu(x: Array, lower: Scalar = 1 / 8, upper: Scalar = 1 / 3, *, key: Key | 
         InputError: x is not floating-point, lower is above upper, or the key is not one typed key.
     """
     check_floating("rrelu", "x", x)
-    check_range("rrelu", "lower", lower)
-    check_range("rrelu", "upper", upper, float(lower) if is_concrete(lower) and np.ndim(lower) == 0 else None)
+    check_range("rrelu", "lower", lower, arrays=True)
+    low = float(lower) if is_concrete(lower) and np.ndim(lower) == 0 else None
+    check_range("rrelu", "upper", upper, low, arrays=True)
     if key is None:
         return apply_wide("rrelu", _leaky, x, (lower + upper) / 2)
     check_key("rrelu", key)
@@ -201,7 +202,7 @@ def celu(x: Array, alpha: Scalar = 1.0) -> Array:
     Raises:
         InputError: x is not floating-point, or alpha is not positive.
     """
-    check_range("celu", "alpha", alpha, 0, open_low=True)
+    check_range("celu", "alpha", alpha, 0, open_low=True, arrays=True)
     return apply_wide("celu", _celu, x, alpha)
 
 

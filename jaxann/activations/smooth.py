@@ -196,7 +196,7 @@ def softplus(x: Array, beta: Scalar = 1.0) -> Array:
     Raises:
         InputError: x is not floating-point, or beta is not positive.
     """
-    check_range("softplus", "beta", beta, 0, open_low=True)
+    check_range("softplus", "beta", beta, 0, open_low=True, arrays=True)
     return apply_wide("softplus", _softplus, x, beta)
 
 
@@ -211,8 +211,9 @@ def _hypotenuse(x: Array, b: Array) -> Array:
 
 def _squareplus_value(x: Array, b: Array) -> Array:
     square_root = _hypotenuse(x, b)
-    below = square_root + jnp.abs(x)
-    return jnp.where(x > 0, 0.5 * x + 0.5 * square_root, 0.5 * b / jnp.where(below == 0, 1, below))
+    size = _finite(jnp.abs(x))
+    middle = size + 0.5 * (square_root - size)  # of |x| and the root: their sum may overflow
+    return jnp.where(x > 0, jnp.where(jnp.isinf(x), x, middle), 0.25 * b / jnp.where(middle == 0, 1, middle))
 
 
 def _squareplus_slope(x: Array, b: Array) -> Array:
@@ -245,5 +246,5 @@ def squareplus(x: Array, b: Scalar = 4.0) -> Array:
     Raises:
         InputError: x is not floating-point, or b is negative.
     """
-    check_range("squareplus", "b", b, 0)
+    check_range("squareplus", "b", b, 0, arrays=True)
     return apply_wide("squareplus", _squareplus, x, b)

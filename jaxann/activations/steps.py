@@ -36,7 +36,7 @@ def heaviside(x: Array, value_at_zero: Scalar = 0.0) -> Array:
         InputError: x is boolean or complex, or integer with a value at zero that is not.
     """
     check_real("heaviside", x)
-    check_range("heaviside", "value_at_zero", value_at_zero)
+    check_range("heaviside", "value_at_zero", value_at_zero, arrays=True)
     dtype = jnp.result_type(x)
     if not jnp.issubdtype(dtype, jnp.floating) and is_concrete(value_at_zero):
         if np.any(np.asarray(value_at_zero) != np.round(np.asarray(value_at_zero))):

@@ -78,8 +78,16 @@ def log_softmax(x: Array, axis: int = -1) -> Array:
     Raises:
         InputError: x is not floating-point, or the axis is none of x.
     """
-    axis = _floating("log_softmax", x, axis)
-    return apply_wide("log_softmax", lambda x: logits.log_softmax(x, axis), x)
+    axis, most = _floating("log_softmax", x, axis), float(jnp.finfo(x.dtype).max)
+
+    def compute(wide: Array) -> Array:
+        found = logits.log_softmax(wide, axis)
+        if wide.dtype == x.dtype:
+            return found
+        # What float32 holds and half precision does not: its greatest number, with the slope that it has anyway.
+        return found + lax.stop_gradient(jnp.where(jnp.isneginf(found), 0, jnp.maximum(-most - found, 0)))
+
+    return apply_wide("log_softmax", compute, x)
 
 
 def log_sum_exp(x: Array, axis: int = -1, where: Array | None = None) -> Array:

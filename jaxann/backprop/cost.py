@@ -21,11 +21,12 @@ import numpy as np
 from jax import lax
 
 from jaxann.backprop.registry import loss_vjp
+from jaxann.core.augmentation import Mixed
 from jaxann.core.checks import fail
 from jaxann.core.padding import is_padded, zero_padding
-from jaxann.core.products import Mixed
 from jaxann.core.typing import Array, Loss, Targets
 from jaxann.losses import target_weights
+from jaxann.losses.places import keeps_to_places
 
 __all__ = ["cost_and_gradient"]
 
@@ -56,9 +57,9 @@ def cost_and_gradient(
     Raises:
         InputError: the loss has no rule, is a mean already, or does not fit the shapes.
     """
-    weights = None if weights is None else jnp.asarray(weights)
+    weights = None if weights is None else jnp.asarray(_array(weights))
     by_value = weights is not None and weights.ndim > 1
-    left_in = None if weights is None or by_value else weights != 0
+    left_in = None if weights is None else _left_in(loss, predictions, targets, weights)
     if left_in is not None:  # what an example of weight 0 holds may overflow, and infinity times 0 is not 0
         predictions, targets = _left_out(predictions, left_in), _left_out(targets, left_in)
     sums, counts, vjp = _example_sums(loss, predictions, targets, weights if by_value else None)
@@ -76,11 +77,20 @@ def cost_and_gradient(
     return cost / total, gradient if left_in is None else _left_out(gradient, left_in)
 
 
+def _left_in(loss: Loss, predictions: Any, targets: Targets, weights: Array) -> Array:
+    """Where something counts: of weights of values each of them, if the loss looks at its own place alone."""
+    counts = weights != 0
+    targets = targets.values if is_padded(targets) else targets
+    if weights.ndim < 2 or keeps_to_places(loss, predictions, targets, weights.shape):
+        return counts
+    return jnp.any(counts, tuple(range(1, counts.ndim)))
+
+
 def _left_out(tree: Any, left_in: Array) -> Any:
-    """0 where an example has no weight; what does not fit is left for the checks of shapes."""
+    """0 where nothing has a weight; what does not fit is left for the checks of shapes."""
 
     def one(leaf: Any) -> Any:
-        return zero_padding(_array(leaf), left_in) if np.shape(leaf)[:1] == left_in.shape else leaf
+        return zero_padding(_array(leaf), left_in) if np.shape(leaf)[: left_in.ndim] == left_in.shape else leaf
 
     return jax.tree.map(one, tree)
 

@@ -13,7 +13,7 @@ from jaxann.backprop.registry import check_rules, loss_vjp
 from jaxann.backprop.step import Context
 from jaxann.backprop.trace import Forward, Trace
 from jaxann.backprop.walk import Walk, floating
-from jaxann.core.checks import check_choice, fail
+from jaxann.core.checks import check_choice, check_host_leaves, fail
 from jaxann.core.modes import TrainMode, check_train
 from jaxann.core.padding import Padded, is_padded, zero_padding
 from jaxann.core.products import Layer
@@ -55,6 +55,7 @@ def forward(
     """
     layer = as_layer(model, "backprop.forward")
     check_rules("backprop.forward", layer)
+    check_host_leaves("backprop.forward", "params", params)
     x, context = _read("backprop.forward", x, train, example_mask, sequence_mask)
     walk = Walk(key, context)
     step = walk.forward(layer, params, state, x)
@@ -108,6 +109,8 @@ def backward(
     layer = as_layer(model, "backprop.backward")
     loss_vjp(loss)
     check_rules("backprop.backward", layer)
+    for argument, value in (("params", params), ("y", y), ("weights", weights)):
+        check_host_leaves("backprop.backward", argument, value)
     check_domain("backprop.backward", "y", loss, y, weights)
     x, context = _read("backprop.backward", x, train, example_mask, sequence_mask)
     walk = Walk(key, context)
@@ -171,6 +174,8 @@ def value_and_grad(
 def _read(function: str, x: Any, train: Any, example_mask: Any, sequence_mask: Any) -> tuple[Inputs, Context]:
     """Inputs as JAX arrays, and what all layers are told beside them, checked."""
     train = check_train(function, train)
+    for argument, value in (("x", x), ("example_mask", example_mask), ("sequence_mask", sequence_mask)):
+        check_host_leaves(function, argument, value)
     if is_padded(x):
         if sequence_mask is not None:
             fail(function, "sequence_mask", "None where x is Padded, which has a mask of its own", sequence_mask)

@@ -1,18 +1,18 @@
 """Floor 0: types, errors, checks, named trees, keys, and the factories everything is made with."""
 
+from jaxann.core.augmentation import Augment, Mixed
 from jaxann.core.config import from_config, to_config
 from jaxann.core.errors import CheckpointError, DivergedError, DivergedWarning, InputError, MissingDependencyError
 from jaxann.core.factories import batch_axes, factory, is_product
 from jaxann.core.keys import fold_name
+from jaxann.core.metric_functions import MetricFunctions
 from jaxann.core.modes import TrainMode
 from jaxann.core.padding import Padded, padded, unpadded
 from jaxann.core.products import (
-    Augment,
     Initializer,
     Layer,
     LayerFunctions,
     Metric,
-    Mixed,
     Optimizer,
     OptimizerFunctions,
     Penalty,
@@ -30,6 +30,7 @@ __all__ = [
     "Layer",
     "LayerFunctions",
     "Metric",
+    "MetricFunctions",
     "MissingDependencyError",
     "Mixed",
     "Optimizer",

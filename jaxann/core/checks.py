@@ -8,10 +8,12 @@ never branched on.
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import math
 import numbers
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextvars import ContextVar
 from typing import Any, NoReturn
 
 import jax
@@ -19,23 +21,29 @@ import numpy as np
 from jax.core import Tracer
 
 from jaxann.core.errors import InputError
+from jaxann.core.tracing import ASKED_FOR_A_VALUE, is_traced
 
 __all__ = [
     "check_choice",
     "check_count",
     "check_floating",
     "check_floating_leaves",
+    "check_host_leaves",
+    "check_int32",
     "check_integer",
     "check_key",
     "check_pair",
+    "check_plain",
     "check_range",
     "check_same_shape",
     "check_unmasked",
     "check_untraced",
     "fail",
     "is_concrete",
+    "members_pass",
     "refuse_traced",
     "show",
+    "traceable",
 ]
 
 
@@ -45,10 +53,28 @@ def show(value: Any) -> str:
         if value.ndim == 0 and is_concrete(value) and not jax.dtypes.issubdtype(value.dtype, jax.dtypes.prng_key):
             return str(value)
         return f"{value.dtype} of shape {tuple(value.shape)}"
-    text = " ".join(repr(value).split())
+    if isinstance(value, Mapping | list | tuple) and any(
+        isinstance(leaf, jax.Array | jax.ShapeDtypeStruct) for leaf in _inside(value)
+    ):
+        text = _structure(value)
+    else:
+        text = " ".join(repr(value).split())
     if len(text) > 80:
         text = text[:77] + "..."
     return text if isinstance(value, numbers.Number | str | None) else f"{text} ({type(value).__name__})"
+
+
+def _inside(value: Any) -> Iterable[Any]:
+    return value.values() if isinstance(value, Mapping) else value
+
+
+def _structure(value: Any) -> str:
+    """A container of arrays with dtypes and shapes in the place of their numbers."""
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{name!r}: {_structure(one)}" for name, one in value.items()) + "}"
+    if isinstance(value, list | tuple):
+        return "(" + ", ".join(map(_structure, value)) + ")"
+    return f"{value.dtype}{list(value.shape)}" if hasattr(value, "dtype") else repr(value)
 
 
 def fail(function: str, argument: str, expected: str, got: Any, *, hint: str | None = None) -> NoReturn:
@@ -66,6 +92,31 @@ def is_concrete(value: Any) -> bool:
     return not isinstance(value, Tracer | jax.ShapeDtypeStruct)
 
 
+_MEMBERS: ContextVar[list[str] | None] = ContextVar("members", default=None)
+
+
+@contextlib.contextmanager
+def members_pass() -> Iterator[list[str]]:
+    """Where an array may stand for one number: a product of many members is made, which `vmap` takes apart.
+
+    The list that it gives names the arguments that were arrays.
+    """
+    token = _MEMBERS.set(met := [])
+    try:
+        yield met
+    finally:
+        _MEMBERS.reset(token)
+
+
+def _one_of_many(function: str, argument: str, value: Any, expected: str) -> None:
+    """An array in the place of one number: of a product of members that is being made, else refused."""
+    met = _MEMBERS.get()
+    if met is None:
+        hint = "For many of them: jax.vmap, or ja.train.fit_population, in which each member has one."
+        fail(function, argument, f"one number {expected}", value, hint=hint)
+    met.append(argument)
+
+
 def check_range(
     function: str,
     argument: str,
@@ -75,20 +126,29 @@ def check_range(
     *,
     open_low: bool = False,
     open_high: bool = False,
+    arrays: bool = False,
 ) -> None:
-    """A real, finite number (or array of them) between low and high; tracers and shapes pass."""
+    """One real, finite number between low and high, or an array of them with `arrays`; tracers and shapes pass.
+
+    An array that stands for one number is refused: it would be broadcast against whatever it meets.
+    """
     left = "(" if open_low or low is None else "["
     right = ")" if open_high or high is None else "]"
     expected = f"in {left}{'-inf' if low is None else f'{low:g}'}, {'inf' if high is None else f'{high:g}'}{right}"
     if isinstance(value, bool | str | bytes) or value is None:
         fail(function, argument, f"a number {expected}", value)
     if not is_concrete(value):
+        if value.shape and not arrays:
+            _one_of_many(function, argument, value, expected)
         return
+    check_unmasked(function, argument, value)
     if not isinstance(value, numbers.Real | np.ndarray | jax.Array | np.generic):
         fail(function, argument, f"a number {expected}", value)
     array = np.asarray(_as_float(value) if isinstance(value, int) else value)
     if array.dtype.kind not in "iuf" and not jax.dtypes.issubdtype(array.dtype, np.floating):
         fail(function, argument, f"a number {expected}", value)
+    if array.ndim and not arrays:
+        _one_of_many(function, argument, value, expected)
     good = np.isfinite(array.astype(np.float64))
     if low is not None:
         good &= (array > low) if open_low else (array >= low)
@@ -136,8 +196,11 @@ def check_choice(function: str, argument: str, value: Any, choices: Iterable[str
 
 def check_same_shape(function: str, predictions: Any, targets: Any) -> None:
     """Equal shapes: nothing is broadcast silently, (n,) against (n, 1) least of all."""
-    check_unmasked(function, "predictions", predictions)
-    check_unmasked(function, "targets", targets)
+    for argument, value in (("predictions", predictions), ("targets", targets)):
+        check_plain(function, argument, value)
+        if isinstance(value, Mapping | tuple):
+            hint = "losses.by_head takes a loss for each of several." if argument == "targets" else None
+            fail(function, argument, "one array", value, hint=hint)
     if np.shape(predictions) != np.shape(targets):
         a, b = np.shape(predictions), np.shape(targets)
         column = a == (*b, 1) or b == (*a, 1)
@@ -146,30 +209,96 @@ def check_same_shape(function: str, predictions: Any, targets: Any) -> None:
 
 
 def check_unmasked(function: str, argument: str, value: Any) -> None:
-    """No masked entries: numpy.asarray would put the numbers behind the mask in their place."""
-    if isinstance(value, np.ma.MaskedArray) and np.ma.is_masked(value):
-        count = int(np.ma.getmaskarray(value).sum())
-        hint = "Fill them (value.filled(...)), leave those rows out, or give them weight 0."
-        fail(function, argument, "without masked entries", f" {count} of {value.size} masked", hint=hint)
+    """No masked entries: numpy.asarray would put the numbers behind the mask in their place.
+
+    Lists and trees of arrays are looked through; the message has the place in them.
+    """
+    if isinstance(value, np.ma.MaskedArray):
+        if np.ma.is_masked(value):
+            count = int(np.ma.getmaskarray(value).sum())
+            hint = "Fill them (value.filled(...)), leave those rows out, or give them weight 0."
+            fail(function, argument, "without masked entries", f" {count} of {value.size} masked", hint=hint)
+    elif isinstance(value, list | tuple | Mapping):
+        names = getattr(value, "_fields", None)
+        for place, one in value.items() if isinstance(value, Mapping) else enumerate(value):
+            if isinstance(one, np.ma.MaskedArray | list | tuple | Mapping):
+                inner = f"[{place!r}]" if names is None else f".{names[place]}"
+                check_unmasked(function, argument + inner, one)
+
+
+def check_int32(function: str, argument: str, array: Any) -> None:
+    """Whole numbers that int32 holds, which is what a program has for them: greater ones would wrap round."""
+    if isinstance(array, Tracer) or not jax.dtypes.issubdtype(getattr(array, "dtype", np.float32), np.integer):
+        return
+    if array.size and not np.can_cast(array.dtype, np.int32):
+        host = np.asarray(array)
+        low, high = int(host.min()), int(host.max())
+        if high > 2**31 - 1 or low < -(2**31):
+            got = f" {host.dtype} {f'up to {high}' if high > 2**31 - 1 else f'down to {low}'}"
+            hint = "As numbers rather than labels: x.astype('float32')."
+            fail(function, argument, "integers from -2^31 to 2^31 - 1", got, hint=hint)
+
+
+def check_plain(function: str, argument: str, value: Any) -> None:
+    """Numbers, where NumPy has them: nothing masked, and neither text nor objects, which a conversion would parse."""
+    check_unmasked(function, argument, value)
+    if isinstance(value, np.ndarray) and value.dtype.kind in "OUST":
+        fail(function, argument, "an array of numbers", f" {value.dtype} of shape {value.shape}")
+
+
+def check_host_leaves(function: str, argument: str, tree: Any) -> None:
+    """What is no array of JAX's can become one as it is: plain numbers, whole ones such that int32 holds them.
+
+    For a function that is part of programs and hands on what it is given; JAX's arrays are not looked at.
+    """
+    check_unmasked(function, argument, tree)
+    for leaf in jax.tree.leaves(tree):
+        if isinstance(leaf, np.ndarray | np.generic):
+            check_plain(function, argument, leaf)
+            check_int32(function, argument, leaf)
+        elif isinstance(leaf, int) and not -(2**31) <= leaf < 2**31:
+            fail(function, argument, "integers from -2^31 to 2^31 - 1", leaf)
 
 
 def check_untraced(function: str, argument: str, tree: Any) -> None:
     """Nothing traced: the host has to look at the values, which have none inside jit, vmap or grad."""
-    if any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves(tree)):
+    if any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves(tree)) or is_traced(()):
         refuse_traced(function, argument)
 
 
 def refuse_traced(function: str, argument: str) -> NoReturn:
     """Say what works inside jit, vmap and grad, where a verb of the host does not."""
     trains = "Inside jit, vmap and grad: ja.train.make_run(recipe, epochs=...) trains"
-    hint = f"{trains}; predict, ja.train.evaluate and model.apply work there."
+    many = "outside, ja.train.fit_population trains many at once"
+    hint = f"{trains}; predict, ja.train.evaluate and model.apply work there; {many}."
     fail(function, argument, "known when it is called", " a traced value", hint=hint)
+
+
+@contextlib.contextmanager
+def traceable(function: str, argument: str) -> Iterator[None]:
+    """Within, a function of a person's own is called that has to be traceable: JAX's error would name a file of ours.
+
+    Args:
+        function, argument: whose it is and what it is called, for the message.
+
+    Raises:
+        InputError: it asked a traced array for its value (`if x.sum() > 0`, `float(x)`, `numpy.sin(x)`).
+    """
+    try:
+        yield
+    except ASKED_FOR_A_VALUE as error:
+        hint = "jnp.where(condition, a, b) instead of if, jnp.sin instead of np.sin; shapes may be looked at."
+        got = f" one that asks a traced array for its value ({type(error).__name__})"
+        try:
+            fail(function, argument, "written with jax.numpy", got, hint=hint)
+        except InputError as refusal:
+            raise refusal from error
 
 
 def check_floating(function: str, argument: str, value: Any) -> None:
     """A floating-point array: integers and complex numbers have no place in a differentiable function."""
-    check_unmasked(function, argument, value)
-    if isinstance(value, Mapping | list) or (isinstance(value, tuple) and hasattr(value, "_fields")):
+    check_plain(function, argument, value)
+    if value is None or isinstance(value, Mapping | list | tuple):
         fail(function, argument, "one floating-point array", value, hint="A layer of several inputs takes a tree.")
     if not jax.dtypes.issubdtype(jax.dtypes.result_type(value), np.floating):
         raise_type = f"{jax.dtypes.result_type(value)}"
@@ -179,7 +308,9 @@ def check_floating(function: str, argument: str, value: Any) -> None:
 def check_floating_leaves(function: str, argument: str, tree: Any) -> None:
     """Floating-point leaves alone: a rule would take the fractions from others, or change their dtype."""
     for leaf in jax.tree.leaves(tree):
-        dtype = getattr(leaf, "dtype", np.float32)
+        if not isinstance(leaf, jax.Array | np.ndarray | np.generic | jax.ShapeDtypeStruct):
+            fail(function, argument, "of floating-point arrays", leaf)
+        dtype = leaf.dtype
         if not jax.dtypes.issubdtype(dtype, np.floating):
             hint = "Keep what is not trained in a layer's state, or leave it out: optimizers.freeze(rule, pattern)."
             fail(function, argument, "of floating-point leaves", f" one of {dtype}", hint=hint)

@@ -15,6 +15,9 @@ whatever `jax.tree.map` puts in the place of a number. Calling a factory builds 
 in its body speak. While numbers are traced, the functions are built at each use: what a body computes of such numbers
 belongs to the program being traced, and is not met again in another.
 
+An array in the place of one number makes a product of many members, for `vmap` to take apart (`batch_axes`). It can be
+made, mapped and asked what it declares; used as one it is refused, by the check of the number (`check_range`).
+
 A value is static when its name is listed in `static=`, or when it is a string, a flag, `None`, a dtype, or a function.
 Which arguments are static is decided when the product is made and kept from then on.
 
@@ -27,7 +30,7 @@ from __future__ import annotations
 
 import functools
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from types import FunctionType
 from typing import Any, Self, TypeVar
 
@@ -36,7 +39,7 @@ import numpy as np
 from jax.core import Tracer
 
 from jaxann.core.binding import bound
-from jaxann.core.checks import check_choice, fail, is_concrete
+from jaxann.core.checks import check_choice, fail, is_concrete, members_pass
 from jaxann.core.maker import Factory, public_name
 
 __all__ = [
@@ -99,19 +102,31 @@ class Product:
         """What the factory's body returns for these arguments; built once, when first asked for.
 
         With traced numbers it is built at each use: what a body computes of them belongs to the program being traced.
+
+        Raises:
+            InputError: an array stands for one number: its members are for `vmap` to take apart.
         """
+        return self._built if self._built is not None else self._build()
+
+    @property
+    def declared(self) -> Any:
+        """The functions for what they declare (traits, children), which a product of many members does too."""
         if self._built is not None:
             return self._built
+        with members_pass() as met:
+            return self._build(met)
+
+    def _build(self, members: Sequence[str] = ()) -> Any:
         with jax.ensure_compile_time_eval():  # no number computed here may belong to the program around
             built = self._factory.build(self._arguments)
-        if not _is_traced(self):
+        if not members and not _is_traced(self):
             object.__setattr__(self, "_built", built)
         return built
 
     @property
     def traits(self) -> frozenset[str]:
         """What it declares of itself, not of the products inside; see `TRAITS` of its class for what there is."""
-        return self._factory.traits | frozenset(getattr(self.functions, "traits", ()))
+        return self._factory.traits | frozenset(getattr(self.declared, "traits", ()))
 
     def replace(self, **changes: Any) -> Self:
         """The same product with some arguments changed; checked like a new call."""
@@ -262,7 +277,7 @@ def _make_checked(maker: Factory, arguments: dict[str, Any]) -> Any:
             values[name] = _ordered(value)
             dynamic.append(name)
     product = maker.product._make(maker, values, tuple(dynamic))
-    _ = product.functions  # the body's checks speak now, not when the product is first used
+    _ = product.declared  # the body's checks speak now, not when the product is first used
     return product
 
 

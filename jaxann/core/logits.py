@@ -22,13 +22,19 @@ __all__ = ["below_greatest", "log_mean_exp", "log_softmax", "log_sum_exp", "soft
 _FAR = 1e4  # exp(-_FAR) is 0 in every dtype
 
 
+@jax.custom_jvp
 def _below(x: Array, greatest: Array) -> Array:
-    """x - greatest, at most 0; of finite numbers finite, with slope 1."""
-    x = jnp.asarray(x)
-    # The choice stands between what x is computed by and the subtraction; x itself is what a slope is taken of.
+    """x - greatest, at most 0; of finite numbers finite, with slope 1 in x (greatest is a constant)."""
+    lowest = jnp.asarray(-jnp.finfo(x.dtype).max, x.dtype)
     apart = jnp.where(x > greatest, greatest, x) - greatest
-    too_far = jnp.isneginf(apart) & ~jnp.isneginf(x)
-    return jnp.where(too_far, x - lax.stop_gradient(x) - jnp.finfo(x.dtype).max, apart)
+    lowest = jnp.where(x > lowest, lowest, x)  # an infinite logit stays where it is
+    return jnp.where(apart < lowest, lowest, apart)
+
+
+@_below.defjvp
+def _below_slope(primals: tuple[Array, Array], tangents: tuple[Array, Array]) -> tuple[Array, Array]:
+    apart = _below(*primals)
+    return apart, jnp.broadcast_to(tangents[0], apart.shape)
 
 
 def _greatest(x: Array, axis: int) -> Array:
@@ -83,19 +89,19 @@ def _shares_slope(axis: int, primals: tuple[Array], tangents: tuple[Array]) -> t
 
 def log_sum_exp(x: Array, axis: int = -1) -> Array:
     """log sum_i exp(x_i) along an axis, which is gone; -inf with slope 0 where all are -inf, or there is none."""
-    greatest = _greatest(x, axis)
-    level = jnp.where(jnp.isinf(greatest), 0, greatest)
-    highest = jnp.where(jnp.isposinf(greatest), greatest, 0)  # an infinity among the logits is the sum
-    total = jnp.sum(jnp.exp(_below(x, level)), axis)
-    empty = total == 0
-    found = jnp.where(empty, -jnp.inf, jnp.log(jnp.where(empty, 1, total)))
-    return found + jnp.squeeze(level + highest, axis)
+    return _log_total(x, axis, 1)
 
 
 def log_mean_exp(x: Array, axis: int = -1) -> Array:
-    """log of the mean of exp(x_i) along an axis, which is gone: at most the greatest x."""
+    """log of the mean of exp(x_i) along an axis, which is gone: at most the greatest x; -inf of none."""
+    return _log_total(x, axis, max(x.shape[axis], 1))
+
+
+def _log_total(x: Array, axis: int, share: int) -> Array:
     greatest = _greatest(x, axis)
     level = jnp.where(jnp.isinf(greatest), 0, greatest)
-    total = jnp.sum(jnp.exp(_below(x, level)), axis) / x.shape[axis]
+    highest = jnp.where(jnp.isposinf(greatest), greatest, 0)  # an infinity among the logits is the sum
+    total = jnp.sum(jnp.exp(_below(x, level)), axis) / share
     empty = total == 0
-    return jnp.where(empty, -jnp.inf, jnp.log(jnp.where(empty, 1, total))) + jnp.squeeze(level, axis)
+    found = jnp.where(empty, -jnp.inf, jnp.log(jnp.where(empty, 1, total)))
+    return found + jnp.squeeze(level + highest, axis)

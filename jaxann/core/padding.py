@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from jaxann.core.checks import fail, is_concrete
+from jaxann.core.checks import check_unmasked, fail, is_concrete
 from jaxann.core.typing import Array, Predictions, Targets
 
 __all__ = ["Padded", "is_padded", "padded", "real_places", "unpadded", "zero_padding"]
@@ -35,6 +35,8 @@ def padded(values: Array, lengths: Array) -> Padded:
     Raises:
         InputError: shapes do not fit together, lengths are no whole numbers, or one is outside of 0..time.
     """
+    check_unmasked("padded", "values", values)
+    check_unmasked("padded", "lengths", lengths)
     shape, counts = np.shape(values), np.shape(lengths)
     if len(shape) < 2:
         fail("padded", "values", "of shape (examples, time, ...)", f" shape {shape}")
@@ -94,6 +96,8 @@ def unpadded(
     Raises:
         InputError: the mask or the weights do not fit.
     """
+    for argument, value in (("predictions", predictions), ("targets", targets), ("weights", weights)):
+        check_unmasked("unpadded", argument, value)
     mask = None
     if isinstance(targets, Padded):
         targets, mask = targets

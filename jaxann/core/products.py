@@ -10,10 +10,11 @@ Metric       init() -> sums;  update(sums, predictions, targets, weights) -> sum
 Penalty      penalty(params) -> scalar
 Augment      augment(key, x, y, example_mask) -> (x, y)
 
-A factory's body returns these functions as a plain tuple, or as `LayerFunctions` or `OptimizerFunctions` where there is
-more to say: the children of a layer made of layers, what an optimizer evaluates. Everything that looks inside a model
-(summaries, the backward pass, explanations, gradient checks) reads `Layer.children`; everything that asks what a
-product can or needs reads the traits that it declares. Nothing asks for the name of a factory.
+A factory's body returns these functions as a plain tuple, or as `LayerFunctions`, `OptimizerFunctions` or
+`MetricFunctions` where there is more to say: the children of a layer made of layers, what an optimizer evaluates.
+Everything that looks inside a model (summaries, the backward pass, explanations, gradient checks) reads
+`Layer.children`; everything that asks what a product can or needs reads the traits that it declares. Nothing asks for
+the name of a factory.
 
 Which rows of a batch are padding (`example_mask`) and which positions of a sequence are (`sequence_mask`) are two
 things with two names. A layer made of layers hands both to every child (`**context` in `layers.base`). A layer whose
@@ -30,22 +31,29 @@ from typing import Any, NamedTuple
 import jax.numpy as jnp
 
 from jaxann.core.binding import accepts
-from jaxann.core.checks import check_floating_leaves, check_key, check_pair, check_unmasked, fail
-from jaxann.core.domains import check_binary
+from jaxann.core.checks import (
+    check_floating_leaves,
+    check_key,
+    check_pair,
+    check_plain,
+    check_unmasked,
+    fail,
+    traceable,
+)
+from jaxann.core.domains import check_answers
 from jaxann.core.factories import Product, product_class
 from jaxann.core.modes import TrainMode, check_train
 from jaxann.core.padding import Padded, zero_padding
+from jaxann.core.programs import tell_of_faults
 from jaxann.core.trees import wide_dtype
 from jaxann.core.typing import Array, Inputs, Key, Params, Spec, State, Updates
 from jaxann.core.watch import watched
 
 __all__ = [
-    "Augment",
     "Initializer",
     "Layer",
     "LayerFunctions",
     "Metric",
-    "Mixed",
     "Optimizer",
     "OptimizerFunctions",
     "Penalty",
@@ -84,12 +92,12 @@ class Layer(Product):
 
         A child's parameters and state are `params[name]` and `state[name]`, its key the parent's folded with the name.
         """
-        return getattr(self.functions, "children", {})
+        return getattr(self.declared, "children", {})
 
     @property
     def carries(self) -> bool:
         """Whether something is carried from one call to the next: it has `start` and `step`."""
-        return getattr(self.functions, "step", None) is not None
+        return getattr(self.declared, "step", None) is not None
 
     def init(self, key: Key, spec: Spec) -> tuple[Params, State]:
         """Parameters and state for inputs like `spec`.
@@ -106,7 +114,8 @@ class Layer(Product):
             InputError: the key is not one typed key, or the shape does not fit the layer.
         """
         check_key(f"{self._factory.short_name}.init", key)
-        made = self.functions[0](key, spec.values if isinstance(spec, Padded) else spec)
+        with traceable(self._factory.short_name, "init"):
+            made = self.functions[0](key, spec.values if isinstance(spec, Padded) else spec)
         return check_pair(self._factory.short_name, "init", "(params, state)", made)
 
     def apply(
@@ -138,8 +147,10 @@ class Layer(Product):
             InputError: `train` is no mode, a mask has another shape, or a sequence_mask is given to a layer that
                 neither takes one nor declares that it computes each position by itself.
         """
+        tell_of_faults()
         name, apply = self._factory.short_name, self.functions[1]
         train = check_train(name, train)
+        check_unmasked(name, "x", x)
         if isinstance(x, Padded):
             if sequence_mask is not None:
                 fail(name, "sequence_mask", "None where x is Padded, which has a mask of its own", sequence_mask)
@@ -156,7 +167,8 @@ class Layer(Product):
                 'Take sequence_mask= in its apply, or declare traits=("positionwise",) where positions are independent.'
             )
             fail(name, "sequence_mask", "None for a layer that does not heed it", sequence_mask, hint=hint)
-        found = watched(self, params, lambda: apply(params, state, x, key=key, train=train, **masks))
+        with traceable(name, "apply"):
+            found = watched(self, params, lambda: apply(params, state, x, key=key, train=train, **masks))
         return check_pair(name, "apply", "(y, state)", found)
 
     def start(self, params: Params, batch: int, *, state: State | None = None) -> Any:
@@ -189,7 +201,8 @@ class Layer(Product):
         if not self.carries:
             fail(self._factory.short_name, "step", "asked of a layer with start and step", " one without")
         step = self.functions.step
-        return step(params, carry, x, **({"state": state} if accepts(step, "state") else {}))
+        with traceable(self._factory.short_name, "step"):
+            return step(params, carry, x, **({"state": state} if accepts(step, "state") else {}))
 
 
 def _check_mask(function: str, argument: str, mask: Any, axes: int, x: Any) -> None:
@@ -236,13 +249,17 @@ class Optimizer(Product):
             "wrapper",  # the optimizers inside make the step, so that what scales the step has to go inside
             "chain",  # the optimizers inside act one after the other, the last makes the step
             "splits_leaves",  # takes leaves of any dtype and gives each rule inside its own
+            "limits_gradients",  # what comes out is of bounded size, whatever finite gradient comes in: a clip
         )
     )
 
     def init(self, params: Params) -> Any:
-        """The optimizer's state for these parameters: a NamedTuple of arrays."""
+        """The optimizer's state for these parameters: a NamedTuple of arrays.
+
+        Rules of many rates, for `vmap` to take apart, begin at one state.
+        """
         self._check_leaves("params", params)
-        return self.functions[0](params)
+        return self.declared[0](params)
 
     def update(
         self,
@@ -271,7 +288,8 @@ class Optimizer(Product):
         self._check_leaves("grads", grads)
         update = self.functions[1]
         given = {"value": value, "value_fn": value_fn, "key": key, "weight": weight}
-        return update(grads, state, params, **{n: v for n, v in given.items() if accepts(update, n)})
+        with traceable(self._factory.short_name, "update"):
+            return update(grads, state, params, **{n: v for n, v in given.items() if accepts(update, n)})
 
     def _check_leaves(self, argument: str, tree: Any) -> None:
         if "splits_leaves" not in self.traits:
@@ -280,7 +298,8 @@ class Optimizer(Product):
     @property
     def averages(self) -> bool:
         """Whether the weights to be evaluated are others than those it steps with."""
-        return len(self.functions) > 2 and self.functions[2] is not None
+        declared = self.declared
+        return len(declared) > 2 and declared[2] is not None
 
     def evaluation_params(self, state: Any, params: Params) -> Params:
         """The weights to be evaluated and kept: an average for rules that make one, else `params`."""
@@ -315,15 +334,16 @@ class Initializer(Product):
 
 @product_class
 class Metric(Product):
-    """A figure of merit that can be gathered piece by piece. Its factory returns `(init, update, compute)`.
+    """A figure of merit, gathered piece by piece. Its factory returns `(init, update, compute)`, or `MetricFunctions`.
 
     The pieces are sums, so that any split of the data, merged in any order, gives the whole-array figure.
     """
 
     __slots__ = ()
-    # Of targets that are labels where there are several classes, the last two say what answers a binary question: 0 and
-    # 1 (or -1 and 1), or anything in [0, 1].
-    TRAITS = frozenset(("higher_is_better", "lower_is_better", "takes_labels", "takes_probabilities"))
+    # The last three: targets are labels where there are several classes, below its argument `classes` if it has one.
+    # "takes_classes" alone answers no binary question; the two others say what answers one: 0 and 1 (or -1 and 1), or
+    # anything in [0, 1].
+    TRAITS = frozenset(("higher_is_better", "lower_is_better", "takes_classes", "takes_labels", "takes_probabilities"))
 
     def init(self) -> Any:
         """The empty sums: a NamedTuple of arrays."""
@@ -333,9 +353,15 @@ class Metric(Product):
         """The sums with more examples counted in.
 
         `weights` are `(examples,)`, or of the targets' shape or first axes: 0 leaves one out, whatever it holds.
+        Known targets of a metric of classes are looked at first; traced ones that are no class give NaN.
+
+        Raises:
+            InputError: a target is no class, or answers no binary question.
         """
         for argument, value in (("predictions", predictions), ("targets", targets), ("weights", weights)):
-            check_unmasked(self._factory.short_name, argument, value)
+            check_plain(self._factory.short_name, argument, value)
+        classes = self._arguments.get("classes")
+        check_answers(self._factory.short_name, self.traits, predictions, targets, weights, classes=classes)
         return self.functions[1](sums, predictions, targets, weights)
 
     def compute(self, sums: Any) -> Array:
@@ -343,8 +369,7 @@ class Metric(Product):
         return self.functions[2](sums)
 
     def __call__(self, predictions: Array, targets: Array, weights: Array | None = None) -> Array:
-        """The figure on whole arrays; known targets of a binary question are looked at first."""
-        check_binary(self._factory.short_name, self.traits, predictions, targets, weights)
+        """The figure on whole arrays, which are looked at as `update` does."""
         return self.compute(self.update(self.init(), predictions, targets, weights))
 
 
@@ -356,37 +381,5 @@ class Penalty(Product):
 
     def __call__(self, params: Params) -> Array:
         """The term for these parameters, in float32 or better."""
-        return self.functions(params)
-
-
-class Mixed(NamedTuple):
-    """Targets of examples that are mixtures: `share` of the first, the rest of the second.
-
-    The trainer takes share loss(predictions, first) + (1 - share) loss(predictions, second).
-    """
-
-    first: Array  # the examples' own targets
-    second: Array
-    share: Array  # (batch,), in [0, 1]
-
-
-@product_class
-class Augment(Product):
-    """A random change of training examples in the program. Its factory returns `(key, x, y, example_mask) -> (x, y)`.
-
-    The targets come back as they are, or as `Mixed` with them as the first.
-    """
-
-    __slots__ = ()
-
-    def __call__(self, key: Key, x: Array, y: Array, example_mask: Array | None = None) -> tuple[Array, Array | Mixed]:
-        """The changed examples and their targets.
-
-        Args:
-            key: randomness.
-            x: `(batch, ...)`.
-            y: `(batch, ...)`.
-            example_mask: `(batch,)`, 0 for padding.
-        """
-        check_key(self._factory.short_name, key)
-        return self.functions(key, x, y, example_mask)
+        with traceable(self._factory.short_name, "value"):
+            return self.functions(params)

@@ -10,7 +10,8 @@ ten times as long. So:
   to go wrong is tried once: if it does, a warning says what holds for programs that are jitted elsewhere.
 
 An option that this jaxlib does not know is left out; a flag that it does not know would end the process, so flags are
-set for the versions alone that were tried.
+set for the versions alone that were tried. This one stays in the environment: XLA reads it when it compiles for the
+first time, which nothing tells us of, and a child process of the same jaxlib needs it too.
 
 How many are kept. A compiled program and what it was traced from take about 16 MB, and JAX keeps each for as long as
 the process lives: a loss written anew for each run, or a model for each setting, would fill the memory. Here a function
@@ -30,21 +31,35 @@ import functools
 import numbers
 import os
 import threading
-import warnings
 import weakref
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterator
-from typing import Any
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, ParamSpec, TypeVar
 
 import jax
 import jax.numpy as jnp
 import jaxlib
 import numpy as np
-from jax.core import Tracer
 
+from jaxann.core.notices import notify
 from jaxann.core.setup import has_started
+from jaxann.core.tracing import is_traced
 
-__all__ = ["KEPT", "is_checking", "is_traced", "jit", "leave_out_faults", "reserve", "traced_only", "unchecked"]
+__all__ = [
+    "KEPT",
+    "hands_over",
+    "is_checking",
+    "jit",
+    "leave_out_faults",
+    "reserve",
+    "tell_of_faults",
+    "traced_only",
+    "unchecked",
+]
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 KEPT = 16  # settings whose programs a function keeps, and shapes of each
 
@@ -83,30 +98,40 @@ def leave_out_faults() -> None:
 def _options() -> tuple[tuple[str, str], ...]:
     """The compiler options that leave it out, as far as this jaxlib knows them."""
     try:
-        jax.jit(lambda: 0, compiler_options={_OPTION: ""})()
+        _aside(jax.jit(lambda: 0, compiler_options={_OPTION: ""}))
     except RuntimeError:  # JaxRuntimeError: no such option
         return ()
     return ((_OPTION, ""),)
 
 
-def _tell() -> None:
-    """Say once what goes wrong outside of this library's programs."""
-    if _Settled.is_told or _Settled.by_flag or jax.default_backend() != "cpu":
+def tell_of_faults() -> None:
+    """Say once what goes wrong outside of this library's programs; called where a layer becomes part of any."""
+    if _Settled.is_told or _Settled.by_flag:
         return
-    _Settled.is_told = True
-    if _RIGHT <= _version() < _TRIED[1]:
-        return
-    rows = np.zeros((_ROWS, 3), np.float32)
-    rows[:, 0] = np.arange(_ROWS)
-    unit = np.eye(3, dtype=np.float32)
-    squares = jax.jit(lambda rows: jax.vmap(lambda row: jnp.sum((unit @ row) ** 2))(rows))(rows)
-    if float(squares[-1]) != float((_ROWS - 1) ** 2):
+    if jax.default_backend() == "cpu" and not _RIGHT <= _version() < _TRIED[1] and _goes_wrong():
         message = (
             f"jaxlib {jaxlib.__version__} compiles some products wrongly on this CPU, as JAX had started before jaxann "
             f"was imported. Programs of jaxann are compiled without the fault; for what you jit yourself, import "
             f"jaxann first, or set XLA_FLAGS={_FLAG} before JAX starts."
         )
-        warnings.warn(message, RuntimeWarning, stacklevel=4)
+        notify(message, RuntimeWarning)  # which may raise, and then it is not told
+    _Settled.is_told = True
+
+
+@functools.cache
+def _goes_wrong() -> bool:
+    """Whether the known product does, where nothing is left out."""
+    rows = np.zeros((_ROWS, 3), np.float32)
+    rows[:, 0] = np.arange(_ROWS)
+    unit = np.eye(3, dtype=np.float32)
+    product = jax.jit(lambda rows: jax.vmap(lambda row: jnp.sum((unit @ row) ** 2))(rows))
+    return _aside(lambda: float(product(rows)[-1])) != float((_ROWS - 1) ** 2)
+
+
+def _aside(ask: Callable[[], Any]) -> Any:
+    """What it gives in a thread of its own: whoever asks first may be tracing a program, or on a mesh."""
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(ask).result()
 
 
 _RESERVED: weakref.WeakKeyDictionary[Any, int] = weakref.WeakKeyDictionary()
@@ -115,7 +140,8 @@ _LOCK = threading.Lock()
 
 def reserve(owner: Any, settings: int) -> None:
     """Keep so many settings more than `KEPT` of each function, for as long as `owner` lives."""
-    _RESERVED[owner] = settings
+    with _LOCK:
+        _RESERVED[owner] = settings
 
 
 _TRACED: list[Any] = []  # jitted functions that are only asked for shapes
@@ -149,6 +175,25 @@ def unchecked() -> Iterator[None]:
         yield
 
 
+def hands_over(function: Callable[P, R]) -> Callable[P, R]:
+    """Decorate a verb that is handed arrays of the host, and moves them: `jax.transfer_guard` is for what is not meant.
+
+    Outside of a guard it costs a look at the configuration.
+    """
+
+    @functools.wraps(function)
+    def allowed(*args: P.args, **keywords: P.kwargs) -> R:
+        config: Any = jax.config
+        guards = (config.jax_transfer_guard_host_to_device, config.jax_transfer_guard_device_to_host,
+                  config.jax_transfer_guard_device_to_device)  # fmt: skip
+        if not any(str(guard).startswith("disallow") for guard in guards):
+            return function(*args, **keywords)
+        with jax.transfer_guard("allow"):
+            return function(*args, **keywords)
+
+    return allowed
+
+
 class _Guarded:
     """A jitted function that runs without JAX's checks."""
 
@@ -176,21 +221,20 @@ class _Program:
         self._plain: Any = jax.jit(function, **settings) if nested else None
         self._kept: OrderedDict[Hashable, Any] = OrderedDict()
 
-    def _made(self) -> Any:
+    def _made(self, options: dict[str, Any]) -> Any:
         """A jitted function with caches of its own, which go with it."""
-        _tell()
-        options = self._level | ({} if _Settled.by_flag else dict(_options()))
         settings: dict[str, Any] = self._settings | ({"compiler_options": options} if options else {})
 
         @functools.wraps(self._function)
         def own(*args: Any, **keywords: Any) -> Any:
             return self._function(*args, **keywords)
 
-        jitted = jax.jit(own, **settings)
-        return _Guarded(jitted) if self._guarded else jitted
+        return jax.jit(own, **settings)
 
     def of(self, setting: Hashable) -> Any:
         """The jitted function for one setting; the one not used for the longest time is given up for it."""
+        tell_of_faults()
+        options = self._level | ({} if _Settled.by_flag else dict(_options()))
         with _LOCK:
             found = self._kept.get(setting)
             if found is not None and found._cache_size() <= KEPT:
@@ -198,14 +242,15 @@ class _Program:
                 return found
             if found is not None:
                 _let_go(self._kept.pop(setting))
-            found = self._kept[setting] = self._made()
+            found = self._made(options)
+            found = self._kept[setting] = _Guarded(found) if self._guarded else found
             while len(self._kept) > KEPT + sum(_RESERVED.values()):
                 _let_go(self._kept.popitem(last=False)[1])
         return found
 
     def __call__(self, *args: Any, **keywords: Any) -> Any:
-        if self._nested and is_traced((args, keywords)):
-            return self._plain(*args, **keywords)  # part of another program, which has options of its own
+        if is_traced((args, keywords)):  # part of another program, which has options of its own
+            return (self._plain or self._made({}))(*args, **keywords)
         return self.of(_setting((args, keywords)))(*args, **keywords)
 
     def eval_shape(self, *args: Any, **keywords: Any) -> Any:
@@ -224,13 +269,6 @@ def _setting(call: Any) -> Hashable:
     return structure, tuple(fixed)
 
 
-def is_traced(tree: Any) -> bool:
-    """Whether the call is part of a program being traced."""
-    if any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves(tree)):
-        return True
-    return isinstance(jnp.zeros(()), Tracer)
-
-
 def jit(
     function: Callable | None = None,
     *,
@@ -243,7 +281,8 @@ def jit(
 
     Args:
         function: what to compile; a decorator when None.
-        nested: whether it may also be called inside another jitted function; then it is a part of that program.
+        nested: whether it is often called inside other jitted functions, of which it then is a part: what it was
+            traced to is kept for them, as long as the process lives.
         level: optimization level of the compiler's back end, where less is enough.
         guarded: whether it runs without JAX's checks, for its caller looks at what it returns.
         settings: as of `jax.jit`.

@@ -13,10 +13,10 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from jaxann.core.augmentation import Augment, Mixed
 from jaxann.core.checks import check_choice, check_count, check_floating, check_range, fail
 from jaxann.core.factories import factory
 from jaxann.core.keys import fold_name
-from jaxann.core.products import Augment, Mixed
 from jaxann.core.trees import wide_dtype
 from jaxann.core.typing import Array, Key, Scalar
 from jaxann.ops import shuffled_positions

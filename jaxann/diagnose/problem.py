@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 
-from jaxann.core.checks import fail
+from jaxann.core.checks import check_unmasked, fail
 from jaxann.core.typing import Array
 
 __all__ = ["Leaf", "Problem", "narrowest", "read_problem"]
@@ -79,6 +79,7 @@ def read_problem(function: str, fn: Callable, args: tuple, argnums: tuple[int, .
                 fail(
                     function, "args", "arrays with values, not within a compiled or differentiated function", f" {name}"
                 )
+            check_unmasked(function, f"args, in {name},", leaf)
             if not _is_float(leaf):
                 left_out.append(name)
                 constants.append(leaf)

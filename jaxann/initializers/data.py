@@ -9,7 +9,15 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from jaxann.core.checks import check_integer, check_key, check_range, fail, is_concrete
+from jaxann.core.checks import (
+    check_host_leaves,
+    check_integer,
+    check_key,
+    check_range,
+    check_unmasked,
+    fail,
+    is_concrete,
+)
 from jaxann.core.keys import fold_name
 from jaxann.core.trees import flatten_named, map_named, wide_dtype
 from jaxann.core.typing import Array, Inputs, Key, Params, Scalar
@@ -56,6 +64,8 @@ def lsuv(
     check_key("lsuv", key)
     check_range("lsuv", "tol", tol, 0, open_low=True)
     check_integer("lsuv", "max_iter", max_iter, 0)
+    check_unmasked("lsuv", "params", params)
+    check_unmasked("lsuv", "batch", batch)
     named = flatten_named(params)
     layers = _names(apply, params, batch)
     order = [name for name in layers if f"{name}.weight" in named]
@@ -134,6 +144,7 @@ def log_prior(targets: Array, *, classes: int | None = None) -> Array:
         InputError: there is no example, the shape or a label does not fit, or classes is no positive integer.
     """
     shape = np.shape(targets)
+    check_host_leaves("log_prior", "targets", targets)
     if classes is not None:
         check_integer("log_prior", "classes", classes)
     ranks = (1,) if classes is not None and classes > 1 else (1, 2)
@@ -141,9 +152,9 @@ def log_prior(targets: Array, *, classes: int | None = None) -> Array:
         expected = "(n,)" if ranks == (1,) else "(n,) or (n, outputs)"
         fail("log_prior", "targets", f"of shape {expected} with at least one example", f" shape {shape}")
     if classes is None:
-        check_range("log_prior", "targets", targets)
+        check_range("log_prior", "targets", targets, arrays=True)
         return jnp.mean(_columns(targets), 0)
-    check_range("log_prior", "targets", targets, 0, max(classes - 1, 1))
+    check_range("log_prior", "targets", targets, 0, max(classes - 1, 1), arrays=True)
     if classes == 1:
         columns = _columns(targets)
         ones, none = jnp.sum(columns, 0), jnp.sum(1 - columns, 0)

@@ -48,7 +48,7 @@ def constant(value: Scalar | Array = 0.0):
     Raises:
         InputError: the value is not finite, or its shape does not broadcast to that of the weights.
     """
-    check_range("constant", "value", value)
+    check_range("constant", "value", value, arrays=True)
 
     def draw(key, shape, dtype):
         given = np.shape(value)

@@ -22,6 +22,7 @@ from jaxann.core.config import FORMER, from_config, to_config
 from jaxann.core.errors import InputError
 from jaxann.core.factories import known_factories
 from jaxann.core.products import Layer
+from jaxann.core.results import apart
 from jaxann.core.typing import Params, State
 from jaxann.io.agreement import disagreement
 from jaxann.io.atomic import check_path, show_path
@@ -37,6 +38,7 @@ _HINT_X64 = 'JAX shortens 64-bit numbers unless told: jax.config.update("jax_ena
 _LARGEST_FREE_SIZE = 1 << 20  # a size in the model's arguments that needs no tensor of that size to be believed
 
 
+@apart
 def save(
     path: str | os.PathLike[str], model: Layer, params: Params, state: State, *, allow_nonfinite: bool = False
 ) -> None:
@@ -55,13 +57,16 @@ def save(
         OSError: the system refused; the text names the path. What the path held before is intact.
     """
     if not isinstance(model, Layer):
-        raise InputError(f"save: model must be a layer or model made by a factory, got {show(model)}.")
+        hint = "A recipe's model is recipe.model." if isinstance(getattr(model, "model", None), Layer) else None
+        fail("save", "model", "a layer or model made by a factory", model, hint=hint)
     config = to_config(model)
     arrays: dict[str, Any] = {}
     structure = {"params": _take_apart("params", params, arrays), "state": _take_apart("state", state, arrays)}
     wrong = disagreement(model, params, state)
     if wrong is not None:
-        fail("save", wrong[0], f"{wrong[1]}, as the model has it", f" {wrong[2]}")
+        swapped = disagreement(model, state, params) is None
+        hint = "They go in as params, state." if swapped else None
+        fail("save", wrong[0], f"{wrong[1]}, as the model has it", f" {wrong[2]}", hint=hint)
     elements = sum(array.size for array in arrays.values())
     for expected, got in _suspicions(config, elements):
         raise InputError(f"save: the file must {expected}, got {got}.")
@@ -89,7 +94,8 @@ def load(path: str | os.PathLike[str], *, allow_nonfinite: bool = False) -> tupl
         `(model, params, state)`; the leaves are jax arrays on the default device.
 
     Raises:
-        CheckpointError: the file is damaged, cut, foreign, of a newer format, or disagrees with itself; nothing of it
+        CheckpointError: the file is damaged, cut, foreign, of a newer format, or disagrees with itself (its arrays with
+            its model, too); nothing of it
             is returned.
         OSError: there is no such file, or no permission.
     """
@@ -106,6 +112,9 @@ def load(path: str | os.PathLike[str], *, allow_nonfinite: bool = False) -> tupl
     if arrays:
         refuse(where, "hold only tensors of its structure", f"the extra tensor {show_text(min(arrays))}")
     model = _rebuild(where, parse_json(where, metadata["model"], floats=True), elements)
+    wrong = disagreement(model, *trees)
+    if wrong is not None:
+        refuse(where, f"hold {show_text(wrong[0])} {wrong[1]}, as its model has it", wrong[2])
     params, state = (jax.tree.map(jnp.asarray, tree) for tree in trees)
     return model, params, state
 
@@ -154,7 +163,7 @@ def _on_host(name: str, leaf: Any) -> np.ndarray:
     try:
         return np.asarray(leaf)
     except RuntimeError as error:  # donated to a jitted function, or spread over other hosts
-        raise InputError(f"save: {name} must be an array that can be read here, got: {error!s:.150}") from error
+        fail("save", name, "an array that can be read here", f" one that cannot: {error!s:.150}".rstrip("."))
 
 
 def _is_shortened(dtype: np.dtype) -> bool:

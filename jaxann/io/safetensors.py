@@ -163,6 +163,10 @@ def _plain(function: str, name: str, array: Any, allow_nonfinite: bool) -> np.nd
     if not isinstance(name, str) or bad_name(name) or name == "__metadata__":
         expected = f"at most {LONGEST_NAME} characters, dotted, without slashes"
         raise InputError(f"{function}: each array's name must have {expected}, got {show(name)}.")
+    if isinstance(array, np.ma.MaskedArray) and np.ma.is_masked(array):  # checks that know JAX's arrays need JAX
+        count = int(np.ma.getmaskarray(array).sum())
+        got = f"{count} of {array.size} masked.\nFill them: value.filled(...)."
+        raise InputError(f"{function}: {name} must be without masked entries, got {got}")
     if not hasattr(array, "dtype") or not hasattr(array, "shape"):
         raise InputError(f"{function}: {name} must be an array, got {show(array)} ({type(array).__name__}).")
     dtype = getattr(array.dtype, "name", str(array.dtype))

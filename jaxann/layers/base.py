@@ -166,7 +166,17 @@ def run_child(
     """Output and new state of the child called `name`, given the parent's parameters, state and context."""
     folded = None if key is None else fold_name(key, name)
     with jax.named_scope(name):
-        return layer.apply(params[name], state[name], x, key=folded, **context)
+        own = _entry("params", params, name), _entry("state", state, name)
+        return layer.apply(*own, x, key=folded, **context)
+
+
+def _entry(argument: str, tree: Any, name: str) -> Any:
+    """What a child has of the parent's parameters or state."""
+    if not isinstance(tree, Mapping) or name not in tree:
+        got = f" {list(tree)}" if isinstance(tree, Mapping) else tree
+        hint = "Both come from model.init(key, x)."
+        fail("apply", argument, f"the model's, with an entry for {name!r}", got, hint=hint)
+    return tree[name]
 
 
 def start_children(

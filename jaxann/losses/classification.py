@@ -44,7 +44,7 @@ def sigmoid_cross_entropy(predictions: Array, targets: Array, *, positive_weight
     Raises:
         InputError: shapes differ (also `(n,)` against `(n, 1)`), or the logits are not floating point.
     """
-    check_range("sigmoid_cross_entropy", "positive_weight", positive_weight, 0)
+    check_range("sigmoid_cross_entropy", "positive_weight", positive_weight, 0, arrays=True)
     weight = _per_class("sigmoid_cross_entropy", "positive_weight", positive_weight, predictions)
     return weight * targets * jax.nn.softplus(-predictions) + (1 - targets) * jax.nn.softplus(predictions)
 
@@ -215,7 +215,7 @@ def _shifted(logits: Array) -> tuple[Array, Array]:
 def _class_weights(function: str, weights: Any, predictions: Array) -> Array:
     several = isinstance(weights, list | tuple)
     for weight in weights if several else [weights]:
-        check_range(function, "class_weights", weight, 0)
+        check_range(function, "class_weights", weight, 0, arrays=not several)
     shape = (len(weights),) if several else np.shape(weights)
     if shape != predictions.shape[-1:]:
         fail(function, "class_weights", f"one for each class, of shape {predictions.shape[-1:]}", f" shape {shape}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from functools import reduce
 
 import jax.numpy as jnp
@@ -11,7 +12,7 @@ from jaxann.core.typing import Array, Scalar
 from jaxann.losses.domains import DISTRIBUTIONS, targets_in
 from jaxann.losses.inputs import over_classes
 from jaxann.losses.probabilities import floor_of
-from jaxann.losses.terms import at_least_zero, exp_less_tangent, without_rounding
+from jaxann.losses.terms import at_least_zero, exp_less_tangent, quotient, without_rounding
 
 __all__ = ["jensen_shannon_divergence", "kl_divergence", "reverse_kl_divergence"]
 
@@ -102,17 +103,18 @@ def jensen_shannon_divergence(predictions: Array, targets: Array) -> Array:
         InputError: shapes differ, or the predictions are not floating point.
     """
     targets = _not_below_zero(targets)
-    q = jnp.exp(predictions)
+    q = jnp.exp(jnp.minimum(predictions, math.log(float(jnp.finfo(predictions.dtype).max) / 4)))
     both = targets + q
     nothing = both == 0
     whole = jnp.where(nothing, 1, both)
-    apart = (targets - q) / whole
+    apart = quotient(targets - q, whole)
     near = jnp.abs(apart) < 0.3
     square = jnp.where(near, apart, 0) ** 2
     close = both * square * reduce(lambda total, c: total * square + c, _SERIES, jnp.zeros_like(square))
     no_p, no_q = targets == 0, q == 0
-    far_p = jnp.where(no_p, 0, targets) * jnp.log(jnp.where(no_p, 1, 2 * targets / whole))
-    far_q = jnp.where(no_q, 0, q) * jnp.log(jnp.where(no_q, 1, 2 * q / whole))
+    share = jnp.maximum(quotient(2 * targets, whole), jnp.finfo(q.dtype).tiny)
+    far_p = jnp.where(no_p, 0, targets) * jnp.log(jnp.where(no_p, 1, share))
+    far_q = jnp.where(no_q, 0, q) * jnp.log(jnp.where(no_q, 1, quotient(2 * q, whole)))
     return jnp.sum(jnp.where(near, close, 2 * (far_p + far_q)), -1) / 4
 
 

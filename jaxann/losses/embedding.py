@@ -19,6 +19,7 @@ from jaxann.core.factories import named_functions
 from jaxann.core.typing import Array, Scalar
 from jaxann.losses.domains import targets_in
 from jaxann.losses.inputs import check_flag, over_classes, structured
+from jaxann.losses.terms import difference
 
 __all__ = ["contrastive", "cosine_distance", "cosine_embedding", "length", "triplet", "unit"]
 
@@ -73,7 +74,7 @@ def cosine_embedding(predictions: Array, targets: Array, *, margin: Scalar = 0.0
     units = unit(predictions, eps)
     a, b = units[..., 0, :], units[..., 1, :]
     over = jnp.sum(a * b, -1) - jnp.asarray(margin, a.dtype)
-    return jnp.where(targets > 0, _one_less_cosine(a, b), jax.nn.relu(over))
+    return jnp.where(targets > 0.5, _one_less_cosine(a, b), jax.nn.relu(over))
 
 
 @targets_in(UNIT)
@@ -97,9 +98,10 @@ def contrastive(predictions: Array, targets: Array, *, margin: Scalar = 1.0) -> 
         InputError: shapes do not fit, margin <= 0, or the predictions are not floating point.
     """
     check_range("contrastive", "margin", margin, 0, open_low=True)
-    gap = predictions[..., 0, :] - predictions[..., 1, :]
+    gap = difference(predictions[..., 0, :], predictions[..., 1, :])
     short = jax.nn.relu(jnp.asarray(margin, gap.dtype) - length(gap))
-    return (targets * jnp.sum(gap * gap, -1) + (1 - targets) * short * short) / 2
+    square = jnp.sum(gap * gap, -1)
+    return (jnp.where(targets == 0, 0, targets * square) + (1 - targets) * short * short) / 2
 
 
 @structured(3, "features")
@@ -140,28 +142,39 @@ def triplet(
     check_flag("triplet", "swap", swap)
     anchor, positive, negative = (predictions[..., i, :] for i in range(3))
     offset = jnp.asarray(eps, predictions.dtype)
-    far = length(anchor - negative + offset, p)
+    far = length(difference(anchor, negative) + offset, p)
     if swap:
-        far = jnp.minimum(far, length(positive - negative + offset, p))
-    near = length(anchor - positive + offset, p)
+        far = jnp.minimum(far, length(difference(positive, negative) + offset, p))
+    near = length(difference(anchor, positive) + offset, p)
     return jax.nn.relu(near - far + jnp.asarray(margin, near.dtype))
 
 
 def length(x: Array, p: Any = 2) -> Array:
     """(sum_i |x_i|^p)^(1/p) over the last axis, slope 0 at 0; nothing overflows on the way."""
-    scale = lax.stop_gradient(jnp.max(jnp.abs(x), -1, initial=0))
-    zero = jnp.all(x == 0, -1)  # not scale == 0: a maximum of many may lose a NaN
-    scale = jnp.where(zero, 1, scale)
+    greatest = lax.stop_gradient(jnp.max(jnp.abs(x), -1, initial=0))
+    zero = jnp.all(x == 0, -1)  # not greatest == 0: a maximum of many may lose a NaN
+    scale = _with_reciprocal(jnp.where(zero, 1, greatest))
     x = x / lax.expand_dims(scale, [scale.ndim])
     if is_concrete(p) and np.ndim(p) == 0 and p == 2:
-        return jnp.where(zero, 0, scale * jnp.sqrt(jnp.where(zero, 1, jnp.sum(x * x, -1))))
+        return _held(jnp.where(zero, 0, scale * jnp.sqrt(jnp.where(zero, 1, jnp.sum(x * x, -1)))), greatest)
     ratio = x * lax.stop_gradient(jnp.sign(x))
     if is_concrete(p) and np.ndim(p) == 0 and np.isinf(p):
-        return jnp.where(zero, 0, scale * jnp.max(ratio, -1, initial=0))
+        return _held(jnp.where(zero, 0, scale * jnp.max(ratio, -1, initial=0)), greatest)
     power = jnp.asarray(p, x.dtype)
     none = ratio == 0
     total = jnp.sum(jnp.where(none, 0, jnp.where(none, 1, ratio) ** power), -1)
-    return jnp.where(zero, 0, scale * jnp.where(zero, 1, total) ** (1 / power))
+    return _held(jnp.where(zero, 0, scale * jnp.where(zero, 1, total) ** (1 / power)), greatest)
+
+
+def _with_reciprocal(scale: Array) -> Array:
+    """The scale, no greater than has a normal number for its reciprocal, which a compiler multiplies by."""
+    smallest = jnp.finfo(scale.dtype).tiny
+    return jnp.clip(scale, smallest, 1 / smallest)
+
+
+def _held(found: Array, greatest: Array) -> Array:
+    """The greatest number for a length beyond it: of two of them the difference is no NaN."""
+    return jnp.where(jnp.isposinf(found) & jnp.isfinite(greatest), jnp.finfo(found.dtype).max, found)
 
 
 @jax.custom_jvp
@@ -190,9 +203,9 @@ def _one_less_cosine_slope(primals: tuple[Array, Array], tangents: tuple[Array, 
 
 def unit(x: Array, eps: Any) -> Array:
     """x / max(|x|, eps) over the last axis, slope 1 / eps at 0; nothing overflows on the way."""
-    scale = lax.stop_gradient(jnp.max(jnp.abs(x), -1, keepdims=True, initial=0))
+    greatest = lax.stop_gradient(jnp.max(jnp.abs(x), -1, keepdims=True, initial=0))
     zero = jnp.all(x == 0, -1, keepdims=True)
-    scale = jnp.where(zero, 1, scale)
+    scale = _with_reciprocal(jnp.where(zero, 1, greatest))
     x = x / scale
     norm = jnp.sqrt(jnp.where(zero, 1, jnp.sum(x * x, -1, keepdims=True)))
     return x / jnp.maximum(jnp.where(zero, 0, norm), jnp.asarray(eps, x.dtype) / scale)

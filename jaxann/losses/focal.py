@@ -51,13 +51,32 @@ def sigmoid_focal(predictions: Array, targets: Array, *, gamma: Scalar = 2.0, al
     if alpha is not None:
         check_range("sigmoid_focal", "alpha", alpha, 0, 1)
     g = jnp.asarray(gamma, predictions.dtype)
-    surprise_of_0, surprise_of_1 = jax.nn.softplus(predictions), jax.nn.softplus(-predictions)
-    positive = targets * jnp.exp(-g * surprise_of_0) * surprise_of_1
-    negative = (1 - targets) * jnp.exp(-g * surprise_of_1) * surprise_of_0
+    positive, negative = targets * _discounted(predictions, g), (1 - targets) * _discounted(-predictions, g)
     if alpha is None:
         return positive + negative
     a = jnp.asarray(alpha, predictions.dtype)
     return a * positive + (1 - a) * negative
+
+
+@jax.custom_jvp
+def _discounted(lead: Array, gamma: Array) -> Array:
+    """(1 - p)^g (-log p), p = sigmoid(lead)."""
+    return _power(lead, gamma) * jax.nn.softplus(-lead)
+
+
+def _power(lead: Array, gamma: Array) -> Array:
+    """(1 - p)^g = exp(-g softplus(lead))."""
+    return jnp.exp(-gamma * jax.nn.softplus(lead))
+
+
+@_discounted.defjvp
+def _discounted_slope(primals: tuple[Array, Array], tangents: tuple[Array, Array]) -> tuple[Array, Array]:
+    """Each product in an order in which the factor that vanishes comes before the one that is large."""
+    lead, gamma = primals
+    p, power, surprise = lax.logistic(lead), _power(lead, gamma), jax.nn.softplus(-lead)
+    value = power * surprise
+    by_lead = -power * (gamma * (p * surprise) + lax.logistic(-lead))
+    return value, by_lead * tangents[0] - value * jax.nn.softplus(lead) * tangents[1]
 
 
 @labelled()
@@ -88,7 +107,7 @@ def softmax_focal(
     check_range("softmax_focal", "gamma", gamma, 0)
     classes = predictions.shape[-1]
     if alpha is not None:
-        check_range("softmax_focal", "alpha", alpha, 0)
+        check_range("softmax_focal", "alpha", alpha, 0, arrays=True)
         if np.ndim(alpha) and np.shape(alpha) != (classes,):
             fail("softmax_focal", "alpha", f"a number, or of shape {(classes,)}", f" shape {np.shape(alpha)}")
     if classes < 2:
@@ -100,7 +119,7 @@ def softmax_focal(
     lead = jnp.sum(jnp.where(own, shifted, 0), -1) - log_rest
     alone = jnp.isneginf(log_rest)
     lead = jnp.where(alone, 0, lead)
-    values = jnp.exp(-jnp.asarray(gamma, predictions.dtype) * jax.nn.softplus(lead)) * jax.nn.softplus(-lead)
+    values = _discounted(lead, jnp.asarray(gamma, predictions.dtype))
     values = jnp.where(alone, 0, values)
     if alpha is not None:
         shares = jnp.asarray(alpha, predictions.dtype)

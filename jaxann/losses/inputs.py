@@ -20,11 +20,11 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from jaxann.core.checks import check_floating, check_same_shape, check_unmasked, fail
+from jaxann.core.checks import check_floating, check_int32, check_plain, check_same_shape, fail
 from jaxann.core.trees import wide_dtype
 from jaxann.core.typing import Array
 
-__all__ = ["check_flag", "elementwise", "hits", "labelled", "over_classes", "real_rows", "structured"]
+__all__ = ["check_flag", "elementwise", "hits", "labelled", "on_device", "over_classes", "real_rows", "structured"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -125,13 +125,14 @@ def check_flag(function: str, argument: str, value: Any) -> None:
 
 
 def _check_integers(function: str, targets: Any, dense: str) -> None:
-    check_unmasked(function, "targets", targets)
     if not jnp.issubdtype(targets.dtype, jnp.integer):
         hint = f"For distributions use {dense}." if dense else None
         fail(function, "targets", "integer labels", f" {targets.dtype}", hint=hint)
+    if targets.dtype.itemsize > 4:  # JAX has all others as they are
+        check_int32(function, "targets", targets)
 
 
-def _on_device(array: Any) -> Array:
+def on_device(array: Any) -> Array:
     """A numpy array as JAX has it; jnp.asarray would compile a program before the formula's own checks speak."""
     return array if isinstance(array, jax.Array) else jax.device_put(np.asarray(array))
 
@@ -143,13 +144,15 @@ def _guarded(formula: F, check: Callable[[Any, Any], None], *, integers: bool = 
     @functools.wraps(formula)
     def loss(predictions: Any, targets: Any, **keywords: Any) -> Array:
         check_floating(name, "predictions", predictions)
+        for argument, value in {"targets": targets, **keywords}.items():
+            check_plain(name, argument, value)
         check(predictions, targets)
         wide = wide_dtype(predictions.dtype)
         if not integers:
             targets = targets.astype(wide)
         elif targets.dtype.itemsize < 4:
             targets = targets.astype(jnp.int32)  # int8 cannot count 300 classes
-        values = formula(_on_device(predictions.astype(wide)), _on_device(targets), **keywords)
+        values = formula(on_device(predictions.astype(wide)), on_device(targets), **keywords)
         return values.astype(predictions.dtype)
 
     loss.__dict__["pointwise"] = pointwise

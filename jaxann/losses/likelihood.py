@@ -84,7 +84,8 @@ def gaussian_nll(predictions: Array, targets: Array, *, full: bool = False, eps:
     mean, log_variance = predictions[..., 0], predictions[..., 1]
     s = held_above(log_variance, floor)
     r = mean - targets
-    values = (s + r * r * jnp.exp(-s)) / 2
+    deviations = r * jnp.exp(-s / 2)  # the square of r alone may overflow
+    values = s / 2 + deviations * (deviations / 2)
     return values + math.log(2 * math.pi) / 2 if full else values
 
 

@@ -113,13 +113,18 @@ def multiclass_hinge(
     check_choice("multiclass_hinge", "kind", kind, ("crammer_singer", "weston_watkins"))
     own = hits(targets, predictions.shape[-1])
     score = jnp.sum(jnp.where(own, predictions, 0), -1, keepdims=True)
-    lead = jnp.asarray(margin, predictions.dtype) + predictions - score
+    lead = jnp.asarray(margin, predictions.dtype) + _apart(predictions, score)
     if kind == "crammer_singer":
         values = jax.nn.relu(jnp.max(jnp.where(own, -jnp.inf, lead), -1, initial=-jnp.inf))
     else:
         values = jnp.sum(jnp.where(own, 0, jax.nn.relu(lead)), -1)
     known = jnp.any(own, -1) & ~jnp.any(jnp.isnan(predictions), -1)  # a maximum of many may lose a NaN
     return jnp.where(known, values, jnp.nan)
+
+
+def _apart(scores: Array, score: Array) -> Array:
+    """s_k - s_y, exactly 0 of two that are equal: a product beside a subtraction may be fused with it on one side."""
+    return (jnp.where(scores > score, scores, score) - score) + (jnp.where(scores > score, score, scores) - score)
 
 
 named_functions(hinge, multiclass_hinge, perceptron, squared_hinge)

@@ -21,6 +21,7 @@ from jaxann.core.typing import Array, Scalar
 from jaxann.losses.embedding import length
 from jaxann.losses.inputs import real_rows, structured
 from jaxann.losses.reduce import weighed_by
+from jaxann.losses.terms import difference
 
 __all__ = ["triplet_hard", "triplet_semi_hard"]
 
@@ -133,7 +134,7 @@ def _with_nan(values: Array, distances: Array) -> Array:
 @jax.checkpoint
 def _distances(x: Array) -> Array:
     """|x_i - x_j|, from the differences: x_i . x_j would cancel where two are close."""
-    return length(lax.expand_dims(x, [1]) - lax.expand_dims(x, [0]))
+    return length(difference(lax.expand_dims(x, [1]), lax.expand_dims(x, [0])))
 
 
 named_functions(triplet_hard, triplet_semi_hard)

@@ -10,7 +10,7 @@ import numpy as np
 from jax import lax
 
 from jaxann.core.binding import bound
-from jaxann.core.checks import fail
+from jaxann.core.checks import check_host_leaves, fail
 from jaxann.core.trees import wide_dtype
 from jaxann.core.typing import Array, Targets
 
@@ -105,6 +105,8 @@ def mean(values: Array, *, where: Array | None = None, weights: Array | None = N
     Raises:
         InputError: the mask or the weights do not fit the values.
     """
+    for argument, given in (("values", values), ("where", where), ("weights", weights)):
+        check_host_leaves("losses.mean", argument, given)
     values = jnp.asarray(values)
     wide = values.astype(wide_dtype(values.dtype))
     counts = jnp.ones(values.shape, wide.dtype)
@@ -138,6 +140,8 @@ def masked(predictions: Array, targets: Array, *, where: Array) -> tuple[Array, 
     Raises:
         InputError: the mask does not fit.
     """
+    for argument, given in (("predictions", predictions), ("targets", targets), ("where", where)):
+        check_host_leaves("losses.masked", argument, given)
     shape = np.shape(where)
     kept = []
     for name, value in (("predictions", predictions), ("targets", targets)):

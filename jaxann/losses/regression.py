@@ -85,7 +85,7 @@ def half_squared_error(predictions: Array, targets: Array) -> Array:
         InputError: shapes differ (also `(n,)` against `(n, 1)`), or the predictions are not floating point.
     """
     r = predictions - targets
-    return r * r / 2
+    return r * (r / 2)
 
 
 @elementwise
@@ -168,7 +168,7 @@ def quantile(predictions: Array, targets: Array, *, q: Array | Sequence[float] |
     """
     several = isinstance(q, list | tuple) or np.ndim(q) > 0
     for level in q if isinstance(q, list | tuple) else [q]:
-        check_range("quantile", "q", level, 0, 1, open_low=True, open_high=True)
+        check_range("quantile", "q", level, 0, 1, open_low=True, open_high=True, arrays=True)
     if not several:
         return _pinball(predictions, targets, q=q)
     levels = jnp.stack([jnp.asarray(level) for level in q]) if isinstance(q, list | tuple) else q

@@ -23,7 +23,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from jaxann.core.checks import check_range, fail, is_concrete
+from jaxann.core.checks import check_plain, check_range, fail, is_concrete
 from jaxann.core.factories import named_functions
 from jaxann.core.typing import Array, Scalar
 from jaxann.losses.inputs import elementwise, structured
@@ -87,7 +87,7 @@ def barron_nll(predictions: Array, targets: Array, *, alpha: Array | float = 1.0
         InputError: shapes differ (also `(n,)` against `(n, 1)`), alpha outside [0, 2], scale <= 0, or the predictions
             are not floating point.
     """
-    check_range("barron_nll", "alpha", alpha, 0, 2)
+    check_range("barron_nll", "alpha", alpha, 0, 2, arrays=True)
     a, c = _shape_and_scale("barron_nll", predictions, alpha, scale)
     return _rho(predictions - targets, a, c) + jnp.log(c) + _log_normalizer(a)
 
@@ -115,6 +115,8 @@ def adaptive_barron(
     Raises:
         InputError: shapes do not fit, or the predictions are not floating point.
     """
+    check_plain("adaptive_barron", "predictions", predictions)
+    check_plain("adaptive_barron", "targets", targets)
     _check_ends("adaptive_barron", lowest, highest, smallest)
     value, raw_alpha, raw_scale = (predictions[..., i] for i in range(3))
     alpha, scale = barron_parameters(raw_alpha, raw_scale, lowest=lowest, highest=highest, smallest=smallest)
@@ -159,8 +161,8 @@ def _check_ends(function: str, lowest: Scalar, highest: Scalar, smallest: Scalar
 
 def _shape_and_scale(function: str, predictions: Array, alpha: Any, scale: Any) -> tuple[Array, Array]:
     if not (isinstance(alpha, float) and alpha == -np.inf) and not _holds_minus_infinity(alpha):
-        check_range(function, "alpha", alpha)
-    check_range(function, "scale", scale, 0, open_low=True)
+        check_range(function, "alpha", alpha, arrays=True)
+    check_range(function, "scale", scale, 0, open_low=True, arrays=True)
     for name, value in (("alpha", alpha), ("scale", scale)):
         if np.ndim(value) and np.shape(value) != predictions.shape:
             expected = f"a number, or of the predictions' shape {predictions.shape}"

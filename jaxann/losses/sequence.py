@@ -9,21 +9,34 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from jaxann.core.checks import check_floating, check_integer, fail
+from jaxann.core.checks import check_floating, check_int32, check_integer, check_plain, fail, is_concrete
 from jaxann.core.factories import named_functions
 from jaxann.core.logits import log_softmax, log_sum_exp
 from jaxann.core.trees import wide_dtype
 from jaxann.core.typing import Array
-from jaxann.losses.inputs import check_flag
+from jaxann.losses.inputs import check_flag, on_device
 from jaxann.losses.reduce import weighed_by
 from jaxann.losses.terms import at_least_zero
 
 __all__ = ["ctc"]
 
 
-def _without_padding(targets: Any, **others: Any) -> np.ndarray:
-    """The labels with padding put to 0, for a check of their range."""
-    return np.maximum(np.asarray(targets), 0)
+def _without_padding(targets: Any, *, blank: int = 0, **others: Any) -> np.ndarray:
+    """The labels with padding put to 0, for a check of their range.
+
+    Raises:
+        InputError: a label stands after padding; it would be lost.
+    """
+    host = np.asarray(targets)
+    absent = (host < 0) | (host == blank)
+    astray = absent[..., :-1] & ~absent[..., 1:]
+    if astray.any():
+        *row, place = (int(i) for i in np.argwhere(astray)[0])
+        hint = f"The blank is {blank}: a class that stands for no label, see blank=."
+        where = f" in row {', '.join(map(str, row))}" if row else ""
+        got = f" label {host[(*row, place + 1)]} after {host[(*row, place)]}{where}"
+        fail("ctc", "targets", "labels with all padding (negative, or the blank) at the end", got, hint=hint)
+    return np.maximum(host, 0)
 
 
 @weighed_by(labels=_without_padding)
@@ -59,16 +72,20 @@ def ctc(
     Source: Graves and others 2006.
 
     Raises:
-        InputError: shapes do not fit, labels are not integers, blank is no class, or the logits are not floating point.
+        InputError: shapes do not fit, labels are not integers or stand after padding, blank is no class, or the logits
+            are not floating point.
     """
+    check_plain("ctc", "lengths", lengths)
     shape, classes = np.shape(predictions), _check_shapes(predictions, targets)
     check_integer("ctc", "blank", blank, 0)
     check_flag("ctc", "zero_infinity", zero_infinity)
     if blank >= classes:
         fail("ctc", "blank", f"one of the classes 0..{classes - 1}", blank)
+    if is_concrete(targets):
+        _without_padding(targets, blank=blank)
     if lengths is not None and np.shape(lengths) != shape[:-2]:
         fail("ctc", "lengths", f"of shape {shape[:-2]}", f" shape {np.shape(lengths)}")
-    labels = jnp.asarray(targets).astype(jnp.int32)
+    labels = on_device(targets).astype(jnp.int32)
     logs = log_softmax(jnp.asarray(predictions).astype(wide_dtype(predictions.dtype)))
     if lengths is not None:
         logs = _only_blanks_after(logs, jnp.asarray(lengths), blank)
@@ -80,8 +97,10 @@ def ctc(
 
 def _check_shapes(predictions: Any, targets: Any) -> int:
     check_floating("ctc", "predictions", predictions)
+    check_plain("ctc", "targets", targets)
     if not jnp.issubdtype(targets.dtype, jnp.integer):
         fail("ctc", "targets", "integer labels", f" {targets.dtype}")
+    check_int32("ctc", "targets", targets)
     shape = np.shape(predictions)
     if len(shape) < 2 or shape[-1] < 1:
         fail("ctc", "predictions", "of shape (..., frames, classes)", f" shape {shape}")

@@ -10,7 +10,14 @@ import jax.numpy as jnp
 
 from jaxann.core.typing import Array
 
-__all__ = ["at_least_zero", "exp_less_tangent", "held_above", "quotient", "without_rounding"]
+__all__ = [
+    "at_least_zero",
+    "difference",
+    "exp_less_tangent",
+    "held_above",
+    "quotient",
+    "without_rounding",
+]
 
 _SERIES = tuple(1 / math.factorial(n) for n in range(16, 1, -1))
 
@@ -64,3 +71,10 @@ def quotient(above: Array, below: Array) -> Array:
 def _quotient_slope(primals: tuple[Array, Array], tangents: tuple[Array, Array]) -> tuple[Array, Array]:
     found = quotient(*primals)
     return found, (tangents[0] - found * tangents[1]) / primals[1]
+
+
+def difference(a: Array, b: Array) -> Array:
+    """a - b, of finite numbers finite: two that are large may be farther apart than any number."""
+    most = jnp.finfo(a.dtype).max
+    apart = a - b
+    return jnp.where(jnp.isfinite(a) & jnp.isfinite(b), jnp.clip(apart, -most, most), apart)

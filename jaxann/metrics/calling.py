@@ -31,15 +31,21 @@ def figure_of(metric: Callable, predictions: Predictions, targets: Targets, weig
     """What a metric says of whole arrays; weights (ones, where there are none) go to one whose signature has them.
 
     A parameter called `weights` or `sample_weight` gets them, or a third one that has no default. A metric whose first
-    parameter is called `y_true`, as in scikit-learn, gets targets first. To one that takes no weights, predictions and
-    targets are 0 where an example has weight 0.
+    parameter is called `y_true`, as in scikit-learn, gets targets first. One that takes no weights does not see what
+    has weight 0, and of nothing it is NaN; while arrays are being traced no row can be left out, and if one has to be
+    the figure is NaN.
 
     Raises:
         NotTraceableError: the arrays are being traced and the metric needs their values.
     """
     first, by_name, third = _asked(metric)
     if weights is not None and by_name is None and not third:
-        predictions, targets = (_zeroed(tree, weights) for tree in (predictions, targets))
+        if isinstance(weights, Tracer):
+            return _or_nan(figure_of(metric, predictions, targets), weights)
+        counted = np.asarray(weights) != 0
+        if not counted.any():
+            return np.nan
+        predictions, targets = (_taken(tree, counted) for tree in (predictions, targets))
     arrays = (targets, predictions) if first in _TARGETS_FIRST else (predictions, targets)
     keywords: dict[str, Any] = {}
     if by_name is not None or third:
@@ -57,17 +63,31 @@ def figure_of(metric: Callable, predictions: Predictions, targets: Targets, weig
         raise
 
 
-def _zeroed(tree: Any, weights: Array) -> Any:
-    """0 where the weight is; what is left out may be another example's by now, or nothing at all."""
+def _taken(tree: Any, counted: np.ndarray) -> Any:
+    """What counts of every array that has the weights' axes."""
+    if counted.all():
+        return tree
 
     def one(leaf: Any) -> Any:
-        if np.shape(leaf)[: weights.ndim] != weights.shape:
+        if np.shape(leaf)[: counted.ndim] != counted.shape:
             return leaf
-        real = weights.reshape(*weights.shape, *(1,) * (np.ndim(leaf) - weights.ndim)) != 0
-        where = jnp.where if isinstance(leaf, jax.Array) else np.where
-        return where(real, leaf, leaf.dtype.type(0))
+        found = np.asarray(leaf)[counted]
+        return jnp.asarray(found) if isinstance(leaf, jax.Array) else found
 
     return jax.tree.map(one, tree)
+
+
+def _or_nan(figure: Any, weights: Array) -> Any:
+    """A figure of all rows, NaN where one of them has weight 0: a program has no arrays of another length."""
+    if not (isinstance(figure, bool | int | float) or hasattr(figure, "dtype")):
+        return figure  # which is refused as no figure
+
+    def one(value: Any) -> Any:
+        value = jnp.asarray(value)
+        value = value if jnp.issubdtype(value.dtype, jnp.inexact) else value.astype(jnp.result_type(float))
+        return jnp.where(jnp.any(weights == 0), jnp.nan, value)
+
+    return jax.tree.map(one, figure)
 
 
 def takes_weights(metric: Callable) -> bool:

@@ -104,13 +104,15 @@ def form_of(metric: Callable, targets: Any, predictions: Any = None) -> Metric |
     if function not in _CLASSES and function not in _RANKS:
         return None
     classes = settings.pop("classes", None)
-    if function in _BINARY and settings.get("average", "binary") != "binary" and len(targets.shape) > 1:
+    average = settings.get("average", "binary" if function in _BINARY else "macro")
+    if (function in _BINARY or function in _RANKS) and average != "binary" and len(targets.shape) > 1:
         if predictions is None:  # which may be of several labels an example
             return None
-        settings["labels"] = label_count(predictions, targets, 2, settings["average"])
+        settings["labels"] = label_count(function.__name__, predictions, targets, 2, average)
+        size //= max(settings["labels"] or 1, 1)
     if classes is None and predictions is not None:
         classes = 2 if tuple(predictions.shape) == tuple(targets.shape) else predictions.shape[-1]
-    if classes is None and function in _BINARY and settings.get("average", "binary") == "binary":
+    if classes is None and average == "binary":
         classes = 2
     if classes is None:
         return None

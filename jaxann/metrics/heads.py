@@ -9,6 +9,7 @@ from typing import Any
 from jaxann.core.binding import as_partial, bound
 from jaxann.core.checks import fail
 from jaxann.core.factories import factory
+from jaxann.core.metric_functions import MetricFunctions, wrapped
 from jaxann.core.padding import unpadded
 from jaxann.core.products import Metric
 from jaxann.metrics.calling import figure_of
@@ -48,11 +49,14 @@ def one_head(name: str, metric: Metric):
     def update(sums, predictions, targets, weights):
         return metric.update(sums, *_taken(name, predictions, targets, weights))
 
-    return metric.init, update, metric.compute
+    return MetricFunctions(metric.init, update, metric.compute, metric, head=name)
 
 
-def head_of(metric: Any) -> tuple[str, Callable] | None:
-    """The head and the function that `of_head` was given; None for any other function."""
+def head_of(metric: Any) -> tuple[str, Any] | None:
+    """The head and the metric that `of_head` was given; None for any other metric."""
+    if isinstance(metric, Metric):
+        found = wrapped(metric)
+        return None if found is None or found.head is None else (found.head, found.inner)
     function, _, settings = bound(metric)
     return (settings["name"], settings["metric"]) if function is _figure else None
 

@@ -14,6 +14,7 @@ import jax.numpy as jnp
 from jaxann.core.checks import fail
 from jaxann.core.factories import factory
 from jaxann.core.logits import log_mean_exp, log_softmax
+from jaxann.core.metric_functions import MetricFunctions
 from jaxann.core.products import Metric
 from jaxann.core.typing import Array
 
@@ -77,7 +78,7 @@ def of_mean_sigmoid(metric: Metric):
     )
 
 
-def _applied(function: str, metric: Any, combine: Callable[[Array], Array]) -> tuple[Callable, Callable, Callable]:
+def _applied(function: str, metric: Any, combine: Callable[[Array], Array]) -> MetricFunctions:
     if not isinstance(metric, Metric):
         hint = "Its streaming form: metrics.streaming.accuracy() for metrics.accuracy."
         fail(function, "metric", "a streaming metric", metric, hint=hint)
@@ -87,4 +88,4 @@ def _applied(function: str, metric: Any, combine: Callable[[Array], Array]) -> t
             fail(function, "predictions", "of shape (batch, members, ...)", f" shape {predictions.shape}")
         return metric.update(sums, combine(predictions), targets, weights)
 
-    return metric.init, update, metric.compute
+    return MetricFunctions(metric.init, update, metric.compute, metric, members=True)

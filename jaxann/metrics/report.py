@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 
 from jaxann.core.checks import check_choice, check_integer, check_range, fail
+from jaxann.core.domains import check_answers
+from jaxann.core.reading import read_array
 from jaxann.core.typing import Array, Scalar
 from jaxann.metrics.streaming.reading import class_count, read_labels
 
@@ -53,6 +55,7 @@ def classification_report(
     classes = class_count(function, predictions, targets, weights, classes)
     if names is not None and len(names) != classes:
         fail(function, "names", f"{classes} texts, one a class", f" {len(names)}")
+    check_answers(function, ("takes_labels",), predictions, targets, weights, classes=classes)
     counts = _counts(function, predictions, targets, weights, classes, threshold)
     true, predicted = counts.sum(1), counts.sum(0)
     shown = [i for i in range(classes) if absent == "count" or true[i] > 0 or predicted[i] > 0]
@@ -86,7 +89,7 @@ def classification_report(
 
 def _counts(function: str, predictions: Any, targets: Any, weights: Any, classes: int, threshold: Scalar) -> np.ndarray:
     true, predicted, unknown = map(np.asarray, read_labels(function, predictions, targets, classes, threshold))
-    w = np.ones(targets.shape) if weights is None else np.asarray(weights, np.float64)
+    w = np.ones(targets.shape) if weights is None else read_array(function, "weights", weights).astype(np.float64)
     w = np.broadcast_to(w.reshape(*w.shape, *(1,) * (targets.ndim - w.ndim)), targets.shape).reshape(-1)
     lost = np.flatnonzero(unknown & (w != 0))
     if lost.size:

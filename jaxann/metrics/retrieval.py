@@ -28,7 +28,8 @@ def precision(
         predictions, targets, weights, classes, threshold: as in `confusion_matrix`.
         average: `"binary"` the figure of class 1 of two; `"macro"` the even mean over classes; `"weighted"` the mean
             weighted by how often a class is true; `"micro"` the figure of the pooled counts; `"none"` each class's. Of
-            binary scores `(n, labels)` `"binary"` takes all elements as one list, the others are over the labels.
+            binary scores `(n, labels)` `"binary"` takes all elements as one list, the others are over the labels; flags
+            and whole numbers 0 and 1 alike, but with `classes` whole numbers are one list, as `(n, 1)` always is.
         zero_division: what 0 / 0 gives, in [0, 1]; NaN leaves the class out of the mean.
         absent: `"skip"` leaves a class that is neither true nor predicted out of the mean, `"count"` counts it.
 
@@ -41,7 +42,7 @@ def precision(
     Raises:
         InputError: as `confusion_matrix`, `"binary"` for more than two classes, or an unknown choice.
     """
-    labels = label_count(predictions, targets, classes, average)
+    labels = label_count("precision", predictions, targets, classes, average)
     classes = class_count("precision", predictions, targets, weights, classes)
     metric = streaming.precision(
         classes, average=average, zero_division=zero_division, absent=absent, threshold=threshold, labels=labels
@@ -76,7 +77,7 @@ def recall(
     Raises:
         InputError: as `precision`.
     """
-    labels = label_count(predictions, targets, classes, average)
+    labels = label_count("recall", predictions, targets, classes, average)
     classes = class_count("recall", predictions, targets, weights, classes)
     metric = streaming.recall(
         classes, average=average, zero_division=zero_division, absent=absent, threshold=threshold, labels=labels
@@ -111,7 +112,7 @@ def f1(
     Raises:
         InputError: as `precision`.
     """
-    labels = label_count(predictions, targets, classes, average)
+    labels = label_count("f1", predictions, targets, classes, average)
     classes = class_count("f1", predictions, targets, weights, classes)
     metric = streaming.f1(
         classes, average=average, zero_division=zero_division, absent=absent, threshold=threshold, labels=labels
@@ -149,7 +150,7 @@ def f_beta(
     Raises:
         InputError: as `precision`, or beta is below 0.
     """
-    labels = label_count(predictions, targets, classes, average)
+    labels = label_count("f_beta", predictions, targets, classes, average)
     classes = class_count("f_beta", predictions, targets, weights, classes)
     metric = streaming.f_beta(
         classes,

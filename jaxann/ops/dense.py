@@ -30,7 +30,7 @@ from jaxann.core.typing import Array
 
 __all__ = ["dense", "input_gradient", "weight_gradient"]
 
-_SMALL = 2**21  # multiplications up to which laying x^T out pays; above it the thread pool does
+_SMALL = 5 * 2**19  # multiplications up to which laying x^T out pays; above it the thread pool does
 _LARGE = 2**21  # multiplications from which turning dz and dx pays
 _FEW = 4  # outputs up to which it pays for both gradients
 

@@ -7,6 +7,7 @@ import math
 import jax.numpy as jnp
 from jax import lax
 
+from jaxann.core.checks import check_unmasked
 from jaxann.core.trees import wide_dtype
 from jaxann.core.typing import Array, Scalar
 
@@ -51,6 +52,8 @@ def normalize(x: Array, mean: Array, variance: Array, scale: Array | None, bias:
         scale, bias: `(channels,)` or None.
         eps: keeps a constant feature from dividing 0 by 0.
     """
+    for argument, value in (("x", x), ("mean", mean), ("variance", variance), ("scale", scale), ("bias", bias)):
+        check_unmasked("normalize", argument, value)
     wide = mean.dtype
     factor = lax.rsqrt(variance + jnp.asarray(eps, wide))
     if scale is not None:

@@ -6,9 +6,11 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 
-from jaxann.core.checks import check_count
+from jaxann.core.checks import check_count, is_concrete, show
+from jaxann.core.errors import CheckpointError
 from jaxann.core.factories import factory
 from jaxann.core.products import Optimizer
 from jaxann.core.typing import Array, Params, Scalar
@@ -20,13 +22,38 @@ from jaxann.schedules import value_at
 __all__ = ["AccumulateState", "accumulate"]
 
 
-class AccumulateState(NamedTuple):
-    """State of `accumulate`."""
-
+class _Fields(NamedTuple):
     calls: Array  # int32 (), gradients gathered since the last step
     total: Params  # their sum, each times its batch's weight, in float32 or better
     weight: Array  # float (), the sum of the weights
     inner: Any  # state of the rule that steps
+
+
+class AccumulateState(_Fields):
+    """State of `accumulate`.
+
+    One of three fields, as it was before batches had weights, is read where nothing is gathered.
+
+    Raises:
+        CheckpointError: it has three fields, and gradients whose weights are not known.
+    """
+
+    __slots__ = ()
+
+    def __new__(cls, calls: Array, total: Params, *rest: Any, **named: Any):
+        """The state of four fields, or of the three it once had."""
+        if not named and len(rest) == 1:  # calls, total, inner: as pickle and `cls(*fields)` give them
+            return super().__new__(cls, calls, total, _no_weight(calls), *rest)
+        return super().__new__(cls, calls, total, *rest, **named)
+
+
+def _no_weight(calls: Any) -> Array:
+    """The sum of the weights in a state that has none: 0 where nothing is gathered."""
+    if not is_concrete(calls) or np.any(np.asarray(calls) != 0):
+        expected = "0 in a state without `weight`, saved before gradients were weighed by what their batches count for"
+        hint = "Train on to the next update with the version that saved it, or begin with accumulate(...).init(params)."
+        raise CheckpointError(f"accumulate: calls of the state must be {expected}, got {show(calls)}.\n{hint}")
+    return jnp.zeros(np.shape(calls), jnp.result_type(float))
 
 
 @factory(

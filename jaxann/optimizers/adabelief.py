@@ -8,10 +8,11 @@ import jax.numpy as jnp
 from jaxann.core.factories import factory
 from jaxann.core.products import Optimizer
 from jaxann.core.typing import Scalar, ScalarOrSchedule, ScheduledScalar
-from jaxann.optimizers.base import bias_correction_factor, check_given, descent, ema_update, widened
+from jaxann.optimizers.base import bias_correction_factor, check_given, descent, ema_update
 from jaxann.optimizers.counting import next_step
 from jaxann.optimizers.moments import AdamState, check_moments, scaled_by_rms, zero_moments
 from jaxann.optimizers.scheduled import scheduled
+from jaxann.optimizers.squares import bounded
 from jaxann.schedules import value_at
 
 __all__ = ["adabelief"]
@@ -49,7 +50,7 @@ def adabelief(
     def update(grads, state, params):
         check_given("adabelief", "params", params, "it has their dtypes")
         rate = value_at(learning_rate, state.step)
-        grads, step = widened(grads), next_step(state.step)
+        grads, step = bounded(grads), next_step(state.step)
 
         def surprise(s, g, m):
             return ema_update(b2, s, (g - m) * (g - m)) + jnp.asarray(eps_root, s.dtype)

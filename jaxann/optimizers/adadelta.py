@@ -19,11 +19,11 @@ from jaxann.optimizers.base import (
     descent_with_decay,
     ema_update,
     nonzero,
-    widened,
     zeros_like,
 )
 from jaxann.optimizers.counting import next_step
 from jaxann.optimizers.scheduled import scheduled
+from jaxann.optimizers.squares import bounded
 from jaxann.schedules import value_at
 
 __all__ = ["AdadeltaState", "adadelta"]
@@ -77,7 +77,7 @@ def adadelta(
     def update(grads, state, params):
         check_given("adadelta", "params", params, "it has their dtypes")
         rate = value_at(learning_rate, state.step)
-        grads = widened(grads)
+        grads = bounded(grads)
 
         def one(g, e, d):
             small = jnp.asarray(eps, g.dtype)

@@ -27,6 +27,7 @@ from jaxann.optimizers.base import (
 from jaxann.optimizers.counting import MOST_STEPS, minus, next_step
 from jaxann.optimizers.masking import check_selection, selected
 from jaxann.optimizers.scheduled import scheduled
+from jaxann.optimizers.squares import bounded, capped
 from jaxann.schedules import value_at
 
 __all__ = ["AdafactorState", "adafactor"]
@@ -122,15 +123,16 @@ def adafactor(
         counted = jnp.maximum(minus(next_step(state.step), decay_offset), 1)
 
         def squares(g, nu):
-            g = g.astype(wide_dtype(g.dtype))
             fresh = counted.astype(g.dtype) ** -jnp.asarray(decay_rate, g.dtype)
             floor = jnp.maximum(jnp.asarray(eps, g.dtype), jnp.finfo(g.dtype).tiny)
-            square, axes = g * g, axes_of(g)
+            axes = axes_of(g)
+            # Not so great that the sum of all is infinite: a row's share of it would be NaN.
+            square = jnp.minimum(g * g, jnp.finfo(g.dtype).max / max(g.size, 1))
             moments = (square,) if axes is None else tuple(jnp.mean(square, axis) for axis in axes)
             return tuple((1 - fresh) * old + fresh * (new + floor) for old, new in zip(nu, moments, strict=True))
 
         def scaled(g, nu, p):
-            u = _over_rms(g.astype(wide_dtype(g.dtype)), nu, axes_of(g))
+            u = _over_rms(g, nu, axes_of(g))
             factor = rate.astype(u.dtype)
             if clipping_threshold is not None:
                 over = _rms(u) / jnp.asarray(clipping_threshold, u.dtype)
@@ -145,6 +147,7 @@ def adafactor(
                 u = u + share * p.astype(u.dtype)
             return -u.astype(p.dtype)
 
+        grads = bounded(grads)
         nu = jax.tree.map(squares, grads, state.nu)
         mu = steps = jax.tree.map(scaled, grads, nu, params)
         if momentum is not None:
@@ -171,7 +174,7 @@ def _over_rms(g: Array, nu: tuple[Array, ...], axes: tuple[int, int] | None) -> 
     first, second = axes
     rows, columns = nu
     within = second - (second > first)  # the second axis, where the first is gone
-    rows = rows / nonzero(jnp.mean(rows, within, keepdims=True))
+    rows = rows / nonzero(capped(jnp.mean(rows, within, keepdims=True)))
     rows, columns = nonzero(rows), nonzero(columns)
     return g * lax.expand_dims(1 / jnp.sqrt(rows), (first,)) * lax.expand_dims(1 / jnp.sqrt(columns), (second,))
 

@@ -10,8 +10,9 @@ import jax.numpy as jnp
 from jaxann.core.factories import factory
 from jaxann.core.products import Optimizer
 from jaxann.core.typing import Array, Params, Scalar, ScalarOrSchedule
-from jaxann.optimizers.base import check_given, check_learning_rate, check_not_negative, descent, full_like, widened
+from jaxann.optimizers.base import check_given, check_learning_rate, check_not_negative, descent, full_like
 from jaxann.optimizers.counting import next_step
+from jaxann.optimizers.squares import bounded, capped
 from jaxann.schedules import value_at
 
 __all__ = ["AdagradState", "adagrad"]
@@ -54,13 +55,16 @@ def adagrad(
     check_not_negative("adagrad", initial_accumulator_value=initial_accumulator_value, eps=eps)
 
     def init(params):
-        return AdagradState(jnp.zeros((), jnp.int32), full_like(params, initial_accumulator_value))
+        return AdagradState(
+            jnp.zeros((), jnp.int32),
+            full_like("adagrad", "initial_accumulator_value", initial_accumulator_value, params),
+        )
 
     def update(grads, state, params):
         check_given("adagrad", "params", params, "it has their dtypes")
         rate = value_at(learning_rate, state.step)
-        grads = widened(grads)
-        squares = jax.tree.map(lambda s, g: s + g * g, state.squares, grads)
+        grads = bounded(grads)
+        squares = jax.tree.map(lambda s, g: capped(s + g * g), state.squares, grads)
 
         def one(g, s):
             small, some = jnp.asarray(eps, s.dtype), jnp.where(s == 0, jnp.inf, s)  # g / inf: 0, and so is its slope

@@ -9,8 +9,15 @@ from jaxann.core.factories import factory
 from jaxann.core.patterns import Selection, selector
 from jaxann.core.products import Optimizer
 from jaxann.core.typing import Params, Scalar, ScalarOrSchedule, ScheduledScalar
-from jaxann.optimizers.base import bias_correction_factor, check_given, descent, descent_with_decay
-from jaxann.optimizers.moments import AdamState, check_moments, scaled_by_rms, update_moments, zero_moments
+from jaxann.optimizers.base import check_given, descent, descent_with_decay
+from jaxann.optimizers.moments import (
+    AdamState,
+    bias_corrected,
+    check_moments,
+    scaled_by_rms,
+    update_moments,
+    zero_moments,
+)
 from jaxann.optimizers.scheduled import scheduled
 from jaxann.schedules import value_at
 
@@ -20,12 +27,8 @@ __all__ = ["AdamState", "adam", "adamw"]
 def _direction(grads: Params, state: AdamState, b1: Scalar, b2: Scalar, eps: Scalar, eps_root: Scalar):
     """The step before the learning rate, m_hat / (sqrt(v_hat + eps_root) + eps), and the new state."""
     after = update_moments(grads, state, b1, b2)
-
-    def one(m, v):
-        m, v = bias_correction_factor(b1, after.step, m.dtype) * m, bias_correction_factor(b2, after.step, v.dtype) * v
-        return scaled_by_rms(m, v, eps, eps_root)
-
-    return jax.tree.map(one, after.mu, after.nu), after
+    mu, nu = bias_corrected(after.mu, b1, after.step), bias_corrected(after.nu, b2, after.step)
+    return jax.tree.map(lambda m, v: scaled_by_rms(m, v, eps, eps_root), mu, nu), after
 
 
 @factory(Optimizer, traits=("finite_updates",))

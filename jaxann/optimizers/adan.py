@@ -17,12 +17,12 @@ from jaxann.optimizers.base import (
     check_given,
     descent_with_decay,
     ema_update,
-    widened,
     zeros_like,
 )
 from jaxann.optimizers.counting import next_step
 from jaxann.optimizers.moments import check_moments, scaled_by_rms
 from jaxann.optimizers.scheduled import scheduled
+from jaxann.optimizers.squares import bounded
 from jaxann.schedules import value_at
 
 __all__ = ["AdanState", "adan"]
@@ -80,7 +80,7 @@ def adan(
     def update(grads, state, params):
         check_given("adan", "params", params, "they decay")
         rate = value_at(learning_rate, state.step)
-        grads, step = widened(grads), next_step(state.step)
+        grads, step = bounded(grads), next_step(state.step)
 
         def foretold(g, d):
             return g + (1 - jnp.asarray(b2, g.dtype)) * d

@@ -17,11 +17,11 @@ from jaxann.optimizers.base import (
     check_not_negative,
     descent_with_decay,
     ema_update,
-    widened,
     zeros_like,
 )
 from jaxann.optimizers.moments import check_moments, scaled_by_rms, update_moments, zero_moments
 from jaxann.optimizers.scheduled import scheduled
+from jaxann.optimizers.squares import bounded
 from jaxann.schedules import value_at
 from jaxann.schedules.base import is_schedule
 
@@ -82,7 +82,7 @@ def ademamix(
         check_given("ademamix", "params", params, "they decay")
         rate, weight, share = (value_at(number, state.step) for number in (learning_rate, alpha, b3))
         step, mu, nu = update_moments(grads, state, b1, b2)
-        slow = jax.tree.map(lambda s, g: ema_update(share, s, g), state.slow, widened(grads))
+        slow = jax.tree.map(lambda s, g: ema_update(share, s, g), state.slow, bounded(grads))
 
         def one(m, v, s):
             m, v = bias_correction_factor(b1, step, m.dtype) * m, bias_correction_factor(b2, step, v.dtype) * v

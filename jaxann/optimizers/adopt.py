@@ -8,10 +8,11 @@ import jax.numpy as jnp
 from jaxann.core.factories import factory
 from jaxann.core.products import Optimizer
 from jaxann.core.typing import Scalar, ScalarOrSchedule, ScheduledScalar
-from jaxann.optimizers.base import check_given, descent, ema_update, nonzero, widened
+from jaxann.optimizers.base import check_given, descent, ema_update, nonzero
 from jaxann.optimizers.counting import next_step
 from jaxann.optimizers.moments import AdamState, check_moments, zero_moments
 from jaxann.optimizers.scheduled import scheduled
+from jaxann.optimizers.squares import bounded
 from jaxann.schedules import value_at
 
 __all__ = ["adopt"]
@@ -49,7 +50,7 @@ def adopt(
     def update(grads, state, params):
         check_given("adopt", "params", params, "it has their dtypes")
         rate = value_at(learning_rate, state.step)
-        grads, first = widened(grads), state.step == 0
+        grads, first = bounded(grads), state.step == 0
 
         def normalized(g, v):
             v = jnp.where(first, 1, v)

@@ -23,7 +23,7 @@ from jaxann.core.checks import check_choice, check_range, fail
 from jaxann.core.factories import factory
 from jaxann.core.patterns import Selection, chosen
 from jaxann.core.products import Optimizer, OptimizerFunctions
-from jaxann.core.trees import wide_dtype
+from jaxann.core.trees import check_arrays, flatten_named, map_named, wide_dtype
 from jaxann.core.typing import Array, Params, Scalar, ScalarOrSchedule, Updates
 from jaxann.optimizers.frozen import freezes, frozen_leaves, held
 from jaxann.schedules import value_at
@@ -59,12 +59,33 @@ __all__ = [
 
 
 def apply_updates(params: Params, updates: Updates) -> Params:
-    """params + updates, leaf by leaf, in the parameters' dtypes."""
+    """params + updates, leaf by leaf, in the parameters' dtypes.
 
-    def moved(p, u):
-        return p if u.dtype == jax.dtypes.float0 else (p + u.astype(p.dtype)).astype(p.dtype)
+    Raises:
+        InputError: a leaf is no array, or the two differ in names or shapes.
+    """
+    check_arrays("apply_updates", "params", params)
+    check_arrays("apply_updates", "updates", updates)
+    named, given = flatten_named(params), flatten_named(updates)
+    for name in [*named, *given]:
+        if name not in given or name not in named:
+            expected = f"{'there' if name in named else 'left out'}, as in the parameters"
+            fail("apply_updates", f"updates {name}".strip(), expected, " none" if name in named else given[name])
 
-    return jax.tree.map(moved, params, updates)
+    def moved(name, p, u):
+        p, u = (leaf if hasattr(leaf, "dtype") else np.asarray(leaf) for leaf in (p, u))
+        if u.shape != p.shape:
+            fail("apply_updates", f"updates {name}", f"of the parameters' shape {p.shape}", f" shape {u.shape}")
+        if u.dtype == jax.dtypes.float0:
+            return p
+        for argument, leaf in (("params", p), ("updates", u)):
+            if jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.extended):
+                fail("apply_updates", f"{argument} {name}", "numbers", leaf)
+        if jnp.issubdtype(u.dtype, jnp.complexfloating) and not jnp.issubdtype(p.dtype, jnp.complexfloating):
+            fail("apply_updates", f"updates {name}", f"real, as the parameters ({p.dtype})", f" {u.dtype}")
+        return (p + u.astype(p.dtype)).astype(p.dtype)
+
+    return map_named(lambda name, p: moved(name, p, given[name]), params)
 
 
 def zeros_like(params: Params) -> Params:
@@ -72,8 +93,9 @@ def zeros_like(params: Params) -> Params:
     return jax.tree.map(lambda p: jnp.zeros(p.shape, wide_dtype(p.dtype)), params)
 
 
-def full_like(params: Params, value: Scalar) -> Params:
+def full_like(function: str, argument: str, value: Scalar, params: Params) -> Params:
     """A number everywhere in the parameters' shapes, in float32 or better."""
+    check_range(function, argument, value)
     return jax.tree.map(lambda p: jnp.full(p.shape, value, wide_dtype(p.dtype)), params)
 
 
@@ -374,5 +396,5 @@ def leaf_learning_rates(optimizer: Optimizer, step: Array, params: Params) -> Pa
 
 def _own_learning_rate(optimizer: Optimizer) -> ScalarOrSchedule | None:
     """What its body declares, else its argument of that name."""
-    declared = getattr(optimizer.functions, "learning_rate", None)
+    declared = getattr(optimizer.declared, "learning_rate", None)
     return optimizer.arguments.get("learning_rate") if declared is None else declared

@@ -13,7 +13,7 @@ from jaxann.core.patterns import Selection
 from jaxann.core.products import Optimizer
 from jaxann.core.trees import global_norm, leaf_norm, norm_of_squares, wide_dtype
 from jaxann.core.typing import Array, Scalar
-from jaxann.optimizers.base import check_given, widened
+from jaxann.optimizers.base import check_given, inner_optimizers, widened
 from jaxann.optimizers.masking import check_selection, selected
 
 __all__ = [
@@ -23,6 +23,7 @@ __all__ = [
     "clip_by_global_norm",
     "clip_by_norm",
     "clip_by_value",
+    "limits_gradients",
 ]
 
 
@@ -45,7 +46,7 @@ def _times(g: Array, factor: Array) -> Array:
     return (g.astype(factor.dtype) * factor).astype(g.dtype)
 
 
-@factory(Optimizer, traits=("finite_updates",))
+@factory(Optimizer, traits=("finite_updates", "limits_gradients"))
 def clip_by_value(max_value: Scalar):
     """min(max(g, -max_value), max_value), each number by itself: the direction changes.
 
@@ -68,7 +69,7 @@ def clip_by_value(max_value: Scalar):
     return _init, update
 
 
-@factory(Optimizer, traits=("finite_updates",))
+@factory(Optimizer, traits=("finite_updates", "limits_gradients"))
 def clip_by_norm(max_norm: Scalar):
     """g min(1, max_norm / |g|), |g| over each leaf by itself: the length of every leaf is cut.
 
@@ -91,7 +92,7 @@ def clip_by_norm(max_norm: Scalar):
     return _init, update
 
 
-@factory(Optimizer, traits=("finite_updates",))
+@factory(Optimizer, traits=("finite_updates", "limits_gradients"))
 def clip_by_global_norm(max_norm: Scalar):
     """g min(1, max_norm / |g|), |g| over all leaves together: the length is cut, the direction stays.
 
@@ -115,7 +116,7 @@ def clip_by_global_norm(max_norm: Scalar):
     return _init, update
 
 
-@factory(Optimizer, traits=("finite_updates",))
+@factory(Optimizer, traits=("finite_updates", "limits_gradients"))
 def clip_by_block_rms(threshold: Scalar):
     """g / max(1, rms(g) / threshold), rms(g) = sqrt(mean of g^2) over each leaf by itself.
 
@@ -146,7 +147,7 @@ def _unit_norms(leaf: Array) -> Array:
     return norm_of_squares(lambda wide: jnp.sum(wide * wide, axes, keepdims=True), widened(leaf))
 
 
-@factory(Optimizer, traits=("finite_updates",))
+@factory(Optimizer, traits=("finite_updates", "limits_gradients"))
 def adaptive_grad_clip(clipping: Scalar = 0.01, *, eps: Scalar = 1e-3, mask: Selection = None):
     """g min(1, clipping max(|w|, eps) / |g|), both norms over the weights of one output unit.
 
@@ -189,3 +190,11 @@ def adaptive_grad_clip(clipping: Scalar = 0.01, *, eps: Scalar = 1e-3, mask: Sel
         return jax.tree.map(one, grads, params, selected("adaptive_grad_clip", "mask", mask, grads)), state
 
     return init, update
+
+
+def limits_gradients(optimizer: Optimizer) -> bool:
+    """Whether a clip comes first, so that a gradient whose squares overflow makes a right step if it is finite."""
+    if "limits_gradients" in optimizer.traits:
+        return True
+    inside = inner_optimizers(list(optimizer.arguments.values())) if optimizer.traits & {"chain", "wrapper"} else []
+    return bool(inside) and all(map(limits_gradients, inside[:1] if "chain" in optimizer.traits else inside))

@@ -16,6 +16,7 @@ from jaxann.core.typing import Array, ScalarOrSchedule
 from jaxann.optimizers.base import check_given
 from jaxann.optimizers.counting import next_step
 from jaxann.optimizers.masking import check_selection, selected
+from jaxann.optimizers.scheduled import check_setting
 from jaxann.schedules import value_at
 from jaxann.schedules.base import is_schedule
 
@@ -50,8 +51,7 @@ def add_decayed_weights(weight_decay: ScalarOrSchedule, *, mask: Selection = Non
     Raises:
         InputError: a number is negative, a pattern means no leaf, or `params` is missing in the update.
     """
-    if not is_schedule(weight_decay):
-        check_range("add_decayed_weights", "weight_decay", weight_decay, 0)
+    check_setting("add_decayed_weights", "weight_decay", weight_decay, 0)
     check_selection("add_decayed_weights", "mask", mask)
 
     def init(params):

@@ -15,16 +15,10 @@ import numpy as np
 from jaxann.core.checks import check_choice, fail, is_concrete
 from jaxann.core.factories import factory, is_product, product_class
 from jaxann.core.products import Optimizer
+from jaxann.core.tracing import ASKED_FOR_A_VALUE
 from jaxann.optimizers.base import foreign_functions
 
 __all__ = ["OptaxTransform", "from_optax"]
-
-# What JAX raises where Python code asks a traced number for its value.
-_ASKED_FOR_A_VALUE = (
-    jax.errors.ConcretizationTypeError,
-    jax.errors.TracerArrayConversionError,
-    jax.errors.TracerIntegerConversionError,
-)
 
 
 def from_optax(constructor: Callable, /, *args: Any, **hyperparameters: Any) -> Optimizer:
@@ -201,7 +195,7 @@ def _looked_at(constructor: Callable, fixed: dict[str, Any], moving: dict[str, A
 
         try:
             jax.eval_shape(probe, {name: moving[name] for name in names})
-        except _ASKED_FOR_A_VALUE:
+        except ASKED_FOR_A_VALUE:
             return True
         return False
 

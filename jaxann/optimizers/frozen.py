@@ -18,7 +18,7 @@ __all__ = ["freezes", "frozen_leaves", "held"]
 
 def freezes(optimizer: Optimizer) -> bool:
     """Whether a rule holds leaves where they are."""
-    return getattr(optimizer.functions, "frozen_leaves", None) is not None
+    return getattr(optimizer.declared, "frozen_leaves", None) is not None
 
 
 def frozen_leaves(optimizer: Optimizer, state: Any, params: Params) -> Params:

@@ -7,9 +7,10 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 
-from jaxann.core.checks import check_choice, check_integer, check_range, fail, is_concrete
+from jaxann.core.checks import check_choice, check_integer, check_range, fail, is_concrete, show
 from jaxann.core.factories import factory
 from jaxann.core.products import Optimizer
 from jaxann.core.trees import global_norm, power_of_two, wide_dtype
@@ -85,8 +86,8 @@ def lbfgs(
         check_choice("lbfgs", "line_search", line_search, ("zoom",))
     check_range("lbfgs", "c1", c1, 0, 1, open_low=True, open_high=True)
     check_range("lbfgs", "c2", c2, 0, 1, open_low=True, open_high=True)
-    if is_concrete(c1) and is_concrete(c2) and c1 >= c2:
-        fail("lbfgs", "c1", f"less than c2 = {c2:g}", c1)
+    if is_concrete(c1) and is_concrete(c2) and np.any(c1 >= c2):
+        fail("lbfgs", "c1", f"less than c2 = {show(c2)}", c1)
     check_integer("lbfgs", "max_evaluations", max_evaluations, 1)
 
     def init(params):

@@ -9,17 +9,18 @@ import jax.numpy as jnp
 
 from jaxann.core.typing import Array, Params, Scalar, ScalarOrSchedule
 from jaxann.optimizers.base import (
+    bias_correction_factor,
     check_decay_rates,
     check_learning_rate,
     check_not_negative,
     ema_update,
     nonzero,
-    widened,
     zeros_like,
 )
 from jaxann.optimizers.counting import next_step
+from jaxann.optimizers.squares import bounded
 
-__all__ = ["AdamState", "check_moments", "scaled_by_rms", "update_moments", "zero_moments"]
+__all__ = ["AdamState", "bias_corrected", "check_moments", "scaled_by_rms", "update_moments", "zero_moments"]
 
 
 class AdamState(NamedTuple):
@@ -44,10 +45,17 @@ def zero_moments(params: Params) -> AdamState:
 
 def update_moments(grads: Params, state: Any, b1: Scalar, b2: Scalar) -> AdamState:
     """m = b1 m + (1-b1) g and v = b2 v + (1-b2) g^2, one step on."""
-    grads = widened(grads)
+    grads = bounded(grads)
     mu = jax.tree.map(lambda m, g: ema_update(b1, m, g), state.mu, grads)
     nu = jax.tree.map(lambda v, g: ema_update(b2, v, g * g), state.nu, grads)
     return AdamState(next_step(state.step), mu, nu)
+
+
+def bias_corrected(mean: Params, decay: Scalar, step: Array) -> Params:
+    """mean / (1 - decay^step), leaf by leaf: what an average that began at 0 is the average of."""
+    dtypes = dict.fromkeys(leaf.dtype for leaf in jax.tree.leaves(mean))
+    factors = {dtype: bias_correction_factor(decay, step, dtype) for dtype in dtypes}  # one a dtype: less to compile
+    return jax.tree.map(lambda a: factors[a.dtype] * a, mean)
 
 
 def scaled_by_rms(m: Array, v: Array, eps: Scalar, eps_root: Scalar = 0.0) -> Array:

@@ -29,7 +29,8 @@ from jaxann.optimizers.base import (
 from jaxann.optimizers.counting import next_step
 from jaxann.optimizers.masking import check_selection, selected
 from jaxann.optimizers.moments import scaled_by_rms
-from jaxann.optimizers.scheduled import scheduled
+from jaxann.optimizers.scheduled import check_setting, scheduled
+from jaxann.optimizers.squares import bounded
 from jaxann.schedules import value_at
 from jaxann.schedules.base import is_schedule
 
@@ -111,8 +112,8 @@ def muon(
     check_decay_rates("muon", beta=beta)
     if not isinstance(adam_betas, tuple | list) or len(adam_betas) != 2:
         fail("muon", "adam_betas", "two numbers, b1 and b2", adam_betas)
-    for decay_rate in adam_betas[1:] if is_schedule(adam_betas[0]) else adam_betas:
-        check_range("muon", "each of adam_betas", decay_rate, 0, 1, open_high=True)
+    for check, decay_rate in zip((check_setting, check_range), adam_betas, strict=True):
+        check("muon", "each of adam_betas", decay_rate, 0, 1, open_high=True)
     if not isinstance(ns_coeffs, tuple | list) or not ns_coeffs:
         fail("muon", "ns_coeffs", "three numbers for each time of the iteration", ns_coeffs)
     for coefficients in ns_coeffs:
@@ -143,7 +144,9 @@ def muon(
         rate = value_at(learning_rate, state.step)
         others = rate if adam_learning_rate is None else value_at(adam_learning_rate, state.step)
         b1 = value_at(first, state.step) if is_schedule(first) else first
-        step, grads, matrix = next_step(state.step), widened(grads), selected("muon", "mask", mask, params)
+        step, matrix = next_step(state.step), selected("muon", "mask", mask, params)
+        # What squares are kept of is bounded; a matrix is made orthogonal, of whatever size it is.
+        grads = jax.tree.map(lambda g, v: g if v is None else bounded(g), widened(grads), state.nu)
         mu = jax.tree.map(lambda m, g, is_one: ema_update(beta if is_one else b1, m, g), state.mu, grads, matrix)
         nu = jax.tree.map(lambda g, v: v if v is None else ema_update(b2, v, g * g), grads, state.nu)
 

@@ -10,10 +10,11 @@ from jaxann.core.factories import factory
 from jaxann.core.patterns import Selection, selector
 from jaxann.core.products import Optimizer
 from jaxann.core.typing import Params, Scalar, ScalarOrSchedule, ScheduledScalar
-from jaxann.optimizers.base import bias_correction_factor, check_given, descent, descent_with_decay, widened
+from jaxann.optimizers.base import bias_correction_factor, check_given, descent, descent_with_decay
 from jaxann.optimizers.counting import next_step
 from jaxann.optimizers.moments import AdamState, check_moments, scaled_by_rms, update_moments, zero_moments
 from jaxann.optimizers.scheduled import scheduled
+from jaxann.optimizers.squares import bounded
 from jaxann.schedules import value_at
 
 __all__ = ["nadam", "nadamw"]
@@ -28,7 +29,7 @@ def _direction(grads: Params, state: AdamState, b1: Scalar, b2: Scalar, eps: Sca
         now = (1 - share) * bias_correction_factor(b1, after.step, m.dtype)
         return scaled_by_rms(ahead * m + now * g, bias_correction_factor(b2, after.step, v.dtype) * v, eps, eps_root)
 
-    return jax.tree.map(one, after.mu, after.nu, widened(grads)), after
+    return jax.tree.map(one, after.mu, after.nu, bounded(grads)), after
 
 
 @factory(Optimizer, traits=("finite_updates",))

@@ -12,10 +12,11 @@ from jaxann.core.patterns import Selection, chosen, selector
 from jaxann.core.products import Optimizer
 from jaxann.core.trees import sum_of_squares, wide_dtype
 from jaxann.core.typing import Array, Params, Scalar, ScalarOrSchedule, ScheduledScalar
-from jaxann.optimizers.base import check_given, descent, ema_update, nonzero, widened, zeros_like
+from jaxann.optimizers.base import check_given, descent, ema_update, nonzero, zeros_like
 from jaxann.optimizers.counting import next_step
 from jaxann.optimizers.moments import check_moments
 from jaxann.optimizers.scheduled import scheduled
+from jaxann.optimizers.squares import bounded, capped
 from jaxann.schedules import value_at
 
 __all__ = ["NovoGradState", "novograd"]
@@ -71,10 +72,10 @@ def novograd(
         check_given("novograd", "params", params, "they decay")
         rate = value_at(learning_rate, state.step)
         selected = chosen("novograd", "mask", mask, params)
-        grads = widened(grads)
+        grads = bounded(grads)
 
         def square(v, g):
-            now = sum_of_squares(g)
+            now = capped(sum_of_squares(g))
             return jnp.where(state.step == 0, now, ema_update(b2, v, now))
 
         def one(m, v, g, p, decays):

@@ -21,7 +21,6 @@ from jaxann.optimizers.base import (
     ema_update,
     nonzero,
     safe_sqrt,
-    widened,
     widest,
     zeros_like,
 )
@@ -29,6 +28,7 @@ from jaxann.optimizers.counting import next_step
 from jaxann.optimizers.masking import check_selection
 from jaxann.optimizers.moments import check_moments
 from jaxann.optimizers.scheduled import scheduled
+from jaxann.optimizers.squares import bounded, capped
 from jaxann.schedules import value_at
 
 __all__ = ["ProdigyState", "prodigy"]
@@ -100,7 +100,7 @@ def prodigy(
 
     def update(grads, state, params):
         check_given("prodigy", "params", params, "their way from the start is measured")
-        d, step, grads = state.distance, next_step(state.step), widened(grads)
+        d, step, grads = state.distance, next_step(state.step), bounded(grads)
         first = jnp.asarray(estim_lr0, d.dtype)
         forget = jnp.sqrt(jnp.asarray(b2, d.dtype)) if b3 is None else jnp.asarray(b3, d.dtype)
         rate = value_at(learning_rate, state.step).astype(d.dtype)
@@ -114,7 +114,7 @@ def prodigy(
             return sum(sums, jnp.zeros((), d.dtype))
 
         mu = jax.tree.map(lambda m, g: ema_update(b1, m, d.astype(g.dtype) * g), state.mu, grads)
-        nu = jax.tree.map(lambda v, g: ema_update(b2, v, (d.astype(g.dtype) * g) ** 2), state.nu, grads)
+        nu = jax.tree.map(lambda v, g: ema_update(b2, v, capped((d.astype(g.dtype) * g) ** 2)), state.nu, grads)
         total = jax.tree.map(
             lambda s, g: forget.astype(g.dtype) * s + into_total.astype(g.dtype) * g, state.total, grads
         )

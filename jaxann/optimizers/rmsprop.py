@@ -20,11 +20,11 @@ from jaxann.optimizers.base import (
     ema_update,
     full_like,
     nonzero,
-    widened,
     zeros_like,
 )
 from jaxann.optimizers.counting import next_step
 from jaxann.optimizers.scheduled import scheduled
+from jaxann.optimizers.squares import bounded
 from jaxann.schedules import value_at
 
 __all__ = ["RMSPropState", "rmsprop"]
@@ -87,12 +87,13 @@ def rmsprop(
     def init(params):
         mu = zeros_like(params) if centered else None
         velocity = None if momentum is None else zeros_like(params)
-        return RMSPropState(jnp.zeros((), jnp.int32), full_like(params, initial_scale), mu, velocity)
+        nu = full_like("rmsprop", "initial_scale", initial_scale, params)
+        return RMSPropState(jnp.zeros((), jnp.int32), nu, mu, velocity)
 
     def update(grads, state, params):
         check_given("rmsprop", "params", params, "it has their dtypes")
         rate = value_at(learning_rate, state.step)
-        grads, step, mu, velocity = widened(grads), next_step(state.step), None, None
+        grads, step, mu, velocity = bounded(grads), next_step(state.step), None, None
 
         def divisor(v, *m):
             small = jnp.asarray(eps, v.dtype)

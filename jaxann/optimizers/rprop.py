@@ -60,7 +60,8 @@ def rprop(
     check_range("rprop", "max_step_size", max_step_size, 0)
 
     def init(params):
-        return RpropState(jnp.zeros((), jnp.int32), full_like(params, initial_step_size), zeros_like(params))
+        sizes = full_like("rprop", "initial_step_size", initial_step_size, params)
+        return RpropState(jnp.zeros((), jnp.int32), sizes, zeros_like(params))
 
     def update(grads, state, params):
         check_given("rprop", "params", params, "it has their dtypes")

@@ -14,6 +14,7 @@ from jaxann.core.typing import Array, Params, Scalar, ScalarOrSchedule
 from jaxann.optimizers.average import copied
 from jaxann.optimizers.base import as_optimizer, check_given, check_learning_rate, learning_rate_of, wrapping
 from jaxann.optimizers.counting import next_step
+from jaxann.optimizers.scheduled import check_setting
 from jaxann.schedules import value_at
 from jaxann.schedules.base import is_schedule
 
@@ -67,8 +68,7 @@ def schedule_free(
     if rate_given is None:
         fail("schedule_free", "learning_rate", "given: the optimizer has none", None)
     check_learning_rate("schedule_free", rate_given)
-    if not is_schedule(b1):
-        check_range("schedule_free", "b1", b1, 0, 1, open_low=True)
+    check_setting("schedule_free", "b1", b1, 0, 1, open_low=True)
     check_range("schedule_free", "weight_lr_power", weight_lr_power, 0)
     if optimizer.averages:
         fail("schedule_free", "optimizer", "one that is evaluated where it steps", optimizer)

@@ -13,14 +13,13 @@ from jaxann.core.checks import check_choice, check_count, check_integer, check_r
 from jaxann.core.factories import factory
 from jaxann.core.patterns import Selection
 from jaxann.core.products import Optimizer
-from jaxann.core.trees import leaf_norm, wide_dtype
+from jaxann.core.trees import leaf_norm, power_of_two, wide_dtype
 from jaxann.core.typing import Array, Params, Scalar, ScalarOrSchedule, ScheduledScalar
 from jaxann.optimizers.base import (
     bias_correction_factor,
     check_given,
     descent_with_decay,
     ema_update,
-    widened,
     zeros_like,
 )
 from jaxann.optimizers.counting import is_due, next_step
@@ -29,7 +28,7 @@ from jaxann.optimizers.moments import check_moments, scaled_by_rms
 from jaxann.optimizers.scheduled import scheduled
 from jaxann.schedules import value_at
 
-__all__ = ["ShampooState", "along", "covariance", "shampoo"]
+__all__ = ["ShampooState", "along", "covariance", "measured", "shampoo"]
 
 Covariances = tuple[Array, ...]  # one matrix an axis
 
@@ -48,6 +47,15 @@ def covariance(g: Array, axis: int) -> Array:
     """G G' with G the array as a matrix whose rows are along the axis."""
     others = tuple(a for a in range(g.ndim) if a != axis)
     return lax.dot_general(g, g, ((others, others), ((), ())), precision=lax.Precision.HIGHEST)
+
+
+def measured(g: Array) -> Array:
+    """The gradient in float32 or better, no longer than 2^62 in float32: squares and covariances of it are finite."""
+    g = g.astype(wide_dtype(g.dtype))
+    limit, small = 2.0 ** (jnp.finfo(g.dtype).maxexp // 2 - 2), 2.0**-16  # small: a long one's norm is finite too
+    norm = leaf_norm(g * small)
+    long = norm > limit * small
+    return g * jnp.where(long, power_of_two(limit * small / jnp.where(long, norm, 1)), 1)
 
 
 def along(g: Array, matrix: Array, axis: int) -> Array:
@@ -76,7 +84,8 @@ def shampoo(
     M = b1 M + (1-b1) G, and M, L and R are corrected for their start at 0 like Adam's means. A leaf of k axes has k
     such matrices and the exponent -1/(2k): a vector has one and -1/2, as a number has. c takes L^(-1/4) M R^(-1/4) to
     the length that another rule would have gone, leaf by leaf. The powers are made by eigendecomposition, in float32 or
-    better, anew every `update_interval` steps, from the first on.
+    better, anew every `update_interval` steps, from the first on. Gradients of a leaf longer than 2^62 (in float32) are
+    cut to a length of 2^61 to 2^62.
 
     Args:
         learning_rate: number >= 0, array, or schedule of the step; with a grafted length as for that rule.
@@ -118,7 +127,7 @@ def shampoo(
     def update(grads, state, params):
         check_given("shampoo", "params", params, "they decay")
         rate = value_at(learning_rate, state.step)
-        grads, step = widened(grads), next_step(state.step)
+        grads, step = jax.tree.map(measured, grads), next_step(state.step)
         mu = jax.tree.map(lambda m, g: ema_update(b1, m, g), state.mu, grads)
         nu = None if state.nu is None else jax.tree.map(lambda v, g: ema_update(b2, v, g * g), state.nu, grads)
 

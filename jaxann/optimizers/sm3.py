@@ -20,11 +20,11 @@ from jaxann.optimizers.base import (
     check_not_negative,
     descent,
     ema_update,
-    widened,
     zeros_like,
 )
 from jaxann.optimizers.counting import next_step
 from jaxann.optimizers.scheduled import scheduled
+from jaxann.optimizers.squares import bounded, capped
 from jaxann.schedules import value_at
 
 __all__ = ["SM3State", "sm3"]
@@ -72,13 +72,13 @@ def sm3(learning_rate: ScalarOrSchedule, *, momentum: ScheduledScalar = 0.9, eps
     def update(grads, state, params):
         check_given("sm3", "params", params, "it has their dtypes")
         rate = value_at(learning_rate, state.step)
-        grads = widened(grads)
+        grads = bounded(grads)
 
         def scaled(g, a):
             some = jnp.where(a == 0, jnp.inf, a)  # g / inf: 0, and so is its slope
             return g / jnp.sqrt(some + jnp.asarray(eps, a.dtype))
 
-        squares = jax.tree.map(lambda g, cover: _smallest_cover(cover, g.ndim) + g * g, grads, state.covers)
+        squares = jax.tree.map(lambda g, cover: capped(_smallest_cover(cover, g.ndim) + g * g), grads, state.covers)
         mu = jax.tree.map(lambda m, g, a: ema_update(momentum, m, scaled(g, a)), state.mu, grads, squares)
         return descent(rate, mu, params), SM3State(next_step(state.step), mu, jax.tree.map(_covers, squares))
 

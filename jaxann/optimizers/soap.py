@@ -19,14 +19,14 @@ from jaxann.optimizers.base import (
     check_given,
     descent_with_decay,
     ema_update,
-    widened,
     zeros_like,
 )
 from jaxann.optimizers.counting import is_due, next_step
 from jaxann.optimizers.masking import check_selection
 from jaxann.optimizers.moments import check_moments, scaled_by_rms
 from jaxann.optimizers.scheduled import scheduled
-from jaxann.optimizers.shampoo import along, covariance
+from jaxann.optimizers.shampoo import along, covariance, measured
+from jaxann.optimizers.squares import capped
 from jaxann.schedules import value_at
 
 __all__ = ["SOAPState", "soap"]
@@ -61,7 +61,8 @@ def soap(
     that of (Q_L' G Q_R)^2 by b2, both corrected as in Adam. The first call only makes the bases, of its gradient, and
     moves no leaf of two axes or more. Later G enters L and R after the step, and every `precondition_frequency` calls
     Q becomes the orthogonal factor of L Q (one power iteration), its columns and V sorted by their eigenvalues first.
-    Kernels have one matrix for each axis. Leaves of no or one axis take AdamW, from the first call on.
+    Kernels have one matrix for each axis. Leaves of no or one axis take AdamW, from the first call on. Gradients are
+    cut as in `shampoo`.
 
     Args:
         learning_rate: number >= 0, array, or schedule of the step.
@@ -95,11 +96,11 @@ def soap(
     def update(grads, state, params):
         check_given("soap", "params", params, "they decay")
         rate = value_at(learning_rate, state.step)
-        grads, first = widened(grads), state.step == 0
+        grads, first = jax.tree.map(measured, grads), state.step == 0
 
         def update_moments(g, m, v, bases):
             turned = _turned(g, bases)
-            new_m, new_v = ema_update(b1, m, g), ema_update(b2, v, turned * turned)
+            new_m, new_v = ema_update(b1, m, g), ema_update(b2, v, capped(turned * turned))
             return (jnp.where(first, m, new_m), jnp.where(first, v, new_v)) if g.ndim > 1 else (new_m, new_v)
 
         def direction(m, v, bases):

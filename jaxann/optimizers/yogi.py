@@ -8,10 +8,11 @@ import jax.numpy as jnp
 from jaxann.core.factories import factory
 from jaxann.core.products import Optimizer
 from jaxann.core.typing import Scalar, ScalarOrSchedule, ScheduledScalar
-from jaxann.optimizers.base import bias_correction_factor, check_given, descent, ema_update, full_like, widened
+from jaxann.optimizers.base import bias_correction_factor, check_given, descent, ema_update, full_like
 from jaxann.optimizers.counting import next_step
 from jaxann.optimizers.moments import AdamState, check_moments, scaled_by_rms
 from jaxann.optimizers.scheduled import scheduled
+from jaxann.optimizers.squares import bounded
 from jaxann.schedules import value_at
 
 __all__ = ["yogi"]
@@ -48,16 +49,18 @@ def yogi(
     check_moments("yogi", learning_rate, b1, b2, eps=eps, initial_accumulator_value=initial_accumulator_value)
 
     def init(params):
-        mu, nu = full_like(params, initial_accumulator_value), full_like(params, initial_accumulator_value)
+        value = initial_accumulator_value
+        mu, nu = (full_like("yogi", "initial_accumulator_value", value, params) for _ in range(2))
         return AdamState(jnp.zeros((), jnp.int32), mu, nu)
 
     def update(grads, state, params):
         check_given("yogi", "params", params, "it has their dtypes")
         rate = value_at(learning_rate, state.step)
-        grads, step = widened(grads), next_step(state.step)
+        grads, step = bounded(grads), next_step(state.step)
 
         def toward(v, g):
-            return v - (1 - jnp.asarray(b2, v.dtype)) * jnp.sign(v - g * g) * (g * g)
+            square = jnp.minimum(g * g, jnp.finfo(v.dtype).max)  # inf - inf would be NaN
+            return v - (1 - jnp.asarray(b2, v.dtype)) * jnp.sign(v - square) * square
 
         def one(m, v):
             return scaled_by_rms(

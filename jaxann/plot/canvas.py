@@ -8,6 +8,7 @@ import numpy as np
 
 from jaxann.core.checks import fail
 from jaxann.core.errors import MissingDependencyError
+from jaxann.core.reading import read_array
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -73,7 +74,8 @@ def read_classes(function: str, predictions: Any, targets: Any) -> tuple[np.ndar
     Raises:
         InputError: targets are not integer labels, or the shapes do not fit.
     """
-    given, y = np.asarray(predictions), np.asarray(targets)
+    given = read_array(f"plot.{function}", "predictions", predictions)
+    y = read_array(f"plot.{function}", "targets", targets)
     if y.ndim != 1 or y.dtype.kind not in "iu":
         fail(f"plot.{function}", "targets", "integer labels of shape (n,)", f" {y.dtype} of shape {y.shape}")
     if given.shape == y.shape and given.dtype.kind in "iu":

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from jaxann.core.checks import check_integer, fail
+from jaxann.core.reading import read_array
 from jaxann.plot.canvas import ERROR, GRID, INK, QUIET, class_names, literal, new_figure, read_classes
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ def examples(
         MissingDependencyError: matplotlib is not installed.
     """
     check_integer("plot.examples", "columns", columns)
-    images = np.asarray(x)
+    images = read_array("plot.examples", "x", x)
     if images.ndim not in (3, 4) or (images.ndim == 4 and images.shape[-1] not in (1, 3)):
         expected = "of shape (n, height, width), with 1 or 3 channels after it or none"
         fail("plot.examples", "x", expected, f" shape {images.shape}")
@@ -97,7 +98,7 @@ def mistakes(
     check_integer("plot.mistakes", "most", most)
     predicted, true, probability = read_classes("mistakes", predictions, targets)
     names = class_names("mistakes", classes, predicted, true)
-    images = np.asarray(x)
+    images = read_array("plot.mistakes", "x", x)
     if images.ndim == 0 or len(images) != len(true):
         fail("plot.mistakes", "x", f"{len(true)} pictures, one a target", f" shape {images.shape}")
     wrong = np.flatnonzero(predicted != true)

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from jaxann.core.checks import check_choice, fail
+from jaxann.core.reading import read_array
 from jaxann.plot.canvas import ERROR, GRID, INK, QUIET, RIGHT, new_axes, quiet
 
 if TYPE_CHECKING:
@@ -37,10 +38,11 @@ def learning_curves(
         MissingDependencyError: matplotlib is not installed.
     """
     check_choice("plot.learning_curves", "name", name, history)
-    lines = {
-        "training": (np.asarray(history[name], np.float64), RIGHT),
-        "validation": (np.asarray(history.get(f"validation_{name}", ()), np.float64), ERROR),
-    }
+
+    def line(entry: str) -> np.ndarray:
+        return read_array("plot.learning_curves", f"history[{entry!r}]", history.get(entry, ())).astype(np.float64)
+
+    lines = {"training": (line(name), RIGHT), "validation": (line(f"validation_{name}"), ERROR)}
     epochs = lines["training"][0].shape
     if len(epochs) != 1 or epochs[0] == 0:
         hint = "Of many runs draw one member's history." if len(epochs) > 1 else None

@@ -202,7 +202,9 @@ def scaled(rate: ScalarOrSchedule, scale: Scalar):
     Peers: optax and PyTorch scale the updates, or the group's rate, instead.
 
     Raises:
-        InputError: the scale is no finite number.
+        InputError: the scale is no finite number, or the rate neither that nor a schedule.
     """
     check_range("scaled", "scale", scale)
+    if not is_schedule(rate):
+        check_range("scaled", "rate", rate)
     return lambda step: jnp.broadcast_to(value_at(rate, step) * real(scale), step.shape)

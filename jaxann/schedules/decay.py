@@ -146,11 +146,15 @@ def exponential(
 
     def at(count):
         now, base = since(count, begin), real(rate)
-        found = real(value) * jnp.power(base, _quotient(now, steps, staircase))
+        periods = _quotient(now, steps, staircase)
+        found = real(value) * jnp.power(base, periods)
         if end is None:
             return found
         bound = real(end)
-        return jnp.where(base < 1.0, jnp.maximum(found, bound), jnp.minimum(found, bound))
+        beyond = jnp.where(base < 1.0, found < bound, found > bound)
+        # A power that overflows beyond the end would have a slope of infinity times 0.
+        held = real(value) * jnp.power(base, jnp.where(beyond, 0, periods))
+        return jnp.where(beyond, bound, held)
 
     return at
 

@@ -56,6 +56,9 @@ def join(schedules: tuple, boundaries: tuple[Scalar, ...]):
     for one, two in itertools.pairwise(boundaries):
         if isinstance(one, numbers.Real) and isinstance(two, numbers.Real) and two <= one:
             fail("join", "boundaries", "increasing", boundaries)
+    for part in schedules:
+        if not is_schedule(part):
+            check_range("join", "each number of schedules", part)
 
     def value(step):
         now = since(step)

@@ -13,6 +13,7 @@ from jaxann.core.checks import check_integer, fail
 from jaxann.core.modes import TrainMode, check_train
 from jaxann.core.products import Layer, Optimizer
 from jaxann.core.programs import jit
+from jaxann.core.results import apart
 from jaxann.core.typing import Array, Inputs, Key, Loss, Params, State, Targets
 from jaxann.layers import as_layer
 from jaxann.losses.domains import check_domain
@@ -71,6 +72,7 @@ class _Pass(NamedTuple):
     values: Array  # of the loss, before any mean
 
 
+@apart
 def explain(
     recipe: Recipe,
     params: Params,

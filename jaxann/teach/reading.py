@@ -9,9 +9,11 @@ import numpy as np
 
 from jaxann.core.checks import check_floating, fail
 from jaxann.core.products import Layer
-from jaxann.core.trees import flatten_named
+from jaxann.core.reading import read_array
+from jaxann.core.trees import check_arrays, flatten_named
 from jaxann.core.typing import Params, State
 from jaxann.losses import labels_to_check
+from jaxann.train.weights import model_weights
 
 __all__ = ["check_labels", "read"]
 
@@ -24,6 +26,8 @@ def read(
     Raises:
         InputError: parameters or the state are missing, x or y holds no numbers, or the shapes do not fit.
     """
+    check_arrays("explain", "params", params)
+    check_arrays("explain", "state", state)
     params, state = jax.tree.map(_wide, (params, state))
     x, y = _numbers("x", x), _numbers("y", y)
     if x.ndim == 0:
@@ -34,12 +38,13 @@ def read(
         x = x[None]
     if x.size == 0:
         fail("explain", "x", "one example or more", f" shape {x.shape}")
-    wanted, states = jax.eval_shape(lambda key: model.init(key, x), jax.random.key(0))
+    wanted, states = jax.eval_shape(lambda: model.init(jax.random.key(0), x))
     params = _complete(params, wanted)
     if state is None:
         state = states
         if jax.tree.leaves(state):
             fail("explain", "state", "given for a model with running statistics", None)
+    params, state = model_weights("explain", model, params, state, x)
     y = _targets(y, x, jax.eval_shape(lambda p: model.apply(p, state, x)[0], params), single)
     labels = tuple(str(name) for name in names or ())
     if labels and (len(labels) != int(np.prod(x.shape[1:]))):
@@ -85,10 +90,7 @@ def _complete(params: Any, wanted: Params) -> Params:
 
 
 def _numbers(argument: str, value: Any) -> Any:
-    array = np.asarray(value)
-    if not (array.dtype.kind in "fiub" or jax.dtypes.issubdtype(array.dtype, np.number)) or array.dtype.kind == "c":
-        fail("explain", argument, "numbers", value)
-    return _wide(array)
+    return _wide(read_array("explain", argument, value))
 
 
 def _wide(leaf: Any) -> Any:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
 import jax
@@ -10,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxann.core.errors import DivergedError, DivergedWarning
+from jaxann.core.notices import notify
 from jaxann.core.programs import jit
 from jaxann.core.trees import flatten_named
 from jaxann.core.typing import Key
@@ -23,7 +23,6 @@ from jaxann.train.steps import gradient
 
 __all__ = ["refuse_nonfinite", "report"]
 
-_CALLER = 4  # frames from `report` to whoever called `fit`, which is decorated
 _ANY = "loss, gradient or update"
 
 
@@ -41,8 +40,10 @@ def refuse_nonfinite(history: dict[str, np.ndarray]) -> None:
                 raise FloatingPointError(f"fit: {name!r} is {values[epoch]} in epoch {epoch}, and {flag} is on.")
 
 
-def report(recipe: Recipe, key: Key, carry: Carry, data: Batch, result: Result, on_nonfinite: str) -> None:
-    """Warn or raise when steps were bad; silent when all were good.
+def report(
+    recipe: Recipe, key: Key, carry: Carry, data: Batch, result: Result, on_nonfinite: str, told: int = 0
+) -> None:
+    """Warn or raise when steps were bad; silent when all were good, but for the first `told` that were skipped.
 
     The program keeps no record of the bad step beside its number: its inputs are recomputed here from the last good
     weights and the key, and the step is replayed to name the first layer whose gradient is not finite. Under
@@ -52,14 +53,16 @@ def report(recipe: Recipe, key: Key, carry: Carry, data: Batch, result: Result, 
     if step < 0:
         return
     alive, skipped = bool(carry.trained.guard.alive), int(carry.trained.guard.skipped)
+    if alive and skipped > told:
+        which = f", the first was {step}" if told == 0 else ""
+        message = f"fit: {skipped - told} steps with a {_ANY} that is not finite were skipped{which}."
+        notify(message, DivergedWarning)
     if alive:
-        message = f"fit: {skipped} steps with a {_ANY} that is not finite were skipped, the first was {step}."
-        warnings.warn(message, DivergedWarning, stacklevel=_CALLER)
         return
     message = f"fit: {_account(recipe, key, carry, data, step, skipped)}"
-    if step == 0 or on_nonfinite == "raise":
+    if step == skipped - 1 or on_nonfinite == "raise":  # no step before it was a good one
         raise DivergedError(message, step=step, params=result.params, state=result.state)
-    warnings.warn(f"{message} The last good weights are returned.", DivergedWarning, stacklevel=_CALLER)
+    notify(f"{message} The last good weights are returned.", DivergedWarning)
 
 
 def _account(recipe: Recipe, key: Key, carry: Carry, data: Batch, step: int, skipped: int) -> str:
@@ -68,33 +71,32 @@ def _account(recipe: Recipe, key: Key, carry: Carry, data: Batch, step: int, ski
     steps = step_count(example_count(data.x), size)
     epoch, number = divmod(int(carry.epoch) * steps - (int(carry.trained.guard.steps) - step), steps)
     optimizer = with_plateaus(recipe.optimizer, carry.plateaus)
-    rate = float(learning_rate_at(optimizer, jnp.int32(step)))
+    rate = float(learning_rate_at(optimizer, jnp.int32(step - (skipped - 1))))  # a schedule counts updates
     place, at = f"step {step} (epoch {epoch}, batch {number})", f"that is not finite, at learning rate {rate:.3g}"
-    text = f"{place} gave a {_ANY} {at}"
-    if skipped == 1:  # the weights are still those of the bad step, so it can be run again
-        batch, mask, noise = batch_of(
-            key,
-            jnp.int32(epoch),
-            jnp.int32(number),
-            data,
-            batch_size=size,
-            shuffle=recipe.shuffle,
-            last=number == steps - 1,
-        )
-        (loss, _), grads = jit(
-            lambda trained, batch: gradient(trained, recipe, batch, key=noise, example_mask=mask)[:2]
-        )(carry.trained, batch)
-        norms = {name: float(np.linalg.norm(np.asarray(g, np.float64))) for name, g in flatten_named(grads).items()}
-        bad = [name for name, norm in norms.items() if not np.isfinite(norm)]
-        norm = np.sqrt(sum(n**2 for n in norms.values()))
-        update = np.isfinite(float(loss)) and norm**2 <= float(np.finfo(np.float32).max)
-        text = f"{place} gave {'an update' if update else 'a loss or gradient'} {at}"
-        text += f"; loss {float(loss):.4g}, gradient norm {norm:.3g}"
-        text += f", first bad gradient in {bad[0]!r}" if bad else ""
-        for name, leaf in named_leaves("x", batch.x):
-            rows = np.asarray(leaf).reshape(leaf.shape[0], -1)
-            if not np.isfinite(rows).all():
-                bad_row = int(np.argmax(~np.isfinite(rows).all(1)))
-                of = "" if name == "x" else f" of {name}"
-                text += f"; row {bad_row} of the batch{of} is not finite itself"
+    # The weights are still those of the bad step, so it can be run again.
+    batch, mask, noise = batch_of(
+        key,
+        jnp.int32(epoch),
+        jnp.int32(number),
+        data,
+        batch_size=size,
+        shuffle=recipe.shuffle,
+        last=number == steps - 1,
+    )
+    (loss, _), grads = jit(lambda trained, batch: gradient(trained, recipe, batch, key=noise, example_mask=mask)[:2])(
+        carry.trained, batch
+    )
+    norms = {name: float(np.linalg.norm(np.asarray(g, np.float64))) for name, g in flatten_named(grads).items()}
+    bad = [name for name, norm in norms.items() if not np.isfinite(norm)]
+    norm = np.sqrt(sum(n**2 for n in norms.values()))
+    update = np.isfinite(float(loss)) and norm**2 <= float(np.finfo(np.float32).max)
+    text = f"{place} gave {'an update' if update else 'a loss or gradient'} {at}"
+    text += f"; loss {float(loss):.4g}, gradient norm {norm:.3g}"
+    text += f", first bad gradient in {bad[0]!r}" if bad else ""
+    for name, leaf in named_leaves("x", batch.x):
+        rows = np.asarray(leaf).reshape(leaf.shape[0], -1)
+        if not np.isfinite(rows).all():
+            bad_row = int(np.argmax(~np.isfinite(rows).all(1)))
+            of = "" if name == "x" else f" of {name}"
+            text += f"; row {bad_row} of the batch{of} is not finite itself"
     return text + "."

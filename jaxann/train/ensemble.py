@@ -9,11 +9,13 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
 from jaxann.core.checks import check_floating, fail
 from jaxann.core.logits import log_mean_exp, log_softmax
+from jaxann.core.reading import read_array
 from jaxann.core.trees import wide_dtype
 from jaxann.core.typing import Array
 
@@ -138,7 +140,7 @@ def _entropy(p: Array, log_p: Array) -> Array:
 
 def _members_first(function: str, argument: str, value: Any, axis: int, *, smallest: int, members: int) -> Array:
     """The array with its members' axis first, in float32 or better."""
-    value = value if hasattr(value, "dtype") else np.asarray(value)
+    value = value if isinstance(value, jax.Array) else read_array(function, argument, value)
     check_floating(function, argument, value)
     if value.ndim < smallest or not -value.ndim <= axis < value.ndim:
         expected = "of shape (members, ..., classes)" if smallest > 1 else "of shape (members, ...)"

@@ -16,7 +16,6 @@ import jax.numpy as jnp
 from jax import lax
 
 from jaxann.core.keys import fold_name
-from jaxann.core.padding import unpadded
 from jaxann.core.products import Metric, Optimizer
 from jaxann.core.typing import Array, Inputs, Key, Params, State
 from jaxann.metrics.calling import figure_of
@@ -35,7 +34,7 @@ from jaxann.train.batches import (
     order_of,
     step_count,
 )
-from jaxann.train.measure import measure, streaming_form, with_streams
+from jaxann.train.measure import counted_alone, measure, streaming_form, with_streams
 from jaxann.train.own_functions import fresh_weights
 from jaxann.train.recipe import Recipe
 from jaxann.train.statistics import renewed
@@ -196,7 +195,8 @@ def _history_row(
         if metric is not None:
             row.append(metric.compute(sums.metrics[name]))
         elif sums.predictions is not None:
-            row.append(figure_of(recipe.metrics[name], *unpadded(sums.predictions, *seen)))
+            whole = recipe.metrics[name]
+            row.append(figure_of(whole, *counted_alone(recipe.loss, whole, sums.predictions, *seen)))
     return row
 
 

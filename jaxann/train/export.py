@@ -22,9 +22,9 @@ from jaxann.io.atomic import check_path, write_atomically
 from jaxann.train.batches import Batch
 from jaxann.train.grouping import Build, built_recipe
 from jaxann.train.hyperparameters import split_floats
-from jaxann.train.inputs import is_one_array, named_leaves
-from jaxann.train.prepare import shaped_batch
+from jaxann.train.inputs import is_one_array, known_array, named_leaves
 from jaxann.train.run import make_run
+from jaxann.train.shaped import shaped_batch
 
 __all__ = ["export_run"]
 
@@ -129,7 +129,9 @@ def _shapes(argument: str, data: Any) -> Batch:
         fail("export_run", argument, "a tuple (x, y) or (x, y, weights)", data)
     arrays = []
     for label, tree in zip(("x", "y", "weights"), data, strict=False):
-        whole = jax.tree.map(lambda v: v if hasattr(v, "dtype") else np.asarray(v), tree, is_leaf=is_one_array)
+        named = named_leaves(f"{argument} {label}", tree)
+        leaves = [v if isinstance(v, jax.ShapeDtypeStruct) else known_array("export_run", n, v) for n, v in named]
+        whole = jax.tree.unflatten(jax.tree.structure(tree, is_leaf=is_one_array), leaves)
         for name, array in named_leaves(f"{argument} {label}", whole):
             if np.dtype(array.dtype).kind not in "fiub" and not jax.dtypes.issubdtype(array.dtype, np.floating):
                 fail("export_run", name, "an array of numbers", f" {array.dtype}")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-import warnings
 from collections.abc import Hashable, Sequence
 from typing import Any, NamedTuple
 
@@ -12,7 +11,8 @@ import numpy as np
 
 from jaxann.core.checks import check_key, check_untraced, fail
 from jaxann.core.devices import check_one_place
-from jaxann.core.programs import is_checking, jit
+from jaxann.core.notices import notify
+from jaxann.core.programs import hands_over, is_checking, jit
 from jaxann.core.trees import count
 from jaxann.core.typing import Array, Key, Params, State
 from jaxann.train.batches import Batch, Spec, example_count, one_example, step_count
@@ -23,10 +23,11 @@ from jaxann.train.inputs import as_batch
 from jaxann.train.interrupts import InterruptedTwice, held_interrupts
 from jaxann.train.meshes import automatic_mesh, on_automatic_meshes
 from jaxann.train.observers import Moment, Observer, check_observers, observing
-from jaxann.train.prepare import epochs_of, initial_weights, prepare_data, sized
+from jaxann.train.prepare import epochs_of, prepare_data, sized
 from jaxann.train.progress import progress_bar
 from jaxann.train.recipe import Recipe, as_recipe
 from jaxann.train.run import Result, Status
+from jaxann.train.weights import initial_weights
 
 __all__ = ["fit"]
 
@@ -34,6 +35,7 @@ _LONGEST_CHUNK = 8192  # rows of the history buffer; the number of epochs itself
 _CHUNK_SECONDS = 0.5  # how long Ctrl-C and the observers wait for a chunk
 
 
+@hands_over
 @automatic_mesh()
 def fit(
     recipe: Recipe,
@@ -52,8 +54,9 @@ def fit(
 
     The same program as `make_run`, cut into chunks of epochs. The same key gives the same bits, whatever the chunks.
     A second call with another learning rate, dropout rate, seed, patience or number of epochs compiles nothing.
-    Ctrl-C ends training after the running chunk and returns the best so far, with the status INTERRUPTED; a second one
-    in the same run, or within two seconds of its return (in the next run of a loop), raises KeyboardInterrupt.
+    Ctrl-C ends training after the running chunk, the last one too, and returns the best so far, with the status
+    INTERRUPTED; a second one in the same run, or within two seconds of its return (in the next run of a loop), raises
+    KeyboardInterrupt.
 
     Args:
         recipe: what is trained, `ja.recipe(model, loss, optimizer, ...)`.
@@ -96,7 +99,7 @@ def fit(
     data = as_batch("fit", "train", train)
     measured = None if validation is None else as_batch("fit", "validation", validation)
     recipe = sized("fit", recipe, example_count(data.x), batch_size)
-    on_host = host_metrics(recipe, key, data)
+    on_host = host_metrics(recipe, key, data, measured)
     recipe = recipe if on_host is None else on_host.program()
     data, measured = prepare_data("fit", [recipe], key, data, measured)
     if initial is not None and resume is not None:
@@ -126,18 +129,21 @@ def fit(
                     ended = Status.STOPPED if observe(moment) else ended
                 if stand.done < until:
                     break
-                ended = Status.INTERRUPTED if interrupted() and stand.done < wanted else ended
+                ended = Status.INTERRUPTED if interrupted() else ended
                 seconds = time.perf_counter() - begun
                 chunk = min(longest, max(1, int(_CHUNK_SECONDS * len(new) / max(seconds, 1e-6))))
         except InterruptedTwice:
             raise
         except KeyboardInterrupt:  # of an observer, or of a handler of the caller's own
             ended = Status.INTERRUPTED
+    if interrupted():  # of a run that was complete by then, too: who asked is told
+        ended = Status.INTERRUPTED
 
     table = np.concatenate(stand.rows) if stand.rows else np.empty((0, len(columns)))
     history = {name: np.ascontiguousarray(table[:, i]) for i, name in enumerate(columns)}
     result = _result(recipe, stand.carry, history, ended)
-    report(recipe, key, stand.carry, data, result, on_nonfinite)
+    told = 0 if resume is None or resume.carry is None else int(resume.carry.trained.guard.skipped)
+    report(recipe, key, stand.carry, data, result, on_nonfinite, told)
     if is_checking():
         refuse_nonfinite(history)
     return result
@@ -241,14 +247,14 @@ def _result(recipe: Recipe, carry: Carry, history: dict[str, np.ndarray], ended:
     loss = history["loss"]
     if len(loss) and np.isfinite(loss[0]) and loss[-1] > 1e6 * max(float(loss[0]), 1e-30):
         message = f"fit: the loss grew from {loss[0]:.3g} to {loss[-1]:.3g}; a lower learning rate may help."
-        warnings.warn(message, UserWarning, stacklevel=4)
+        notify(message, UserWarning)
     if recipe.stopping is not None and len(loss) and int(stop.best_epoch) < 0:
         message = f"fit: {recipe.monitor} was never a number that could be compared; the last weights are returned."
-        warnings.warn(message, UserWarning, stacklevel=4)
+        notify(message, UserWarning)
     for name in ("loss", "validation_loss"):
         alone = name in history and recipe.stopping is None and bool(guard.alive) and not int(guard.skipped)
         if alone and len(loss) and np.isnan(history[name]).all():
-            warnings.warn(f"fit: {name} was never a number; did anything in it count?", UserWarning, stacklevel=4)
+            notify(f"fit: {name} was never a number; did anything in it count?", UserWarning)
     params, state = weights_of(carry)
     return Result(
         params,
@@ -256,7 +262,7 @@ def _result(recipe: Recipe, carry: Carry, history: dict[str, np.ndarray], ended:
         history,
         best_epoch=int(stop.best_epoch),
         epochs_run=int(carry.epoch),
-        status=status if ended == Status.FINISHED else ended,
+        status=status if ended == Status.FINISHED or status == Status.DIVERGED else ended,
         diverged_step=int(guard.first_bad),
         carry=carry,
     )

@@ -12,7 +12,6 @@ not floats.
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
@@ -20,7 +19,8 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from jaxann.core.checks import check_integer, check_unmasked, fail, show
+from jaxann.core.checks import check_integer, check_unmasked, check_untraced, fail, show
+from jaxann.core.notices import notify
 from jaxann.train.prepare import MOST_EPOCHS, canonical, sized
 from jaxann.train.recipe import Recipe, Stopping
 
@@ -81,7 +81,7 @@ def as_columns(function: str, hyperparameters: Any, members: int | None) -> dict
         if isinstance(values, str | bytes) or not listed:
             fail(function, argument, "a sequence or array with one value for each member", values)
         array = np.asarray(values) if isinstance(values, jax.Array | np.ndarray) else None
-        column = list(values) if array is None else [v.item() if np.ndim(v) == 0 else v for v in array]
+        column = list(values) if array is None else [_number(v) for v in array]
         members = len(column) if members is None else members
         if len(column) != members:
             fail(function, argument, f"of {members} values, one for each member", f" {len(column)}")
@@ -90,6 +90,11 @@ def as_columns(function: str, hyperparameters: Any, members: int | None) -> dict
             fail(function, argument, "finite", bad[0])
         columns[name] = column
     return columns
+
+
+def _number(value: Any) -> Any:
+    """A Python number of one of NumPy's; an array, or an object out of an array of these, as it is."""
+    return value.item() if isinstance(value, np.generic) else value
 
 
 def values_of(columns: Mapping[str, Any], member: int) -> dict[str, Any]:
@@ -161,7 +166,7 @@ def group_members(
         if traced is None:
             message = f"{function}: {members} members are of {len(plain)} structures, and each is compiled by itself."
             hint = "A function made inside build is a new one each time: use functools.partial, or take it outside."
-            warnings.warn(f"{message} {hint}", UserWarning, stacklevel=4)
+            notify(f"{message} {hint}", UserWarning)
             return plain
         groups += traced
     return groups
@@ -188,6 +193,7 @@ class _Maker(NamedTuple):
     def member(self, number: int) -> tuple[Recipe, int]:
         """A member's sized recipe, and its epochs."""
         recipe = built_recipe(self.function, self.build, values_of(self.columns, number))
+        check_untraced(self.function, "each value that build uses", recipe)
         if recipe.on_nonfinite == "raise":
             fail(self.function, "on_nonfinite of the recipe", "'stop' or 'skip', for each member alone", "raise")
         own = recipe.epochs

@@ -1,13 +1,15 @@
 """Metrics that need the values of arrays (NumPy's, scikit-learn's): computed on the host, after each epoch of `fit`.
 
+So is one of jax.numpy that takes no weights, where the data have rows of weight 0: the host can leave them out.
 In the compiled program their places in the history are empty, and the arrays they want to see come out of it beside
 the history. Early stopping by such a metric is decided on the host, by the same rule.
 """
 
 from __future__ import annotations
 
+import warnings
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextvars import ContextVar
 from typing import Any
 
@@ -15,21 +17,25 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxann.core.binding import as_partial
-from jaxann.core.checks import fail
+from jaxann.core.binding import as_partial, bound
+from jaxann.core.checks import fail, is_concrete
+from jaxann.core.errors import InputError
 from jaxann.core.products import Metric
 from jaxann.core.programs import jit
 from jaxann.core.typing import Array, Key, Params, State
 from jaxann.metrics.calling import NotTraceableError, figure_of
 from jaxann.metrics.forms import is_known
 from jaxann.train import stopping
-from jaxann.train.batches import Batch, one_example
+from jaxann.train.batches import Batch, example_count, one_example
 from jaxann.train.epoch import Carry, run_epoch
+from jaxann.train.measure import counted_alone
 from jaxann.train.prepare import as_floats, figure_shape, floats_for, prediction_shapes
 from jaxann.train.recipe import Recipe
+from jaxann.train.targets import leaves_out, weighs
 
 __all__ = ["HostMetrics", "host_metrics"]
 
+_TRIED = 256  # rows a metric of the host is tried on first
 _SEEN: ContextVar[list | None] = ContextVar("seen", default=None)
 
 
@@ -41,6 +47,7 @@ def _record(predictions: Any, targets: Any, weights: Any) -> Array:
     return jnp.asarray(jnp.nan, jnp.result_type(float))
 
 
+_record.__dict__["sees_ignored"] = True  # which the metric itself may have to be spared, or to be shown
 _STAND_IN = as_partial(_record)
 
 
@@ -76,7 +83,8 @@ class HostMetrics:
         row = np.asarray(row).copy()
         for prefix, arrays in zip(("", "validation_"), jax.tree.map(np.asarray, seen), strict=False):
             for name, metric in self.metrics.items():
-                row[columns.index(prefix + name)] = _figure(prefix + name, metric, arrays)
+                given = jax.tree.map(np.array, counted_alone(self._recipe.loss, metric, *arrays))
+                row[columns.index(prefix + name)] = _figure(prefix + name, metric, given)
         if monitored:
             value = jnp.asarray(row[columns.index(recipe.monitor)])
             delta = recipe.stopping.min_delta if recipe.stopping is not None else 0.0
@@ -123,13 +131,16 @@ def _figure(name: str, metric: Callable, arrays: tuple) -> float:
     return float(found)
 
 
-def host_metrics(recipe: Recipe, key: Key, data: Batch) -> HostMetrics | None:
-    """The metrics that cannot be traced, tried on shapes; None where there are none.
+def host_metrics(recipe: Recipe, key: Key, data: Batch, validation: Batch | None) -> HostMetrics | None:
+    """The metrics that cannot be traced, tried on shapes and then on a few rows; None where there are none.
 
     Args:
         recipe: sized.
         key: any.
-        data: checked.
+        data, validation: checked.
+
+    Raises:
+        InputError: such a metric does not take what it is going to be given, or gives no figure.
     """
     own = {name: m for name, m in recipe.metrics.items() if not isinstance(m, Metric) and not is_known(m)}
     if not own:
@@ -140,15 +151,82 @@ def host_metrics(recipe: Recipe, key: Key, data: Batch) -> HostMetrics | None:
         predictions = prediction_shapes(recipe, key, batch._replace(x=as_floats(batch.x, floats)))
     except Exception:  # what is wrong is told by the check of shapes, as for any recipe
         return None
-    names = tuple(name for name in own if not _is_traceable(own, name, predictions, batch.y))
+    known = [part for part in (data, validation) if part is not None and all(map(is_concrete, jax.tree.leaves(part)))]
+    partial = any(map(leaves_out, known))
+    names = tuple(
+        name
+        for name, metric in own.items()
+        if not _is_traceable(name, metric, recipe, predictions, data.y, batch.y) or (partial and not weighs(metric))
+    )
     return HostMetrics(recipe, names) if names else None
 
 
-def _is_traceable(own: Mapping[str, Any], name: str, predictions: Any, y: Any) -> bool:
+def _is_traceable(name: str, metric: Any, recipe: Recipe, predictions: Any, y: Any, batch_y: Any) -> bool:
+    """Whether a metric can be part of the program; one that cannot is tried as it is going to be called."""
     try:
-        figure_shape(own[name], predictions, y)
+        figure_shape(metric, predictions, batch_y)
     except NotTraceableError:
+        failed = _trial(name, metric, recipe, predictions, y)
+        if failed is not None:
+            shapes = f"outputs of shape {_shapes(predictions)}"
+            hint = f"A metric is handed the model's {shapes}, not labels: {_remedy(metric)}."
+            got = f" {type(failed).__name__}: {failed}"
+            try:
+                fail("fit", f"metrics[{name!r}]", "a metric that takes the model's outputs", got, hint=hint)
+            except InputError as refusal:
+                raise refusal from failed
         return False
-    except Exception:  # the check of shapes says it, as for any metric
+    except InputError:  # the check of shapes says it, as for any metric
         return True
+    except Exception as error:  # of a library that knows no tracers, or the metric's own
+        if _trial(name, metric, recipe, predictions, y) is None:
+            return False
+        error.add_note(f"This is metrics[{name!r}] of fit.")
+        raise
     return True
+
+
+def _remedy(metric: Any) -> str:
+    name = getattr(bound(metric)[0], "__name__", "metric")
+    return f"lambda y_true, z: {name}(y_true, z.argmax(-1)) takes the labels of scores z, (z > 0) those of one logit"
+
+
+def _shapes(predictions: Any) -> str:
+    return str(jax.tree.map(lambda a: ("n", *a.shape[1:]), predictions)).replace("'", "")
+
+
+def _trial(name: str, metric: Any, recipe: Recipe, predictions: Any, y: Any) -> Exception | None:
+    """What a metric of the host says to a few real targets; None where it gives a figure.
+
+    What predictions it will see is not known yet. It may need both classes, probabilities, or something that is
+    positive: it is wrong only if it fails with zeros, with equal shares and with noise, of a few rows and of all.
+    """
+    rows, failed = example_count(y), None
+    for count in sorted({min(rows, _TRIED), rows}):
+        index = np.linspace(0, rows - 1, count).astype(int)
+        targets = jax.tree.map(lambda a, index=index: np.asarray(a)[index], y)
+        for made in (_zeros, _shares, _noise):
+            fake = jax.tree.map(lambda a, made=made, count=count: made((count, *a.shape[1:])), predictions)
+            ones: Any = np.ones(count, np.float32)
+            given = counted_alone(recipe.loss, metric, fake, targets, ones)
+            try:
+                with warnings.catch_warnings():
+                    warnings.simplefilter("ignore")
+                    _figure(name, metric, jax.tree.map(np.array, given))
+            except Exception as error:
+                failed = failed or error
+            else:
+                return None
+    return failed
+
+
+def _zeros(shape: tuple[int, ...]) -> np.ndarray:
+    return np.zeros(shape, np.float32)
+
+
+def _shares(shape: tuple[int, ...]) -> np.ndarray:
+    return np.full(shape, 1 / max(shape[-1], 1), np.float32)
+
+
+def _noise(shape: tuple[int, ...]) -> np.ndarray:
+    return np.random.default_rng(0).normal(size=shape).astype(np.float32)

@@ -33,7 +33,7 @@ def split_floats(function: str, hyperparameters: Any) -> tuple[dict[str, Array],
     for name, value in hyperparameters.items():
         argument = f"hyperparameters[{name!r}]"
         if isinstance(value, float) or jax.dtypes.issubdtype(getattr(value, "dtype", bool), np.floating):
-            check_range(function, argument, value)
+            check_range(function, argument, value, arrays=True)
             # jnp.asarray of a number would compile a program before the other checks speak.
             array = value if isinstance(value, jax.Array) else jax.device_put(np.asarray(value, default_float()))
             floats[name] = array.astype(default_float())

@@ -16,12 +16,21 @@ import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 
-from jaxann.core.checks import check_unmasked, check_untraced, fail
+from jaxann.core.checks import check_int32, check_unmasked, check_untraced, fail
 from jaxann.core.padding import Padded
 from jaxann.core.reading import read_array
 from jaxann.train.batches import Batch, default_float
 
-__all__ = ["as_array", "as_batch", "as_inputs", "in_program", "is_one_array", "named_leaves", "traced_inputs"]
+__all__ = [
+    "as_array",
+    "as_batch",
+    "as_inputs",
+    "as_weights",
+    "is_one_array",
+    "known_array",
+    "named_leaves",
+    "refuse_tree",
+]
 
 _LARGEST = 1e18  # squares of anything greater overflow float32
 
@@ -38,20 +47,8 @@ def as_array(function: str, argument: str, value: Any, *, features: bool) -> jax
         InputError: None, a path, text, ragged rows, complex or sparse data, NaN or infinity, numbers too large for
             float32, or too few axes.
     """
-    if value is None:
-        fail(function, argument, "an array", None)
     if isinstance(value, Tracer):
         check_untraced(function, argument, value)
-    check_unmasked(function, argument, value)
-    if hasattr(value, "toarray"):
-        size = f"{np.prod(value.shape) * 4:,} bytes"
-        fail(
-            function,
-            argument,
-            "a dense array",
-            f" a sparse one of shape {value.shape}",
-            hint=f"x.toarray() takes {size}.",
-        )
     array = _numbers(function, argument, value)
     if array.ndim < (2 if features else 1):
         hint = "One feature: x.reshape(-1, 1); one example: x.reshape(1, -1)." if features and array.ndim == 1 else None
@@ -60,6 +57,28 @@ def as_array(function: str, argument: str, value: Any, *, features: bool) -> jax
     if not _seen(array):
         _check_values(function, argument, array)
         _remember(array)
+    return _as_programs_take(array)
+
+
+def known_array(function: str, argument: str, value: Any) -> jax.Array | np.ndarray:
+    """An array inside a program: JAX's own and what is traced as they are, anything else with the values it has.
+
+    Raises:
+        InputError: there are no numbers in it, some are masked, or whole numbers are too large for int32.
+    """
+    if any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves(value)):
+        return jnp.asarray(value)
+    array = _numbers(function, argument, value)
+    if isinstance(array, jax.Array):
+        return array
+    if array.dtype.kind == "c":
+        fail(function, argument, "an array of real numbers", f" {array.dtype}")
+    check_int32(function, argument, array)
+    return _as_programs_take(array)
+
+
+def _as_programs_take(array: Any) -> jax.Array | np.ndarray:
+    """In a dtype a program can take."""
     kind = np.dtype(array.dtype).kind
     if kind == "V" and array.dtype.itemsize < 2:  # float8 and below, int4 and below
         return array.astype(np.float32 if jax.dtypes.issubdtype(array.dtype, np.floating) else np.int32)
@@ -74,6 +93,13 @@ def as_array(function: str, argument: str, value: Any, *, features: bool) -> jax
 
 def _numbers(function: str, argument: str, value: Any) -> jax.Array | np.ndarray:
     """An array of numbers, where it is."""
+    if value is None:
+        fail(function, argument, "an array", None)
+    check_unmasked(function, argument, value)
+    if hasattr(value, "toarray"):
+        size = f"{np.prod(value.shape) * 4:,} bytes"
+        got = f" a sparse one of shape {value.shape}"
+        fail(function, argument, "a dense array", got, hint=f"x.toarray() takes {size}.")
     if not isinstance(value, jax.Array) or jax.dtypes.issubdtype(value.dtype, jax.dtypes.prng_key):
         return read_array(function, argument, value)
     if value.is_deleted():
@@ -101,12 +127,7 @@ def _check_values(function: str, argument: str, array: Any) -> None:
     if jax.dtypes.issubdtype(array.dtype, np.complexfloating):
         fail(function, argument, "an array of real numbers", f" {array.dtype}")
     if not jax.dtypes.issubdtype(array.dtype, np.floating):
-        if np.dtype(array.dtype).kind in "iu" and array.size and not np.can_cast(array.dtype, np.int32):
-            host = np.asarray(array)
-            low, high = int(host.min()), int(host.max())
-            if high > 2**31 - 1 or low < -(2**31):
-                got = f" {host.dtype} {f'up to {high}' if high > 2**31 - 1 else f'down to {low}'}"
-                fail(function, argument, "integers from -2^31 to 2^31 - 1", got)
+        check_int32(function, argument, array)
         return
     host = np.asarray(array)
     if _all_small(host):
@@ -116,7 +137,8 @@ def _check_values(function: str, argument: str, array: Any) -> None:
         place = _place(np.argwhere(~finite)[0])
         what = f" {(~finite).sum()} of {host.size} not finite, the first at {place}"
         fail(function, argument, "finite", what)
-    size = np.abs(host.astype(np.float64, copy=False))
+    with np.errstate(over="ignore"):  # of longer numbers
+        size = np.abs(host.astype(np.float64, copy=False))
     if size.size and size.max() > _LARGEST:
         place = _place(np.unravel_index(int(size.argmax()), size.shape))
         got = f" {size.max():.3g} at {place}"
@@ -164,7 +186,10 @@ def as_inputs(function: str, argument: str, value: Any, *, features: bool) -> An
     Raises:
         InputError: as `as_array`, for the leaf; or there is none, or lengths differ.
     """
-    named = named_leaves(argument, value)
+    try:
+        named = named_leaves(argument, value)
+    except ValueError:  # JAX sorts them
+        fail(function, argument, "an array, or a tree with names for keys", " keys of several types")
     if not named or (isinstance(value, Mapping | tuple) and len(value) == 0):
         fail(function, argument, "an array, or a tree with at least one", value)
     for name, leaf in named:
@@ -196,22 +221,13 @@ def _mask(function: str, name: str, leaf: Any) -> Any:
     return leaf if isinstance(leaf, jax.Array) else np.asarray(leaf)
 
 
-def in_program(weights: Any, data: Any) -> bool:
-    """Whether weights or data are traced, so that the call is part of a program."""
-    leaves = (*jax.tree.leaves(weights), *jax.tree.leaves(data, is_leaf=is_one_array))
-    return any(isinstance(leaf, Tracer) for leaf in leaves)
-
-
-def traced_inputs(function: str, x: Any) -> Any:
-    """x inside a program: its shapes are looked at, its values have none yet.
-
-    Raises:
-        InputError: one array without an axis of features.
-    """
-    x = jax.tree.map(jnp.asarray, x, is_leaf=is_one_array)
-    if isinstance(x, jax.Array) and x.ndim < 2:
-        fail(function, "x", "of shape (examples, ...features)", f" shape {x.shape}", hint="One example: x[None].")
-    return jax.tree.map(lambda a: a.astype(default_float()) if a.dtype.kind == "f" else a, x)
+def refuse_tree(function: str, argument: str, x: Any, error: Exception) -> None:
+    """Say of several inputs that the model takes no such, where all it did was to fail; one array is left alone."""
+    if hasattr(x, "shape"):
+        return
+    hint = f"The model fails on it: {type(error).__name__}: {next(iter(str(error).splitlines()), '')}"
+    shown = ", ".join(name.removeprefix("x") for name, _ in named_leaves("x", x))
+    fail(function, argument, "what the model takes", f" a tree of {shown}", hint=hint)
 
 
 def as_batch(function: str, argument: str, data: Any) -> Batch:
@@ -232,17 +248,28 @@ def as_batch(function: str, argument: str, data: Any) -> Batch:
     for name, leaf in named_leaves(f"{argument} x", x):
         if rows == 0 or leaf.size == 0:
             fail(function, name, "of at least one row and one feature", f" shape {leaf.shape}")
-    weights = data[2] if len(data) == 3 else None
+    return Batch(x, y, as_weights(function, f"{argument} weights", data[2] if len(data) == 3 else None, rows))
+
+
+def as_weights(function: str, argument: str, weights: Any, rows: int) -> Any:
+    """Weights of that many examples, or of their values, in the default float; None for none. Traced ones by shape.
+
+    Raises:
+        InputError: shapes do not fit, a weight is negative or not finite, or all of them are 0.
+    """
     if weights is None:
-        return Batch(x, y)
-    weights = as_array(function, f"{argument} weights", weights, features=False)
-    if weights.shape[0] != rows:
+        return None
+    known = not isinstance(weights, Tracer)
+    if known:
+        weights = as_array(function, argument, weights, features=False)
+    if weights.shape[:1] != (rows,):
         got = f" shape {weights.shape}"
-        fail(function, f"{argument} weights", f"of shape ({rows},), one an example, or one for each value", got)
-    host = np.asarray(weights)
-    if (host < 0).any():
-        place = np.argwhere(host < 0)[0]
-        fail(function, f"{argument} weights", "at least 0", f" {host[tuple(place)]:g} at {_place(place)}")
-    if not host.any():
-        fail(function, f"{argument} weights", "positive somewhere", " only zeros")
-    return Batch(x, y, weights.astype(default_float()))
+        fail(function, argument, f"of shape ({rows},), one an example, or one for each value", got)
+    if known:
+        host = np.asarray(weights)
+        if (host < 0).any():
+            place = np.argwhere(host < 0)[0]
+            fail(function, argument, "at least 0", f" {host[tuple(place)]:g} at {_place(place)}")
+        if not host.any():
+            fail(function, argument, "positive somewhere", " only zeros")
+    return weights.astype(default_float())

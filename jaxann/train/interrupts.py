@@ -30,7 +30,7 @@ class _Last:
 
 @contextlib.contextmanager
 def held_interrupts() -> Iterator[Callable[..., bool]]:
-    """Within, the first Ctrl-C only raises a flag, which the yielded observer tells.
+    """Within, the first Ctrl-C only raises a flag, which the yielded observer tells, afterwards too.
 
     Only in the main thread, and only in the place of Python's own handler: one that the caller has set stays.
 
@@ -50,6 +50,7 @@ def held_interrupts() -> Iterator[Callable[..., bool]]:
 
     def hold(number: int, frame: Any) -> None:
         if raised.is_set() or time.monotonic() - _Last.ended < PATIENCE:
+            signal.signal(signal.SIGINT, signal.default_int_handler)  # this may be too late for the line below
             raise InterruptedTwice
         raised.set()
 
@@ -58,6 +59,6 @@ def held_interrupts() -> Iterator[Callable[..., bool]]:
     try:
         yield lambda *_: raised.is_set()
     finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
         if raised.is_set():
             _Last.ended = time.monotonic()
-        signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import math
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jax import lax
 
+from jaxann.core.binding import bound
 from jaxann.core.padding import Padded, unpadded
 from jaxann.core.products import Metric
 from jaxann.core.typing import Array, Inputs, Params, State, Targets
+from jaxann.losses.heads import heads_of
 from jaxann.losses.reduce import ignored_targets
-from jaxann.metrics.calling import figure_of
+from jaxann.metrics.calling import figure_of, takes_weights
 from jaxann.metrics.forms import form_of
+from jaxann.metrics.heads import head_of
 from jaxann.metrics.streaming.sums import two_sum
 from jaxann.train.batches import Batch, default_float, example_count, one_example
 from jaxann.train.objective import apply_in, loss_sums
@@ -103,7 +106,7 @@ def add_batch(recipe: Recipe, params: Params, state: State, sums: Sums, batch: B
     predictions, _ = apply_in(recipe.model, params, state, x, dtype=recipe.compute_dtype)
     total, weight = loss_sums(recipe.loss, predictions, y, weights)
     metrics = {
-        name: metric.update(sums.metrics[name], *counted_alone(recipe.loss, predictions, y, weights))
+        name: metric.update(sums.metrics[name], *counted_alone(recipe.loss, metric, predictions, y, weights))
         for name, metric in _streams(recipe, y).items()
         if metric is not None
     }
@@ -113,11 +116,22 @@ def add_batch(recipe: Recipe, params: Params, state: State, sums: Sums, batch: B
 
 
 def counted_alone(
-    loss: Callable, predictions: Any, targets: Targets, weights: Array | None
+    loss: Callable, metric: Metric | Callable, predictions: Any, targets: Targets, weights: Array | None
 ) -> tuple[Any, Targets, Array | None]:
-    """What a metric is given of a batch: no padding, and weight 0 for labels that the loss is told to ignore."""
+    """What a metric is given of a batch: no padding, and weight 0 for labels that the loss is told to ignore.
+
+    The metric of one head leaves out what the loss of that head ignores. A function that takes no weights is given such
+    labels as they are.
+    """
+    head, losses = head_of(metric), heads_of(loss)
+    if head is not None and losses is not None:
+        name, inner = head
+        if name in losses and all(isinstance(tree, Mapping) and name in tree for tree in (predictions, targets)):
+            own = counted_alone(losses[name], inner, predictions[name], targets[name], weights)
+            return {**predictions, name: own[0]}, {**targets, name: own[1]}, own[2]
     predictions, targets, weights = unpadded(predictions, targets, weights)
-    ignored = ignored_targets(loss, targets) if hasattr(targets, "dtype") else None
+    weighs = isinstance(metric, Metric) or (takes_weights(metric) and not hasattr(bound(metric)[0], "sees_ignored"))
+    ignored = ignored_targets(loss, targets) if weighs and hasattr(targets, "dtype") else None
     if ignored is None:
         return predictions, targets, weights
     if weights is None:
@@ -137,8 +151,10 @@ def figures(recipe: Recipe, sums: dict[str, Array], y: Targets, predictions: Any
     found = dict(sums)
     whole = {name: metric for name, metric in recipe.metrics.items() if name not in found}
     if whole:
-        arrays = unpadded(predictions, y, weights)
-        found |= {name: figure_of(metric, *arrays) for name, metric in whole.items()}
+        found |= {
+            name: figure_of(metric, *counted_alone(recipe.loss, metric, predictions, y, weights))
+            for name, metric in whole.items()
+        }
     return [found["loss"], *(found[name] for name in recipe.metrics)]
 
 

@@ -46,7 +46,7 @@ def take(split: Any, store: Any, source: Array) -> Any:
     return jax.lax.with_sharding_constraint(jax.tree.map(lambda a: a[source], store), split)
 
 
-@jit(static_argnums=(0,), donate_argnums=(2, 3))
+@jit(guarded=True, static_argnums=(0,), donate_argnums=(2,))
 def renew(split: Any, again: Array, carry: Any, fresh: Any) -> Any:
     """The carries, fresh ones at the places `again`."""
 

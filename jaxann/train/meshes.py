@@ -23,7 +23,11 @@ __all__ = ["automatic_mesh", "on_automatic_meshes"]
 
 def on_automatic_meshes(tree: Any) -> Any:
     """The arrays as they lie, those on a mesh with explicit axes on its automatic twin."""
-    if not any(map(_explicit, jax.tree.leaves(tree))):
+    try:
+        leaves = jax.tree.leaves(tree, is_leaf=_holds_no_arrays)
+    except ValueError:  # of keys that cannot be sorted, which the checks tell
+        return tree
+    if not any(map(_explicit, leaves)):
         return tree
 
     def one(leaf: Any) -> Any:
@@ -31,7 +35,14 @@ def on_automatic_meshes(tree: Any) -> Any:
             return leaf
         return jax.device_put(leaf, NamedSharding(_twin(leaf.sharding.mesh), leaf.sharding.spec))
 
-    return jax.tree.map(one, tree)
+    return jax.tree.map(one, tree, is_leaf=_holds_no_arrays)
+
+
+def _holds_no_arrays(node: Any) -> bool:
+    """Whether it is a list of numbers, or what can be gone through once only: neither is taken apart."""
+    if isinstance(node, list):
+        return all(isinstance(one, int | float | list) for one in node)
+    return isinstance(node, Iterator)
 
 
 def _explicit(leaf: Any) -> bool:

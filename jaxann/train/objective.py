@@ -19,15 +19,17 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from jaxann.core.augmentation import Mixed
 from jaxann.core.binding import bound
-from jaxann.core.checks import fail
+from jaxann.core.checks import fail, traceable
 from jaxann.core.modes import TrainMode
 from jaxann.core.padding import unpadded, zero_padding
-from jaxann.core.products import Layer, Mixed
+from jaxann.core.products import Layer
 from jaxann.core.trees import cast as cast_tree
 from jaxann.core.trees import wide_dtype
 from jaxann.core.typing import Array, Inputs, Key, Params, State, Targets
 from jaxann.losses import target_weights
+from jaxann.losses.places import keeps_to_places
 from jaxann.train.batches import Batch, example_count
 from jaxann.train.own_functions import check_state_kept
 from jaxann.train.recipe import Recipe
@@ -53,17 +55,20 @@ def _values(
     weight 0 are none of them.
     """
     predictions, targets, mask = unpadded(predictions, targets)
+    given = loss
     if weights is not None:
         real = weights != 0
         if weights.ndim == 1 and _compares_examples(loss):
             loss = functools.partial(loss, where=real)
-        elif weights.ndim == 1 or getattr(bound(loss)[0], "pointwise", False):
+        else:
+            if weights.ndim > 1 and not keeps_to_places(loss, predictions, targets, weights.shape):
+                real = jnp.any(real, tuple(range(1, real.ndim)))  # a value may look at others of its example
             predictions, targets = _left_out(predictions, real), _left_out(targets, real)
-    try:
+    with traceable("loss", "values"):
         values = loss(predictions, targets)
-    except jax.errors.TracerArrayConversionError:
-        fail("loss", "values", "computed by jax.numpy, which can be differentiated", " a conversion to numpy")
     values = _checked(values, predictions, targets)
+    if _may_be_of_pairs(values, predictions, targets):
+        _refuse_pairs(given, predictions, targets)
     counts = target_weights(loss, targets)
     if counts is not None:
         counts = jnp.broadcast_to(counts.astype(values.dtype), values.shape)
@@ -92,11 +97,26 @@ def _checked(values: Any, predictions: Any, targets: Targets) -> Array:
     if values.ndim == 0 or values.shape[0] != examples:
         hint = "A loss never averages; the trainer takes the weighted mean."
         fail("loss", "values", f"one for each example ({examples},)", f" shape {values.shape}", hint=hint)
-    given = {tuple(np.shape(leaf))[1:2] for leaf in jax.tree.leaves((predictions, targets))}
-    if values.ndim > 1 and values.shape[1] == examples > 1 and (examples,) not in given:
-        hint = "Predictions (n, 1) against targets (n,) broadcast to (n, n): give both one shape."
-        fail("loss", "values", f"of each example alone, ({examples}, ...)", f" shape {values.shape}", hint=hint)
     return values.astype(wide_dtype(values.dtype))
+
+
+def _may_be_of_pairs(values: Array, predictions: Any, targets: Targets) -> bool:
+    """Whether the second axis is as long as the batch although no second axis of what was given is."""
+    examples = example_count(targets)
+    seconds = {tuple(np.shape(leaf))[1:2] for leaf in jax.tree.leaves((predictions, targets))}
+    return values.ndim > 1 and values.shape[1] == examples > 1 and (examples,) not in seconds
+
+
+def _refuse_pairs(loss: Callable, predictions: Any, targets: Targets) -> None:
+    """Refuse a second axis that grows with the batch: of one example more it would have one place more."""
+    examples = example_count(targets)
+    longer = jax.tree.map(
+        lambda leaf: jax.ShapeDtypeStruct((examples + 1, *np.shape(leaf)[1:]), leaf.dtype), (predictions, targets)
+    )
+    found = jax.eval_shape(loss, *longer).shape
+    if found[1:2] == (examples + 1,):
+        hint = "Predictions (n, 1) against targets (n,) broadcast to (n, n): give both one shape."
+        fail("loss", "values", f"of each example alone, ({examples}, ...)", f" shape {(examples, examples)}", hint=hint)
 
 
 def _compares_examples(loss: Callable) -> bool:

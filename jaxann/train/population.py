@@ -7,7 +7,6 @@ single run: the same shuffles, early stopping, best weights, finite guard and hi
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -18,6 +17,8 @@ import numpy as np
 from jaxann.core.checks import check_choice, fail
 from jaxann.core.errors import DivergedWarning
 from jaxann.core.keys import pick_keys
+from jaxann.core.notices import notify
+from jaxann.core.programs import hands_over
 from jaxann.core.typing import Inputs, Key, Params, State
 from jaxann.train.batches import example_count
 from jaxann.train.grouping import Build, Group, as_columns, group_members, values_of
@@ -128,6 +129,7 @@ class Population:
         table = self.history[name]
         return table[rows, kept] if table.shape[1] else np.full(len(self), np.nan)
 
+    @hands_over
     def predict(self, x: Inputs, *, batch_size: int = 1024) -> Any:
         """`(members, rows, ...)`: every member's output for each row of x, in evaluation mode.
 
@@ -145,6 +147,7 @@ class Population:
         return int(member) % len(self)
 
 
+@hands_over
 def fit_population(
     build: Build,
     hyperparameters: Mapping[str, Sequence | np.ndarray | jax.Array],
@@ -237,12 +240,12 @@ def fit_population(
     never = np.flatnonzero(watched & (population.best_epoch < 0) & (population.epochs_run > 0))
     if len(never):
         message = f"fit_population: what {len(never)} of {members} members monitor was never a number, the first of"
-        warnings.warn(f"{message} them member {never[0]}; their last weights are returned.", UserWarning, stacklevel=2)
+        notify(f"{message} them member {never[0]}; their last weights are returned.", UserWarning)
     _warn_of_nothing(population, watched)
     skipped = np.flatnonzero((population.diverged_step >= 0) & (population.status != Status.DIVERGED))
     if len(skipped):
         message = f"fit_population: {len(skipped)} of {members} members skipped steps that were not finite, the first"
-        warnings.warn(f"{message} of them member {skipped[0]}.", DivergedWarning, stacklevel=2)
+        notify(f"{message} of them member {skipped[0]}.", DivergedWarning)
     return population
 
 
@@ -268,6 +271,8 @@ def assembled(
             if trainer.interrupted:
                 broken = trainer.going[part.members] & (ended.epochs_run < part.epochs)
                 whole["status"][part.members[broken]] = Status.STOPPED if trainer.stopped else Status.INTERRUPTED
+            if trainer.pressed:  # by the time a member was complete, too: who asked is told
+                whole["status"][part.members[ended.status == Status.FINISHED]] = Status.INTERRUPTED
             history[part.members, :ran] = trainer.history[part.members, :ran]
             pieces_trained.append((part, ended))
     weights = []
@@ -288,9 +293,7 @@ def _warn_of_nothing(population: Population, watched: np.ndarray) -> None:
     bad = np.flatnonzero(none)
     if len(bad):
         message = f"fit_population: the validation loss of {len(bad)} of {len(population)} members was never a number"
-        warnings.warn(
-            f"{message}, the first of them member {bad[0]}; did anything in it count?", UserWarning, stacklevel=3
-        )
+        notify(f"{message}, the first of them member {bad[0]}; did anything in it count?", UserWarning)
 
 
 def warn_diverged(function: str, diverged: np.ndarray) -> None:
@@ -299,4 +302,4 @@ def warn_diverged(function: str, diverged: np.ndarray) -> None:
     if len(bad):
         shown = ", ".join(map(str, bad[:10])) + (", ..." if len(bad) > 10 else "")
         message = f"{function}: {len(bad)} of {len(diverged)} members stopped at a loss, gradient or update that is not"
-        warnings.warn(f"{message} finite, with their last good weights: {shown}.", DivergedWarning, stacklevel=3)
+        notify(f"{message} finite, with their last good weights: {shown}.", DivergedWarning)

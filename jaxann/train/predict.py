@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
-import warnings
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.errors import TracerArrayConversionError
 
-from jaxann.core.checks import check_integer, fail
+from jaxann.core.checks import check_integer, check_unmasked, fail
 from jaxann.core.devices import check_one_place
+from jaxann.core.notices import notify
 from jaxann.core.products import Layer
 from jaxann.core.programs import jit
 from jaxann.core.results import apart
@@ -20,15 +18,16 @@ from jaxann.core.typing import Array, Inputs, Params, Predictions, State
 from jaxann.layers import as_layer
 from jaxann.optimizers import sgd
 from jaxann.train.batches import Batch, example_count, one_example
-from jaxann.train.blocks import as_model_takes, blocks_of
-from jaxann.train.inputs import as_batch, as_inputs, in_program, traced_inputs
+from jaxann.train.blocks import as_model_takes, blocks_of, told_of_all_rows
+from jaxann.train.inputs import as_batch, as_inputs
 from jaxann.train.measure import Sums, add_batch, computed, figures, measure, no_sums, with_streams
 from jaxann.train.objective import apply_in
 from jaxann.train.own_functions import one_figure
-from jaxann.train.prepare import canonical, shaped_batch
+from jaxann.train.prepare import canonical
 from jaxann.train.recipe import Recipe, as_recipe
+from jaxann.train.shaped import in_program, shaped_batch, traced_inputs
 from jaxann.train.targets import check_targets
-from jaxann.train.weights import check_weights
+from jaxann.train.weights import model_weights
 
 __all__ = ["evaluate", "model_of", "predict"]
 
@@ -44,11 +43,8 @@ def model_of(function: str, value: Any) -> tuple[Layer, str | None]:
     return canonical(as_layer(value, function, "model")), None
 
 
-@jit(static_argnames=("dtype", "function"))
-def _forward(
-    model: Layer, params: Params, state: State, x: Inputs, dtype: str | None, function: str = "predict"
-) -> Any:
-    check_weights(function, model, params, state, x)  # once a program
+@jit(static_argnames=("dtype",))
+def _forward(model: Layer, params: Params, state: State, x: Inputs, dtype: str | None) -> Any:
     return apply_in(model, params, state, x, dtype=dtype)[0]
 
 
@@ -74,24 +70,29 @@ def predict(model: Layer | Recipe, params: Params, state: State, x: Inputs, *, b
             of this model.
     """
     check_integer("predict", "batch_size", batch_size)
+    check_unmasked("predict", "params", params)
+    check_unmasked("predict", "state", state)
     layer, dtype = model_of("predict", model)
     if not in_program((params, state), x):
-        with contextlib.suppress(TracerArrayConversionError):  # inside jit although nothing given is traced
-            check_one_place("predict", params=params, state=state)
-            return _predicted(layer, params, state, x, dtype, batch_size)
+        check_one_place("predict", params=params, state=state)
+        return _predicted(layer, params, state, x, dtype, batch_size)
     x = as_model_takes(layer, traced_inputs("predict", x))
+    params, state = model_weights("predict", layer, params, state, x)
     return apply_in(layer, params, state, x, dtype=dtype)[0]
 
 
 def _predicted(layer: Layer, params: Params, state: State, x: Inputs, dtype: str | None, batch_size: int) -> Any:
     x = as_model_takes(layer, as_inputs("predict", "x", x, features=True))
+    params, state = model_weights("predict", layer, params, state, x)
     rows = example_count(x)
     if rows == 0:
         empty = _forward.eval_shape(layer, params, state, one_example(x), dtype)
         return jax.tree.map(lambda a: jnp.zeros((0, *a.shape[1:]), a.dtype), empty)
     found = []
-    for block, count in blocks_of(x, rows, batch_size):
-        found.append(jax.tree.map(lambda a, c=count: np.asarray(a)[:c], _forward(layer, params, state, block, dtype)))
+    with told_of_all_rows(lambda: _forward.eval_shape(layer, params, state, one_example(x, rows), dtype)):
+        for block, count in blocks_of(x, rows, batch_size):
+            seen = _forward(layer, params, state, block, dtype)
+            found.append(jax.tree.map(lambda a, c=count: np.asarray(a)[:c], seen))
     return jax.device_put(jax.tree.map(lambda *a: np.concatenate(a), *found))
 
 
@@ -127,37 +128,41 @@ def evaluate(recipe: Recipe, params: Params, state: State, data: tuple, *, batch
         InputError: as `fit`; or params and state are none of this model.
     """
     check_integer("evaluate", "batch_size", batch_size)
+    check_unmasked("evaluate", "params", params)
+    check_unmasked("evaluate", "state", state)
     recipe = _measuring(as_recipe("evaluate", recipe))
     if not in_program((recipe, params, state), data):
-        with contextlib.suppress(TracerArrayConversionError):
-            check_one_place("evaluate", params=params, state=state)
-            return _evaluated(recipe, params, state, data, batch_size)
-    batch = shaped_batch("evaluate", "data", data)
+        check_one_place("evaluate", params=params, state=state)
+        return _evaluated(recipe, params, state, data, batch_size)
+    batch = jax.tree.map(jnp.asarray, shaped_batch("evaluate", "data", data))
     batch = batch._replace(x=as_model_takes(recipe.model, batch.x))
+    params, state = model_weights("evaluate", recipe.model, params, state, batch.x)
     found: list[Any] = measure(recipe, params, state, batch, rows=batch_size)  # traced numbers
     return dict(zip(("loss", *recipe.metrics), found, strict=True))
 
 
-def _evaluated(recipe: Recipe, params: Params, state: State, data: tuple, batch_size: int) -> dict[str, Any]:
-    x, y, weights = as_batch("evaluate", "data", data)
+def _evaluated(recipe: Recipe, params: Params, state: State, given: tuple, batch_size: int) -> dict[str, Any]:
+    x, y, weights = as_batch("evaluate", "data", given)
     x = as_model_takes(recipe.model, x)
-    spec = one_example(x)
-    predictions = _forward.eval_shape(recipe.model, params, state, spec, recipe.compute_dtype, "evaluate")
-    check_targets("evaluate", "data", Batch(x, y, weights), predictions, recipe)
+    params, state = model_weights("evaluate", recipe.model, params, state, x)
     rows = example_count(x)
+    spec = one_example(x, rows)
+    predictions = _forward.eval_shape(recipe.model, params, state, spec, recipe.compute_dtype)
+    check_targets("evaluate", "data", Batch(x, y, weights), predictions, recipe, compiled=False)
     weights = np.ones(rows, np.float32) if weights is None else np.asarray(weights)
     recipe = with_streams(recipe, params, state, x, y)
-    sums, seen = no_sums(recipe, y), []
-    for block, count in blocks_of(Batch(x, y, weights), rows, batch_size):
-        sums, predicted = _add(recipe, params, state, sums, block)
-        seen.append(jax.tree.map(lambda a, c=count: np.asarray(a)[:c], predicted))
+    sums, seen, data = no_sums(recipe, y), [], Batch(x, y, weights)
+    with told_of_all_rows(lambda: _add.eval_shape(recipe, params, state, no_sums(recipe, y), one_example(data, rows))):
+        for block, count in blocks_of(data, rows, batch_size):
+            sums, predicted = _add(recipe, params, state, sums, block)
+            seen.append(jax.tree.map(lambda a, c=count: np.asarray(a)[:c], predicted))
     whole = jax.device_put(jax.tree.map(lambda *a: np.concatenate(a), *seen))
     y, weights = jax.device_put(jax.tree.map(np.asarray, (y, weights)))
     found: list[Array] = figures(recipe, _computed(recipe, sums), y, whole, weights)
     names = ("loss", *recipe.metrics)
     measured = {name: _number(name, figure) for name, figure in zip(names, found, strict=True)}
     if np.isnan(measured["loss"]) and float(sums.weight) == 0:
-        warnings.warn("evaluate: nothing in the data counts, so the loss is no number.", UserWarning, stacklevel=3)
+        notify("evaluate: nothing in the data counts, so the loss is no number.", UserWarning)
     return measured
 
 

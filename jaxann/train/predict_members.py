@@ -9,7 +9,7 @@ import jax
 import numpy as np
 from jax import lax
 
-from jaxann.core.checks import check_integer, fail
+from jaxann.core.checks import check_integer, check_untraced, fail
 from jaxann.core.programs import jit
 from jaxann.core.typing import Inputs, Params, State
 from jaxann.train.batches import example_count
@@ -17,6 +17,7 @@ from jaxann.train.blocks import as_model_takes, blocks_of
 from jaxann.train.grouping import Group, TracedBuild, member_recipe
 from jaxann.train.inputs import as_inputs
 from jaxann.train.objective import apply_in
+from jaxann.train.weights import model_weights
 
 __all__ = ["predict_members"]
 
@@ -39,10 +40,13 @@ def predict_members(groups: Sequence[tuple[Group, Params, State]], members: int,
         InputError: x is not finite, does not fit, or members' predictions differ in shape.
     """
     check_integer("predict", "batch_size", batch_size)
+    check_untraced("predict", "each argument", x)
     x = as_inputs("predict", "x", x, features=True)
     group, *weights = groups[0]
     own, params, state = jax.tree.map(lambda a: a[0], (group.leaves, *weights))
-    x = as_model_takes(member_recipe(group.traced, own).model, x)
+    model = member_recipe(group.traced, own).model
+    x = as_model_takes(model, x)
+    model_weights("predict", model, params, state, x)
     rows, one_by_one = example_count(x), jax.default_backend() == "cpu"
     found: dict[int, Any] = {}
     for group, params, state in groups:

@@ -7,7 +7,6 @@ and a message is the same whatever verb was called.
 from __future__ import annotations
 
 import functools
-from collections import OrderedDict
 from collections.abc import Hashable, Sequence
 from itertools import combinations
 from typing import Any
@@ -18,14 +17,15 @@ import numpy as np
 
 from jaxann.core.binding import as_partial
 from jaxann.core.checks import check_integer, check_untraced, fail, is_concrete
+from jaxann.core.errors import InputError
 from jaxann.core.padding import unpadded
 from jaxann.core.products import Layer
 from jaxann.core.programs import KEPT, traced_only
-from jaxann.core.trees import flatten_named
-from jaxann.core.typing import Array, Inputs, Key, Params, State
+from jaxann.core.recent import Recent
+from jaxann.core.typing import Array, Inputs, Key
 from jaxann.metrics.calling import figure_of
-from jaxann.train.batches import Batch, Spec, default_float, one_example
-from jaxann.train.inputs import is_one_array, named_leaves
+from jaxann.train.batches import Batch, Spec, one_example
+from jaxann.train.inputs import named_leaves, refuse_tree
 from jaxann.train.measure import streaming_form
 from jaxann.train.objective import apply_in, example_sums, loss_sums
 from jaxann.train.own_functions import fresh_weights, one_figure
@@ -42,11 +42,10 @@ __all__ = [
     "figure_shape",
     "floats_for",
     "for_model",
-    "initial_weights",
     "prediction_shapes",
     "prepare_data",
-    "shaped_batch",
     "sized",
+    "some_key",
 ]
 
 MOST_EPOCHS = 2**31 - 1  # that are ever counted
@@ -176,7 +175,7 @@ def floats_for(model: Layer, x: Inputs) -> tuple[str, ...]:
     sizes = range(len(whole) + 1) if len(whole) <= _MOST_MIXED else (0, len(whole))
     for names in (chosen for size in sizes for chosen in combinations(whole, size)) if whole else ():
         try:
-            _fresh.eval_shape(model, _some_key(), as_floats(spec, names))
+            _fresh.eval_shape(model, some_key(), as_floats(spec, names))
         except (ValueError, TypeError):
             continue
         return names
@@ -184,7 +183,8 @@ def floats_for(model: Layer, x: Inputs) -> tuple[str, ...]:
 
 
 @functools.cache
-def _some_key() -> Any:
+def some_key() -> Any:
+    """The shape of a key, for what is only traced."""
     return jax.eval_shape(lambda: jax.random.key(0))
 
 
@@ -237,7 +237,7 @@ def _check_shapes(function: str, recipe: Recipe, key: Key, data: Batch, validati
             check_targets(function, name, part, tried[batch], recipe)
 
 
-_FOUND: OrderedDict[Hashable, Any] = OrderedDict()  # shapes of predictions by what they follow from
+_FOUND: Recent[Any] = Recent(KEPT)  # shapes of predictions by what they follow from
 
 
 def _tried(function: str, recipe: Recipe, key: Key, batch: Batch) -> Any:
@@ -246,12 +246,17 @@ def _tried(function: str, recipe: Recipe, key: Key, batch: Batch) -> Any:
     What was right once is not tried again: asking JAX for shapes takes a tenth of the time that a second run takes.
     """
     setting = _setting_of(recipe, batch)
-    if setting is not None and setting in _FOUND:
-        _FOUND.move_to_end(setting)
-        return _FOUND[setting]
+    if setting is not None and (found := _FOUND.get(setting)) is not None:
+        return found
     x, y, weights = batch
     wanted = (recipe.model, as_partial(recipe.loss), recipe.metrics, key, x, y, recipe.compute_dtype)
-    predictions, figures = _forward.eval_shape(*wanted)
+    try:
+        predictions, figures = _forward.eval_shape(*wanted)
+    except InputError:
+        raise
+    except Exception as error:  # of a layer that has no words for several inputs
+        refuse_tree(function, "train x", x, error)
+        raise
     for metric, shape in figures.items():
         if shape.shape:
             fail(function, f"metrics[{metric!r}]", "a metric that gives one figure", f" one of shape {shape.shape}")
@@ -260,9 +265,7 @@ def _tried(function: str, recipe: Recipe, key: Key, batch: Batch) -> Any:
     if isinstance(recipe.loss, functools.partial):  # numbers bound to the loss: checked untraced
         jax.eval_shape(functools.partial(example_sums, recipe.loss), predictions, y)
     elif setting is not None:
-        _FOUND[setting] = predictions
-        if len(_FOUND) > KEPT:
-            _FOUND.popitem(last=False)
+        _FOUND.put(setting, predictions)
     return predictions
 
 
@@ -332,69 +335,3 @@ def figure_shape(metric: Any, predictions: Any, y: Any) -> Any:
         InputError: it cannot be traced.
     """
     return _traced_figures.eval_shape({"": metric}, predictions, y)[""]
-
-
-def shaped_batch(function: str, argument: str, data: Any) -> Batch:
-    """`(x, y, weights)` with shapes that fit, inside a program or outside: values are not looked at.
-
-    Raises:
-        InputError: data are no pair or triple, or shapes do not fit together.
-    """
-    if not isinstance(data, tuple | list) or len(data) not in (2, 3):
-        fail(function, argument, "a tuple (x, y) or (x, y, weights)", data)
-    x, y, weights = (*data, None) if len(data) == 2 else data
-    x, y = (jax.tree.map(jnp.asarray, tree, is_leaf=is_one_array) for tree in (x, y))
-    weights = None if weights is None else jnp.asarray(weights, default_float())
-    named = named_leaves(f"{argument} x", x)
-    for name, leaf in [*named, *named_leaves(f"{argument} y", y)]:
-        alone = name == f"{argument} x"
-        if leaf.ndim < 1 + alone:
-            hint = "For one feature: x.reshape(-1, 1)." if alone else None
-            expected = "of shape (examples, ...features)" if alone else "of shape (examples, ...)"
-            fail(function, name, expected, f" shape {leaf.shape}", hint=hint)
-        if leaf.shape[0] != named[0][1].shape[0]:
-            fail(function, name, f"as long as x ({named[0][1].shape[0]} rows)", f" {leaf.shape[0]} rows")
-        if name.startswith(f"{argument} x") and leaf.size == 0:
-            fail(function, name, "of at least one row and one feature", f" shape {leaf.shape}")
-    rows = named[0][1].shape[0]
-    if weights is not None and weights.shape[:1] != (rows,):
-        expected = f"of shape ({rows},), one an example, or one for each value"
-        fail(function, f"{argument} weights", expected, f" shape {weights.shape}")
-    return Batch(x, y, weights)
-
-
-def initial_weights(function: str, recipe: Recipe, key: Key, x: Inputs, initial: Any) -> tuple[Params, State] | None:
-    """Initial weights of the shapes of fresh ones; None for none.
-
-    Raises:
-        InputError: another structure, another shape or another dtype, or a number that is not finite; the message names
-            the first such leaf.
-    """
-    if initial is None:
-        return None
-    if not isinstance(initial, tuple | list) or hasattr(initial, "_fields") or len(initial) != 2:
-        hint = "Of a result: initial=(result.params, result.state)."
-        fail(function, "initial", "a tuple (params, state)", f" a {type(initial).__name__}", hint=hint)
-    spec = one_example(x)
-    fresh = _described(jax.eval_shape(lambda k: recipe.model.init(k, spec), key))
-    given = _described(initial)
-    for name in [*fresh, *given]:
-        expected, got = fresh.get(name, " none"), given.get(name, " none")
-        if expected != got:
-            fail(function, f"initial {name}", expected[1:], got)
-    for name, leaf in _named(initial).items():
-        if is_concrete(leaf) and jax.dtypes.issubdtype(leaf.dtype, np.inexact):
-            host = np.asarray(leaf)
-            if not np.isfinite(host.astype(np.float64) if host.dtype.itemsize == 2 else host).all():
-                fail(function, f"initial {name}", "finite", " numbers that are not")
-    return jax.device_put(tuple(initial))
-
-
-def _named(weights: Any) -> dict[str, Any]:
-    named = flatten_named(dict(zip(("params", "state"), weights, strict=True)))
-    return {name: leaf if hasattr(leaf, "dtype") else np.asarray(leaf) for name, leaf in named.items()}
-
-
-def _described(weights: Any) -> dict[str, str]:
-    """Dtype and shape of each leaf by name."""
-    return {name: f" {jnp.dtype(leaf.dtype).name} of shape {leaf.shape}" for name, leaf in _named(weights).items()}

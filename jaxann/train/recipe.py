@@ -15,10 +15,11 @@ from typing import Any, Self
 
 import jax
 
+from jaxann.core.augmentation import Augment
 from jaxann.core.binding import as_partial
 from jaxann.core.checks import check_choice, check_count, check_integer, check_range, fail
 from jaxann.core.factories import Product, factory, product_class, some_declares
-from jaxann.core.products import Augment, Layer, Metric, Optimizer, Penalty
+from jaxann.core.products import Layer, Metric, Optimizer, Penalty
 from jaxann.core.typing import Loss, Scalar
 from jaxann.layers import as_layer
 from jaxann.metrics import direction_of
@@ -314,10 +315,10 @@ def recipe(
         metrics: from name to metric, of the training set (in training mode) and the validation set. Labels that the
             loss is told to ignore are left out. A function of your own sees whole arrays, `(predictions, targets)`, and
             weights if it asks for them: a parameter `weights` or `sample_weight`, or a third one without a default,
-            gets those of the data (ones where there are none; 0 for padding). To one without, what has weight 0 is
-            zeros, and a warning says so. One whose first parameter is `y_true`, as in scikit-learn, gets targets first.
-            One that needs the values of arrays (NumPy, scikit-learn) runs on the host after each epoch of `fit`, and in
-            `evaluate`; verbs that are one program refuse it.
+            gets those of the data (ones where there are none; 0 for padding and ignored labels). To one without, what
+            has weight 0 in the data is zeros, and a warning says so. One whose first parameter is `y_true`, as in
+            scikit-learn, gets targets first. One that needs the values of arrays (NumPy, scikit-learn) runs on the host
+            after each epoch of `fit`, and in `evaluate`; verbs that are one program refuse it.
         penalty: a term added to the objective, `jaxann.regularizers.l2_penalty(1e-4)`; `loss` in the history has it,
             `validation_loss` has not.
         augment: changes of the training examples, new for each batch, `jaxann.data.mixup(0.2)`; several are applied

@@ -15,8 +15,10 @@ from jaxann.core.checks import check_key
 from jaxann.core.typing import Key, Params, State
 from jaxann.train.batches import default_float, example_count
 from jaxann.train.epoch import Carry, active, begin, run_epoch, weights_of
-from jaxann.train.prepare import check_known, check_monitor, epochs_of, for_model, initial_weights, shaped_batch, sized
+from jaxann.train.prepare import check_known, check_monitor, epochs_of, for_model, sized
 from jaxann.train.recipe import Recipe, as_recipe
+from jaxann.train.shaped import shaped_batch
+from jaxann.train.weights import initial_weights
 
 __all__ = ["Result", "Status", "finish", "make_run"]
 
@@ -39,7 +41,7 @@ class Result(NamedTuple):
     best_epoch: Any  # epoch of the best monitored value, from 0; -1 for none
     epochs_run: Any
     status: Any  # a Status
-    diverged_step: Any  # number of the first bad step, from 0; -1 for none
+    diverged_step: Any  # number of the step that ended training, else of the first one skipped; -1 for none
     carry: Carry | None = None  # from `fit`: what `fit(resume=...)` continues from
 
 
@@ -80,6 +82,7 @@ def make_run(recipe: Recipe, *, epochs: int | None = None, batch_size: int | Non
         check_monitor("run", exact, measured)
         data, measured = for_model(exact.model, data, measured)
         check_known("run", exact, key, data, measured)
+        data, measured = jax.tree.map(jnp.asarray, (data, measured))
         carry = begin(exact, key, data.x, initial_weights("run", exact, key, data.x, initial))
         columns = exact.columns(measured is not None)
 

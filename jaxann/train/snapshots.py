@@ -14,7 +14,7 @@ import numpy as np
 
 from jaxann.train.members import Members
 
-__all__ = ["arrays_of", "members_from"]
+__all__ = ["arrays_of", "members_from", "put_in"]
 
 
 def arrays_of(members: Members) -> dict[str, np.ndarray]:
@@ -45,16 +45,28 @@ def members_from(members: Members, arrays: Mapping[str, np.ndarray], epoch: np.n
         data = jax.random.key_data(leaf) if _is_key(leaf) else leaf
         shape, name = (len(members.place), *data.shape[1:]), data.dtype.name
         begin, size = taken.get(name, 0), int(np.prod(shape))
-        if name not in arrays or begin + size > arrays[name].size:
+        flat = arrays.get(name)
+        if flat is None or flat.ndim != 1 or flat.dtype.name != name or begin + size > flat.size:
             raise ValueError("arrays of other members")
         taken[name] = begin + size
-        rows = jax.device_put(arrays[name][begin : begin + size].reshape(shape)[source], members.split)
+        rows = jax.device_put(flat[begin : begin + size].reshape(shape)[source], members.split)
         return jax.random.wrap_key_data(rows, impl=jax.random.key_impl(leaf)) if _is_key(leaf) else rows
 
     carry, key = jax.tree.map(restored, _kept(members))
     if any(taken[name] != array.size for name, array in arrays.items()):
         raise ValueError("arrays of other members")
     return members._replace(store=members.store._replace(carry=carry, key=key), epoch=epoch.copy(), going=going.copy())
+
+
+def put_in(place: np.ndarray, array: np.ndarray) -> None:
+    """Put an array in the place of one of the same shape and kind; nothing is broadcast.
+
+    Raises:
+        ValueError: it is of another one.
+    """
+    if array.shape != place.shape or array.dtype.kind != place.dtype.kind:
+        raise ValueError("an array of other members")
+    place[...] = array
 
 
 def _kept(members: Members) -> Any:

@@ -10,14 +10,16 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from jaxann.core.augmentation import Mixed
 from jaxann.core.checks import fail
 from jaxann.core.factories import every_declares
 from jaxann.core.keys import fold_name
-from jaxann.core.products import Metric, Mixed
-from jaxann.core.trees import squared_norm
+from jaxann.core.products import Metric
+from jaxann.core.trees import global_norm, squared_norm
 from jaxann.core.typing import Array, Key, Params, State
 from jaxann.metrics.streaming.sums import two_sum
 from jaxann.optimizers import apply_updates
+from jaxann.optimizers.clip import limits_gradients
 from jaxann.optimizers.counting import next_step
 from jaxann.optimizers.frozen import freezes, frozen_leaves
 from jaxann.train.batches import Batch, Order, Rows, default_float, gather, noise_key, tail_size
@@ -44,7 +46,7 @@ class Guard(NamedTuple):
     alive: Array  # bool (), False once training has been given up
     bad_in_row: Array  # int32 (), bad steps since the last good one
     skipped: Array  # int32 (), bad steps in all
-    first_bad: Array  # int32 (), number of the first bad step of the run, from 0; -1 for none
+    first_bad: Array  # int32 (), number of the first bad step, or of the one that ended training; -1 for none
     steps: Array  # int32 (), steps so far, bad ones too
 
     @property
@@ -139,8 +141,8 @@ def train_step(
 
     A step is bad when its loss, or the squared norm of its gradient (and of its update, for a rule that does not
     declare that finite gradients give finite updates), is not finite in float32: then parameters, layer state and
-    optimizer state stay as they were. After `recipe.most_bad_steps` bad steps in a row nothing moves any more (1 ends
-    training at the first).
+    optimizer state stay as they were. Where a clip comes first the norm itself has to be finite, not its square. After
+    `recipe.most_bad_steps` bad steps in a row nothing moves any more (1 ends training at the first).
 
     Args:
         trained: where the run stands.
@@ -150,9 +152,10 @@ def train_step(
         example_mask: `(batch,)`, 0 for padding.
     """
     (value, forward), grads, value_fn = gradient(trained, recipe, batch, key=key, example_mask=example_mask)
-    square = squared_norm(grads)
+    # A rule that squares such gradients would keep infinite means of them. A clip does not, and looks at them anyway.
+    norm = global_norm(grads) if limits_gradients(recipe.optimizer) else jnp.sqrt(squared_norm(grads))
     guard = trained.guard
-    finite = guard.alive & jnp.isfinite(value) & jnp.isfinite(square)
+    finite = guard.alive & jnp.isfinite(value) & jnp.isfinite(norm)
     noise = None if key is None else fold_name(key, "optimizer")
     trusted = every_declares(recipe.optimizer, "finite_updates")
 
@@ -172,14 +175,12 @@ def train_step(
     moved, kept = lax.cond(finite, move, lambda old, *_: (old, jnp.asarray(False)), old, grads, forward.state)
     bad = guard.alive & ~kept
     in_row = jnp.where(kept, 0, jnp.where(bad, next_step(guard.bad_in_row), guard.bad_in_row))
-    first = jnp.where(bad & (guard.first_bad < 0), guard.steps, guard.first_bad)
     alive = guard.alive & (in_row < recipe.most_bad_steps)
+    named = jnp.where(bad & ((guard.first_bad < 0) | ~alive), guard.steps, guard.first_bad)
     params, state, rule = moved
     skipped = jnp.where(bad, next_step(guard.skipped), guard.skipped)
-    after = Guard(alive, in_row, skipped, first, next_step(guard.steps))
-    return TrainState(params, state, rule, after), StepRecord(
-        value, forward.weight, jnp.sqrt(square), forward.predictions, kept
-    )
+    after = Guard(alive, in_row, skipped, named, next_step(guard.steps))
+    return TrainState(params, state, rule, after), StepRecord(value, forward.weight, norm, forward.predictions, kept)
 
 
 def run_steps(
@@ -219,7 +220,8 @@ def run_steps(
         totals = jnp.where(kept, jnp.stack(two_sum(totals[0], totals[1], gained)), totals)
         for name, metric in streams.items():
             if metric is not None:
-                new = metric.update(metrics[name], *counted_alone(recipe.loss, predictions, batch.y, batch.weights))
+                counted = counted_alone(recipe.loss, metric, predictions, batch.y, batch.weights)
+                new = metric.update(metrics[name], *counted)
                 metrics = metrics | {name: jax.tree.map(lambda a, b: jnp.where(kept, a, b), new, metrics[name])}
         whole = predictions if None in streams.values() else None
         return (trained, totals, metrics), whole

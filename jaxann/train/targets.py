@@ -6,7 +6,6 @@ has weight 0, is padding, or is a label that the loss is told to ignore, may hol
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -15,22 +14,28 @@ import numpy as np
 
 from jaxann.core.binding import bound
 from jaxann.core.checks import fail, is_concrete
-from jaxann.core.domains import binary_domain, check_binary, counted_places
-from jaxann.core.padding import Padded
+from jaxann.core.domains import check_answers, check_classes, counted_places, takes_classes
+from jaxann.core.metric_functions import wrapped
+from jaxann.core.notices import notify
+from jaxann.core.padding import Padded, unpadded
 from jaxann.core.products import Metric
 from jaxann.losses import labels_to_check
 from jaxann.losses.domains import check_domain, domain_of
 from jaxann.losses.heads import heads_of
+from jaxann.losses.places import keeps_to_places
 from jaxann.losses.reduce import counted_targets
 from jaxann.metrics.calling import takes_weights
+from jaxann.metrics.heads import head_of
 from jaxann.train.batches import Batch, example_count
 from jaxann.train.measure import streaming_form
 from jaxann.train.recipe import Recipe
 
-__all__ = ["check_counted", "check_targets"]
+__all__ = ["check_counted", "check_targets", "leaves_out", "weighs"]
 
 
-def check_targets(function: str, argument: str, data: Batch, predictions: Any, recipe: Recipe) -> None:
+def check_targets(
+    function: str, argument: str, data: Batch, predictions: Any, recipe: Recipe, *, compiled: bool = True
+) -> None:
     """Targets are what the recipe's loss and metrics take, and some of them count. Traced ones are not looked at.
 
     Args:
@@ -38,6 +43,7 @@ def check_targets(function: str, argument: str, data: Batch, predictions: Any, r
         data: whose y and weights are checked.
         predictions: anything of the predictions' shape.
         recipe: whose loss and metrics are asked.
+        compiled: whether its metrics are part of a program, where no row can be left out of what they are given.
 
     Raises:
         InputError: a label is outside of 0..classes-1, a number outside of what the loss or a metric declares (the
@@ -48,15 +54,47 @@ def check_targets(function: str, argument: str, data: Batch, predictions: Any, r
     loss, named = recipe.loss, f"{argument} y"
     _check_labels(function, named, data.y, predictions, loss, data.weights)
     check_domain(function, named, loss, data.y, data.weights)
+    _tell_of_values(function, argument, data, predictions, loss)
     for name, metric in recipe.metrics.items():
         _check_metric(function, f"{named} for metrics[{name!r}]", metric, data, predictions, loss)
-        if not isinstance(metric, Metric) and not takes_weights(metric) and _leaves_out(data.weights):
-            message = f"{function}: metrics[{name!r}] takes no weights; what has weight 0 in {argument} is zeros to it."
-            warnings.warn(message, UserWarning, stacklevel=5)
+        if compiled and not weighs(metric) and leaves_out(data):
+            message = (
+                f"{function}: metrics[{name!r}] takes no weights, and some of {argument} has weight 0: it will be NaN. "
+                "Let it take weights: (predictions, targets, weights)."
+            )
+            notify(message, UserWarning)
 
 
-def _leaves_out(weights: Any) -> bool:
-    return weights is not None and not np.all(np.asarray(weights))
+def weighs(metric: Any) -> bool:
+    """Whether a metric, or that of a head, is handed weights."""
+    head = head_of(metric)
+    return isinstance(metric, Metric) or (takes_weights(metric) if head is None else weighs(head[1]))
+
+
+def _tell_of_values(function: str, argument: str, data: Batch, predictions: Any, loss: Callable) -> None:
+    """A loss that may look at several places of an example is given values of weight 0, too: say so."""
+    weights = data.weights
+    if weights is None or np.ndim(weights) < 2 or np.all(np.asarray(weights)) or heads_of(loss) is not None:
+        return
+    rows = example_count(predictions)
+    y = jax.tree.map(lambda a: jax.ShapeDtypeStruct((rows, *np.shape(a)[1:]), a.dtype), data.y)
+    seen, y = jax.eval_shape(lambda *given: unpadded(*given)[:2], predictions, y)
+    if not keeps_to_places(loss, seen, y, (rows, *np.shape(weights)[1:])):
+        message = (
+            f"{function}: the loss may look at several values of an example, so it is given those of weight 0 in "
+            f"{argument}, too: one of them that is not finite makes the gradient NaN."
+        )
+        notify(message, UserWarning)
+
+
+def leaves_out(data: Batch) -> bool:
+    """Whether something has weight 0 or is padding."""
+    masks = [data.weights, *(y.mask for y in jax.tree.leaves(data.y, is_leaf=_is_padded) if _is_padded(y))]
+    return not all(mask is None or np.all(np.asarray(mask)) for mask in masks)
+
+
+def _is_padded(value: Any) -> bool:
+    return isinstance(value, Padded)
 
 
 def _check_labels(function: str, named: str, targets: Any, predictions: Any, loss: Callable, weights: Any) -> None:
@@ -80,25 +118,13 @@ def _check_labels(function: str, named: str, targets: Any, predictions: Any, los
     counted = counted_places(np.shape(targets), weights, mask)
     _check_some(function, named, targets, counted, loss)
     checked = labels_to_check(loss, targets)
+    predictions = predictions.values if isinstance(predictions, Padded) else predictions
     if checked is None or not hasattr(predictions, "ndim"):
         return
     if predictions.ndim - checked.ndim not in (1, 2) or not jax.dtypes.issubdtype(checked.dtype, np.integer):
         return
-    _check_range(function, named, np.asarray(checked), predictions.shape[-1], counted)
-
-
-def _check_range(function: str, named: str, host: np.ndarray, classes: int, counted: np.ndarray | None) -> None:
-    if host.size == 0 or (host.min() >= 0 and host.max() < classes):
-        return
-    strange = (host < 0) | (host >= classes)
-    if counted is not None:
-        strange &= counted.reshape(*counted.shape, *(1,) * (host.ndim - counted.ndim))
-    if strange.any():
-        place = tuple(np.argwhere(strange)[0])
-        hint = f"The model has {classes} outputs; labels start at 0."
-        if host[strange].min() < 0:
-            hint += " Labels to be left out: functools.partial(loss, ignore_index=...)."
-        fail(function, named, f"labels in 0..{classes - 1}", f" {host[place]} at row {place[0]}", hint=hint)
+    classes = predictions.shape[-1]
+    check_classes(function, named, checked, classes, counted, hint=f"The model has {classes} outputs")
 
 
 def _check_some(function: str, named: str, targets: Any, counted: np.ndarray | None, loss: Callable) -> None:
@@ -120,25 +146,40 @@ def _both(own: np.ndarray, counted: np.ndarray | None) -> np.ndarray:
     return own if counted is None else own & counted.reshape(*counted.shape, *(1,) * (own.ndim - counted.ndim))
 
 
-def _check_metric(function: str, named: str, metric: Any, data: Batch, predictions: Any, loss: Callable) -> None:
-    """Targets are what a metric takes, where the loss has not asked as much already."""
+def _check_metric(function: str, named: str, metric: Any, data: Batch, predictions: Any, loss: Callable | None) -> None:
+    """Targets are what a metric takes, where the loss (None: nothing is known of it) has not asked as much already."""
+    head, inside = head_of(metric), wrapped(metric)
+    if head is not None:
+        name, inner = head
+        if all(isinstance(tree, Mapping) and name in tree for tree in (data.y, predictions)):
+            own = None if loss is None else (heads_of(loss) or {}).get(name)
+            _check_metric(function, named, inner, data._replace(y=data.y[name]), predictions[name], own)
+        return
     y, mask = (data.y.values, data.y.mask) if isinstance(data.y, Padded) else (data.y, None)
+    predictions = predictions.values if isinstance(predictions, Padded) else predictions
     if not hasattr(y, "shape") or not hasattr(predictions, "shape"):
         return
+    if inside is not None:
+        shape = predictions.shape[:1] + predictions.shape[2 if inside.members else 1 :]
+        predictions = jax.ShapeDtypeStruct(shape, predictions.dtype)
+        _check_metric(function, named, inside.inner, data, predictions, loss)
+        return
     rows = jax.ShapeDtypeStruct((y.shape[0], *predictions.shape[1:]), predictions.dtype)
-    own, binary = domain_of(loss), rows.shape == y.shape
+    own, binary = None if loss is None else domain_of(loss), rows.shape == y.shape
     if binary and own is not None and not own.values and (own.low, own.high) == (0, 1):
         return  # what every metric takes
-    if not binary and (rows.shape[:-1] != y.shape or labels_to_check(loss, np.zeros(0, np.int32)) is not None):
+    labels = loss is not None and labels_to_check(loss, np.zeros(0, np.int32)) is not None
+    if not binary and (rows.shape[:-1] != y.shape or labels):
         return
     form = streaming_form(metric, y, rows)
-    if form is None or binary_domain(form.traits) is None:
+    if form is None or not takes_classes(form.traits):
         return
     counted = counted_places(y.shape, data.weights, mask)
     if binary:
-        check_binary(function, form.traits, rows, y, counted, named)
-    elif jax.dtypes.issubdtype(y.dtype, np.integer):
-        _check_range(function, named, np.asarray(y), rows.shape[-1], counted)
+        check_answers(function, form.traits, rows, y, counted, named)
+    else:
+        classes = rows.shape[-1]
+        check_classes(function, named, y, classes, counted, hint=f"The model has {classes} outputs")
 
 
 def check_counted(
@@ -166,9 +207,15 @@ def check_counted(
 
 
 def _rows_that_count(loss: Callable, data: Batch) -> np.ndarray | None:
-    """Which rows have something that counts; None where all have."""
-    targets, mask = (data.y.values, data.y.mask) if isinstance(data.y, Padded) else (data.y, None)
-    if heads_of(loss) is not None or not hasattr(targets, "dtype"):
+    """Which rows have something that counts, in one head if not in another; None where all have."""
+    heads, y = heads_of(loss), data.y
+    if heads is not None and isinstance(y, Mapping) and all(name in y for name in heads):
+        each = [_rows_that_count(own, data._replace(y=y[name])) for name, own in heads.items()]
+        counted = [rows for rows in each if rows is not None]
+        return np.any(counted, axis=0) if len(counted) == len(each) else None
+    targets: Any = y.values if isinstance(y, Padded) else y
+    mask = y.mask if isinstance(y, Padded) else None
+    if heads is not None or not hasattr(targets, "dtype"):
         targets = np.zeros(example_count(data.y), bool)
         own = None
     else:

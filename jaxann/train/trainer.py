@@ -35,7 +35,7 @@ from jaxann.train.members import (
 )
 from jaxann.train.observers import Moment
 from jaxann.train.processes import gathered, share
-from jaxann.train.snapshots import arrays_of, members_from
+from jaxann.train.snapshots import arrays_of, members_from, put_in
 
 __all__ = ["Ended", "PopulationTrainer"]
 
@@ -121,7 +121,7 @@ class PopulationTrainer:
         for group in self.groups:
             self.expected[group.members] = group.epochs
         self.history = np.full((highest, 0, len(self.columns)), np.nan)
-        self.interrupted = self.stopped = False
+        self.interrupted = self.stopped = self.pressed = False
 
     def train(self, members: np.ndarray, until: np.ndarray, observe: Watch | None = None) -> None:
         """Train members up to the epochs `until` (one for each member), in chunks; `observe` is called after each.
@@ -130,9 +130,11 @@ class PopulationTrainer:
         """
         wanted = np.zeros(len(self.epoch), int)
         wanted[members] = until
-        for number in range(len(self.groups)):
-            if not self.interrupted:
-                self._train_group(number, wanted, observe)
+        with held_interrupts() as interrupted:
+            for number in range(len(self.groups)):
+                if not self.interrupted:
+                    self._train_group(number, wanted, observe)
+        self.pressed = interrupted()
         self._exchange()
 
     def _train_group(self, number: int, wanted: np.ndarray, observe: Watch | None) -> None:
@@ -187,8 +189,10 @@ class PopulationTrainer:
         """Let every process know what the others' members did."""
         if jax.process_count() == 1:
             return
-        heard = gathered(np.array([[self.epoch.max(), self.interrupted, self.stopped]]), jax.process_count())
-        longest, self.interrupted, self.stopped = int(heard[:, 0].max()), *map(bool, heard[:, 1:].any(0))
+        told = [self.epoch.max(), self.interrupted, self.stopped, self.pressed]
+        heard = gathered(np.array([told]), jax.process_count())
+        longest = int(heard[:, 0].max())
+        self.interrupted, self.stopped, self.pressed = map(bool, heard[:, 1:].any(0))
         self._grow(longest)
         for group, mine in zip(self.groups, self._shares, strict=True):
             numbers, size = group.members[mine], len(group.members)
@@ -257,7 +261,11 @@ class PopulationTrainer:
         Raises:
             KeyError, ValueError: the arrays are of other members.
         """
-        self.epoch[:], self.going[:], history = arrays["epoch"], arrays["member_going"], arrays["history"]
+        history = arrays["history"]
+        if history.dtype.kind != "f" or history.ndim != 3 or history.shape[::2] != self.history.shape[::2]:
+            raise ValueError("the history of other members")
+        put_in(self.epoch, arrays["epoch"])
+        put_in(self.going, arrays["member_going"])
         self._grow(history.shape[1])
         self.history[:] = np.nan
         self.history[:, : history.shape[1]] = history

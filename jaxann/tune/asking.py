@@ -13,10 +13,11 @@ import jax
 import numpy as np
 
 from jaxann.core.checks import fail
-from jaxann.core.errors import InputError, MissingDependencyError
+from jaxann.core.errors import CheckpointError, InputError, MissingDependencyError
 from jaxann.core.keys import fold_name
 from jaxann.core.typing import Key
-from jaxann.tune.study import check_same_study
+from jaxann.io.header import refuse
+from jaxann.tune.study import check_same_study, read_checked
 
 __all__ = ["Asked", "Asking", "import_optuna", "open_study"]
 
@@ -38,12 +39,14 @@ class Asking:
     Attributes:
         exhausted: whether its sampler has nothing more to propose.
         definition: what the study of this search is; None where there is nothing to compare.
+        read: called with each trial that has a result; raises where it may not be counted.
     """
 
     def __init__(self, optuna: Any, study: Any, key: Key):
         self._optuna = optuna
         self.exhausted = False
         self.definition: Mapping[str, Any] | None = None
+        self.read: Callable[[Any], Any] | None = None
         self._sampler = study.sampler
         self._study = copy.copy(study)  # the caller's keeps its sampler
         self._study.sampler = _numbered(optuna, study.sampler, key, restarted=bool(study.get_trials(deepcopy=False)))
@@ -53,42 +56,59 @@ class Asking:
         self.exhausted = True
 
     @property
-    def stored(self) -> Any:
-        """The definition that the study holds, or None."""
-        return self._study.user_attrs.get(_ATTRIBUTE)
+    def stored(self) -> dict[str, Any] | None:
+        """The definition that the study holds, or None.
+
+        Raises:
+            CheckpointError: it is damaged.
+        """
+        with _told(_STORAGE):
+            held = self._study.user_attrs
+        if _ATTRIBUTE not in held:
+            return None
+        return read_checked("bayes: the study", "the definition of a study", held[_ATTRIBUTE])
 
     def compare(self) -> None:
         """Refuse a study of another definition, or with results of other programs.
 
         Raises:
             InputError: it is one.
+            CheckpointError: it is damaged.
         """
-        stored, done = self.stored, self.finished()
+        stored = self.stored
         if stored is not None and self.definition is not None:
             check_same_study("bayes", stored, self.definition)
-        elif done and self.definition is not None:
-            got = f" {len(done)} results without a definition"
-            fail("bayes", "study", "empty, or one that bayes has begun", got)
+        done = self.finished()
+        if stored is None and done and self.definition is not None:
+            refuse("bayes: the study", "hold its definition beside its results", "none")
 
     def finished(self) -> list[Any]:
         """The trials with results, all of them ours.
 
         Raises:
-            InputError: some are not.
+            InputError: some are not, or were trained with another recipe.
+            CheckpointError: what is kept of one is damaged.
         """
         ended = (self._optuna.trial.TrialState.COMPLETE, self._optuna.trial.TrialState.PRUNED)
         with _told(_STORAGE):
             found = self._study.get_trials(deepcopy=False, states=ended)
-        foreign = sum("scores" not in trial.user_attrs for trial in found)
+        foreign = sum(not {"setting", "scores", "epochs"} & set(trial.user_attrs) for trial in found)
         if foreign:
             got = f" {foreign} trial{'s' if foreign > 1 else ''} of another program"
             fail("bayes", "study", "empty, or one that bayes has begun", got)
+        if self.read is not None:
+            for trial in found:
+                self.read(trial)
         return found
 
     def enqueue(self, setting: Mapping[str, Any]) -> None:
-        """Have a setting, as JSON without what is inactive, proposed before the sampler's, once in a study."""
+        """Have a setting, as JSON without what is inactive, proposed first, and once in a study unless it failed."""
         with _told(_STORAGE):
-            self._study.enqueue_trial(dict(setting), skip_if_exists=True)
+            for trial in self._study.get_trials(deepcopy=False):
+                failed = trial.state == self._optuna.trial.TrialState.FAIL
+                if not failed and trial.system_attrs.get("fixed_params", trial.params) == setting:
+                    return
+            self._study.enqueue_trial(dict(setting))
 
     @contextlib.contextmanager
     def generation(self, count: int, propose: Callable[[Any], tuple[dict, dict]]) -> Iterator[list[Asked]]:
@@ -101,17 +121,19 @@ class Asking:
         asked: list[Asked] = []
         known = [trial.user_attrs["setting"] for trial in self.finished()] if self._lists() else []
         try:
-            for _ in range(count):
-                if self.exhausted or self._is_exhausted():
-                    break
+            begun, again = len(known), count + len(known)  # repeats after which a sampler has no more
+            while len(asked) < count and not (self.exhausted or self._is_exhausted()):
                 trial = self._ask()
                 asked.append(Asked(trial, {}))
                 setting, stored = self._proposed(propose, trial)
                 asked[-1] = Asked(trial, setting)
-                if stored in known:  # a sampler that lists settings begins anew
-                    self.exhausted = len(asked) == 1
+                if stored in known:  # an enqueued one, or of a sampler that lists settings and begins anew
                     self._fail(asked.pop())
-                    break
+                    again -= 1
+                    if stored in known[begun:] or not again:  # a smaller generation
+                        self.exhausted = self.exhausted or not asked
+                        break
+                    continue
                 known += [stored] if self._lists() else []
             yield asked
         finally:
@@ -122,11 +144,13 @@ class Asking:
     def tell(self, asked: list[Asked], told: Callable[[int, Asked], tuple[float, Mapping[str, Any]]]) -> None:
         """Tell the results of a generation; `told` has a trial's value, NaN for one that diverged, and attributes."""
         self.compare()  # somebody else may have begun the study meanwhile
+        results = [told(number, one) for number, one in enumerate(asked)]
+        is_new = self.stored is None and self.definition is not None
         with _told(_STORAGE):
-            if self.stored is None and self.definition is not None:
+            if is_new and self.definition is not None:
                 self._study.set_user_attr(_ATTRIBUTE, dict(self.definition))
-            for number in range(len(asked)):
-                self._tell_one(asked[0].trial, *told(number, asked[0]))
+            for value, attributes in results:
+                self._tell_one(asked[0].trial, value, attributes)
                 asked.pop(0)
 
     def _tell_one(self, trial: Any, value: float, attributes: Mapping[str, Any]) -> None:
@@ -200,7 +224,7 @@ def _told(expected: str) -> Iterator[None]:
     """What a sampler or a storage raises, in our words and with its own."""
     try:
         yield
-    except (InputError, MemoryError):
+    except (CheckpointError, InputError, MemoryError):
         raise
     except Exception as error:
         got = f" {type(error).__name__}: {' '.join(str(error).split())[:150].rstrip('.')}"

@@ -7,21 +7,27 @@ import warnings
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+import jax
 import numpy as np
 
 from jaxann.core.checks import check_integer, check_key, fail
+from jaxann.core.notices import notify
 from jaxann.core.typing import Key
 from jaxann.train.grouping import Build, built_recipe
 from jaxann.train.interrupts import held_interrupts
 from jaxann.train.placement import Placement
-from jaxann.tune.asking import Asked, import_optuna, open_study
+from jaxann.tune.asking import import_optuna, open_study
 from jaxann.tune.budget import Budget, attempted, whole_epochs
-from jaxann.tune.dimensions import Choice, Dimension, Integer, LogUniform, same
+from jaxann.tune.described import described
+from jaxann.tune.dimensions import Choice, Dimension, Integer, LogUniform
 from jaxann.tune.enqueue import Dimensions, Enqueued
-from jaxann.tune.known import known_settings
+from jaxann.tune.kept import Reader, as_stored
+from jaxann.tune.known import check_places, known_settings
+from jaxann.tune.on_host import on_host
+from jaxann.tune.points import built_at, corners_of, middle_setting, of_all_structures, settings_of
 from jaxann.tune.resampling import Resampling, as_resampling
 from jaxann.tune.space import Space, read_space
-from jaxann.tune.study import define_study, describe_space, in_stored_order, middle_setting
+from jaxann.tune.study import define_study, describe_space, in_stored_order
 from jaxann.tune.table import Table
 from jaxann.tune.trials import Trials
 
@@ -31,6 +37,7 @@ if TYPE_CHECKING:
 __all__ = ["bayes"]
 
 
+@on_host
 def bayes(
     build: Build,
     space: Dimensions | Enqueued,
@@ -84,41 +91,65 @@ def bayes(
     check_integer("bayes", "generation", generation)
     scored_on = as_resampling("bayes", "validation", validation)
     epochs, allowance = whole_epochs("bayes", epochs)
+    check_places("bayes", space, trials)
     first, cut = known_settings("bayes", space), []
     if not callable(build):
         fail("bayes", "build", "a function hyperparameters -> recipe", build)
-    recipe = attempted("bayes", allowance, lambda: built_recipe("bayes", build, middle_setting(known)))
+    if study is not None and jax.process_count() > 1:
+        hint = "Start the processes apart, each without jax.distributed: the study shares their work out."
+        fail("bayes", "jax.process_count()", "1 where there is a study", jax.process_count(), hint=hint)
+    made = functools.partial(built_recipe, "bayes", build)
+    recipe = attempted("bayes", allowance, lambda: made(middle_setting(known)))
     monitor, mode = recipe.monitor, recipe.mode
+
+    def trials_of(columns: Mapping[str, Any]) -> Trials:
+        return Trials(
+            "bayes",
+            build,
+            columns,
+            data,
+            scored_on=scored_on,
+            key=key,
+            epochs=epochs,
+            batch_size=batch_size,
+            placement=placement,
+            progress=progress,
+            allowance=allowance,
+        )
+
+    def only_check(columns: Mapping[str, Any]) -> None:
+        """Refuse what a generation would, before one is asked for: a refused call leaves a study as it was."""
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # generations say what there is to say
+            trials_of(columns)
+
     verbosity = optuna.logging.get_verbosity()
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     try:
         direction = "minimize" if mode == "min" else "maximize"
         asking = open_study(optuna, study, key, direction, f"{monitor} ({mode})")
         known = in_stored_order(known, asking.stored)
+        points, describe = [middle_setting(known)], None
         if study is not None:
-            others = {"epochs": epochs, "batch_size": batch_size}
-            settings = describe_space(known)
-            asking.definition = define_study("bayes", settings, [recipe], data, scored_on, key=key, others=others)
+            points, describe = settings_of(known), functools.partial(described, first={})
+            recipes = attempted("bayes", allowance, lambda: list(built_at([*points, *corners_of(known)], made)))
+            others, settings = {"epochs": epochs, "batch_size": batch_size}, describe_space(known)
+            asking.definition = define_study(
+                "bayes", settings, recipes, data, scored_on, key=key, others=others, describe=describe
+            )
+            asking.compare()
+            points = of_all_structures(points, recipes[: len(points)])
+        attempted("bayes", allowance, lambda: only_check(known.columns(points)))
+        reader = Reader(known, made, describe)
+        asking.read = reader.read
         asking.compare()
         for setting in first:
-            active = {name: value for name, value in _stored(known, setting).items() if value is not None}
+            active = {name: value for name, value in as_stored(known, setting).items() if value is not None}
             asking.enqueue(active)
 
         def tried(columns: Mapping[str, Any]) -> Table | None:
             """One generation's table; None if it was interrupted."""
-            population = Trials(
-                "bayes",
-                build,
-                columns,
-                data,
-                scored_on=scored_on,
-                key=key,
-                epochs=epochs,
-                batch_size=batch_size,
-                placement=placement,
-                progress=progress,
-                allowance=allowance,
-            )
+            population = trials_of(columns)
             with population.watched():
                 population.train(np.arange(population.count))
                 if not population.trainer.interrupted:
@@ -129,7 +160,7 @@ def bayes(
 
         def proposed(trial: Any) -> tuple[dict[str, Any], dict[str, Any]]:
             setting = _propose(known, trial)
-            return setting, _stored(known, setting)
+            return setting, as_stored(known, setting)
 
         with held_interrupts() as interrupted:
             while (left := trials - len(asking.finished())) > 0 and not (asking.exhausted or interrupted()):
@@ -142,7 +173,7 @@ def bayes(
                     table = attempted("bayes", allowance, functools.partial(tried, columns))
                     if table is None:  # interrupted: what earlier generations found is returned
                         break
-                    asking.tell(asked, functools.partial(_result, known, table))
+                    asking.tell(asked, functools.partial(reader.result, table))
             done, stopped = asking.finished(), interrupted()
     finally:
         optuna.logging.set_verbosity(verbosity)
@@ -156,21 +187,8 @@ def bayes(
         why = "the sampler of the study had no more to propose"
         if stopped or cut or allowance.is_over():
             why = "it was interrupted" if stopped else "the time budget was over"
-        warnings.warn(f"bayes: {len(done)} of {trials} settings were tried before {why}.", UserWarning, stacklevel=2)
-    restored = known.columns([_restored(known, t.user_attrs["setting"]) for t in done])
-    scores = {name: np.array([t.user_attrs["scores"][name] for t in done]) for name in done[0].user_attrs["scores"]}
-    epochs_run = np.array([t.user_attrs["epochs"] for t in done])
-    return Table(restored, scores, monitor.removeprefix("validation_"), mode, epochs_run)
-
-
-def _result(known: Space, table: Table, number: int, asked: Asked) -> tuple[float, dict[str, Any]]:
-    """The value that is told of one setting of a generation, and what is kept beside it."""
-    kept = {
-        "setting": _stored(known, asked.setting),
-        "scores": {name: values[number].tolist() for name, values in table.scores.items()},
-        "epochs": table.epochs[number].tolist(),
-    }
-    return float(table.mean[table.monitor][number]), kept
+        notify(f"bayes: {len(done)} of {trials} settings were tried before {why}.", UserWarning)
+    return reader.table(done, monitor.removeprefix("validation_"), mode)
 
 
 def _propose(known: Space, trial: Any) -> dict[str, Any]:
@@ -188,30 +206,3 @@ def _suggest(trial: Any, name: str, dimension: Dimension) -> Any:
     if isinstance(dimension, Integer):
         return trial.suggest_int(name, dimension.low, dimension.high, log=dimension.log)
     return trial.suggest_float(name, dimension.low, dimension.high, log=isinstance(dimension, LogUniform))
-
-
-def _stored(known: Space, setting: Mapping[str, Any]) -> dict[str, Any]:
-    """A setting as JSON: an option by its number, an inactive dimension as None."""
-    stored: dict[str, Any] = {}
-    for name, value in setting.items():
-        dimension = known.dimensions[name]
-        if not known.active(name, setting):
-            stored[name] = None
-        elif isinstance(dimension, Choice):
-            stored[name] = next(i for i, option in enumerate(dimension.options) if same(value, option))
-        else:
-            stored[name] = value
-    return stored
-
-
-def _restored(known: Space, stored: Mapping[str, Any]) -> dict[str, Any]:
-    if set(stored) != set(known.dimensions):
-        fail("bayes", "space", f"that of the stored study ({', '.join(stored)})", f" {', '.join(known.dimensions)}")
-    setting = {}
-    for name, value in stored.items():
-        dimension = known.dimensions[name]
-        if value is None:
-            setting[name] = known.otherwise[name]
-        else:
-            setting[name] = dimension.options[value] if isinstance(dimension, Choice) else value
-    return setting

@@ -5,12 +5,13 @@ from __future__ import annotations
 import functools
 import math
 import time
-import warnings
 from collections.abc import Callable
 from typing import Any, NamedTuple, ParamSpec, TypeVar, cast
 
 from jaxann.core.checks import check_integer, check_range
 from jaxann.core.errors import CheckpointError, DivergedError, InputError, MissingDependencyError
+from jaxann.core.notices import notify
+from jaxann.tune.resampling import listed_folds
 
 __all__ = ["UNLIMITED", "Allowance", "Budget", "attempted", "budget", "retried", "started", "whole_epochs"]
 
@@ -110,7 +111,7 @@ def attempted(function: str, allowance: Allowance, once: Callable[[], T]) -> T:
                 raise
             what = f"{type(error).__name__}: {' '.join(str(error).split())[:120]}"
             told = f"{left} {'retry is' if left == 1 else 'retries are'} left"
-        warnings.warn(f"{function}: failed with {what}; it begins again, {told}.", UserWarning, stacklevel=3)
+        notify(f"{function}: failed with {what}; it begins again, {told}.", UserWarning)
         left -= 1
 
 
@@ -123,6 +124,9 @@ def retried(search: Callable[P, T]) -> Callable[P, T]:
             return search(*args, **keywords)
         _, allowance = started(keywords["epochs"])  # pyright: ignore[reportArgumentType]
         running: Any = keywords | {"epochs": allowance}
+        for one in ("folds", "outer"):
+            if one in running:
+                running[one] = listed_folds(running[one])  # what is read once would be gone at a retry
         return attempted(search.__name__, allowance, lambda: search(*args, **running))  # pyright: ignore
 
     return within

@@ -13,6 +13,7 @@ from jaxann.train.placement import Placement
 from jaxann.tune.budget import Budget, retried, started
 from jaxann.tune.enqueue import Enqueued, Settings
 from jaxann.tune.in_turn import train_in_turn
+from jaxann.tune.on_host import on_host
 from jaxann.tune.out_of_fold import out_of_fold_predictions
 from jaxann.tune.refit import refitted
 from jaxann.tune.resampling import Pairs, Resampling, as_resampling
@@ -23,6 +24,7 @@ from jaxann.tune.trials import Trials
 __all__ = ["cross_validate"]
 
 
+@on_host
 @retried
 def cross_validate(
     build: Build,

@@ -16,6 +16,7 @@ import jax
 import numpy as np
 
 from jaxann.core.checks import check_range, fail, show
+from jaxann.tune.on_host import on_host
 
 __all__ = [
     "Choice",
@@ -168,6 +169,7 @@ class Conditional:
     otherwise: Any
 
 
+@on_host
 def uniform(low: float, high: float) -> Uniform:
     """Floats in [low, high], all as likely.
 
@@ -177,6 +179,7 @@ def uniform(low: float, high: float) -> Uniform:
     return Uniform(*_interval("uniform", low, high))
 
 
+@on_host
 def log_uniform(low: float, high: float) -> LogUniform:
     """Floats in [low, high] whose logarithm is uniform: every decade as likely as another.
 
@@ -190,6 +193,7 @@ def log_uniform(low: float, high: float) -> LogUniform:
     return LogUniform(*ends)
 
 
+@on_host
 def integer(low: int, high: int, *, log: bool = False) -> Integer:
     """Integers from low to high, both included.
 
@@ -212,6 +216,7 @@ def integer(low: int, high: int, *, log: bool = False) -> Integer:
     return Integer(int(low), int(high), log)
 
 
+@on_host
 def choice(options: Sequence[Any]) -> Choice:
     """One of a few values, all as likely: numbers, texts, tuples, None, anything that can be compared.
 
@@ -232,6 +237,7 @@ def choice(options: Sequence[Any]) -> Choice:
     return Choice(values)
 
 
+@on_host
 def conditional(dimension: Dimension | Sequence[Any], *, when: Mapping[str, Any], otherwise: Any) -> Conditional:
     """A dimension that is active only beside certain values of others; where it is not, the value is `otherwise`.
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from jaxann.core.checks import fail
 from jaxann.tune.dimensions import Dimension, plain
+from jaxann.tune.on_host import on_host
 
 __all__ = ["Dimensions", "Enqueued", "Settings", "enqueue"]
 
@@ -24,6 +25,7 @@ class Enqueued(NamedTuple):
     settings: tuple[dict[str, Any], ...]
 
 
+@on_host
 def enqueue(space: Dimensions | Settings, settings: Sequence[Mapping[str, object]]) -> Enqueued:
     """The space, or the columns of settings, with known settings that are tried first.
 

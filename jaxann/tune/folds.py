@@ -14,12 +14,14 @@ from numpy.typing import ArrayLike
 from jaxann.core.checks import check_integer, check_key, check_unmasked, fail
 from jaxann.core.typing import Key
 from jaxann.tune.generators import generator
+from jaxann.tune.on_host import on_host
 
 __all__ = ["Folds", "check_folds", "grouped_k_fold", "k_fold", "stratified_k_fold", "time_series_split"]
 
 Folds: TypeAlias = tuple[tuple[np.ndarray, np.ndarray], ...]
 
 
+@on_host
 def k_fold(rows: int, folds: int, *, key: Key | None = None) -> Folds:
     """Parts of equal size, each once the validation part while the others train.
 
@@ -48,6 +50,7 @@ def k_fold(rows: int, folds: int, *, key: Key | None = None) -> Folds:
     return _from_numbers(number, folds)
 
 
+@on_host
 def stratified_k_fold(labels: ArrayLike, folds: int, *, key: Key | None = None) -> Folds:
     """Parts in which every class has its share: the members of a class in two parts differ by at most 1.
 
@@ -89,6 +92,7 @@ def stratified_k_fold(labels: ArrayLike, folds: int, *, key: Key | None = None) 
     return _from_numbers(number, folds)
 
 
+@on_host
 def grouped_k_fold(groups: ArrayLike, folds: int, *, key: Key | None = None) -> Folds:
     """Parts that never divide a group: all rows of a patient, user or site are on one side.
 

@@ -14,6 +14,7 @@ from jaxann.train.grouping import Build
 from jaxann.train.placement import Placement
 from jaxann.tune.budget import Budget, retried, whole_epochs
 from jaxann.tune.enqueue import Enqueued, Settings
+from jaxann.tune.on_host import on_host
 from jaxann.tune.resampling import Resampling, as_resampling
 from jaxann.tune.storage import open_storage
 from jaxann.tune.table import Table
@@ -35,6 +36,7 @@ def rungs(epochs: int, *, factor: int = 3, min_epochs: int = 1) -> list[int]:
     return found[::-1]
 
 
+@on_host
 @retried
 def halving(
     build: Build,

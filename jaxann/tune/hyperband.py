@@ -14,6 +14,8 @@ from jaxann.train.placement import Placement
 from jaxann.tune.budget import Budget, retried, whole_epochs
 from jaxann.tune.enqueue import Dimensions, Enqueued
 from jaxann.tune.halving import run_rungs
+from jaxann.tune.known import check_places
+from jaxann.tune.on_host import on_host
 from jaxann.tune.resampling import Resampling, as_resampling
 from jaxann.tune.samplers import random
 from jaxann.tune.space import read_space
@@ -45,6 +47,7 @@ def brackets(epochs: int, *, factor: int = 3) -> list[tuple[int, int]]:
     return found
 
 
+@on_host
 @retried
 def hyperband(
     build: Build,
@@ -87,6 +90,7 @@ def hyperband(
     if "bracket" in known.dimensions:
         fail("hyperband", "space", "without a dimension named 'bracket', which is the table's", space)
     sizes = [size for size, _ in rounds_of]
+    check_places("hyperband", space, sum(sizes))
     drawn = random(space, sum(sizes), key=fold_name(key, "settings"))
     scored_on = as_resampling("hyperband", "validation", validation)
     others = {"epochs": epochs, "batch_size": batch_size, "factor": factor}

@@ -24,7 +24,7 @@ from numpy.typing import ArrayLike
 from jaxann.core.checks import check_integer, check_key, fail, is_concrete
 from jaxann.core.errors import DivergedError
 from jaxann.core.keys import fold_name
-from jaxann.core.programs import jit
+from jaxann.core.programs import hands_over, jit
 from jaxann.core.typing import Array, Key
 from jaxann.ops import shuffled_positions
 from jaxann.train.batches import Batch, default_float, example_count, gather, noise_key, step_count
@@ -32,13 +32,15 @@ from jaxann.train.epoch import begin, has_plateau
 from jaxann.train.grouping import Build, built_recipe
 from jaxann.train.hyperparameters import split_floats
 from jaxann.train.measure import measure
-from jaxann.train.prepare import check_known, epochs_of, for_model, shaped_batch, sized
+from jaxann.train.prepare import check_known, epochs_of, for_model, sized
 from jaxann.train.recipe import Recipe
+from jaxann.train.shaped import shaped_batch
 from jaxann.train.steps import TrainState, train_step
 
 __all__ = ["hypergradient"]
 
 
+@hands_over
 def hypergradient(
     build: Build,
     hyperparameters: Mapping[str, Hashable | ArrayLike],
@@ -100,9 +102,10 @@ def hypergradient(
     data = shaped_batch("hypergradient", "train", train)
     measured = shaped_batch("hypergradient", "validation", validation)
     size = None if batch_size is None else int(batch_size)
-    if is_concrete(jax.tree.leaves(data.y)[0]):
-        recipe = built_recipe("hypergradient", build, {**dict(rest), **floats})
-        check_known("hypergradient", recipe, key, *for_model(recipe.model, data, measured))
+    recipe = built_recipe("hypergradient", build, {**dict(rest), **floats})
+    data, known = for_model(recipe.model, data, measured)
+    measured = measured if known is None else known
+    check_known("hypergradient", recipe, key, data, measured)
     (loss, (bad_step, params, state)), grads = _value_and_gradients(
         build, rest, epochs, size, floats, key, data, measured
     )

@@ -14,7 +14,7 @@ from jaxann.tune.dimensions import Choice, plain, same
 from jaxann.tune.enqueue import Enqueued
 from jaxann.tune.space import Space, read_space
 
-__all__ = ["alike", "columns_of", "known_first", "known_settings"]
+__all__ = ["alike", "check_places", "columns_of", "known_first", "known_settings"]
 
 
 def known_settings(function: str, space: Any) -> list[dict[str, Any]]:
@@ -30,13 +30,29 @@ def known_settings(function: str, space: Any) -> list[dict[str, Any]]:
 
 
 def known_first(function: str, space: Any, columns: Mapping[str, Any]) -> Any:
-    """As many settings as the columns hold: the known ones, then the first of the columns."""
+    """As many settings as the columns hold: the known ones, then the first of the columns.
+
+    Raises:
+        InputError: the known ones are more, or not of the space.
+    """
     first = known_settings(function, space)
     if not first:
         return columns
     count = len(next(iter(columns.values())))
-    drawn = [values_of(columns, number) for number in range(max(0, count - len(first)))]
-    return read_space(function, space).columns([*first[:count], *({n: plain(v) for n, v in d.items()} for d in drawn)])
+    check_places(function, space, count)
+    drawn = [values_of(columns, number) for number in range(count - len(first))]
+    return read_space(function, space).columns([*first, *({n: plain(v) for n, v in d.items()} for d in drawn)])
+
+
+def check_places(function: str, space: Any, places: int) -> None:
+    """Refuse more known settings than a search tries: none is dropped unsaid.
+
+    Raises:
+        InputError: there are more.
+    """
+    if isinstance(space, Enqueued) and len(space.settings) > places:
+        expected = f"at most {places} known setting{'' if places == 1 else 's'}"
+        fail(function, "enqueued settings", expected, f" {len(space.settings)}")
 
 
 def columns_of(function: str, hyperparameters: Any) -> tuple[dict[str, list], int]:

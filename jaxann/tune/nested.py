@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 
-from jaxann.core.checks import check_integer, check_key
+from jaxann.core.checks import check_integer, check_key, fail
 from jaxann.core.keys import fold_name
 from jaxann.core.typing import Key
 from jaxann.train.grouping import Build
 from jaxann.train.inputs import as_batch
 from jaxann.train.placement import Placement
 from jaxann.train.population import warn_diverged
+from jaxann.tune.budget import Allowance, Budget, retried, started
+from jaxann.tune.enqueue import Enqueued, Settings
+from jaxann.tune.in_turn import train_in_turn
+from jaxann.tune.on_host import on_host
 from jaxann.tune.resampling import Pairs, Resampling, as_resampling
 from jaxann.tune.table import Table
 from jaxann.tune.trial_data import fold_rows
@@ -31,13 +35,15 @@ class Nested(NamedTuple):
     tables: list[Table]  # the inner search of each outer fold
 
 
+@on_host
+@retried
 def nested_cross_validate(
     build: Build,
-    hyperparameters: Mapping[str, Sequence | np.ndarray | jax.Array],
+    hyperparameters: Settings | Enqueued,
     data: tuple,
     *,
     key: Key,
-    epochs: int | None = None,
+    epochs: int | Budget | None = None,
     batch_size: int | None = None,
     outer: int | Pairs | Resampling = 5,
     inner: int = 4,
@@ -52,7 +58,10 @@ def nested_cross_validate(
     Args:
         build: as in `cross_validate`; the recipes neither stop early nor restore their best epoch, which would be
             chosen by the rows that score.
-        hyperparameters, data, key, epochs, batch_size, placement, progress: as in `cross_validate`.
+        hyperparameters, data, key, batch_size, placement, progress: as in `cross_validate`.
+        epochs: of the recipes that have none of their own; or `budget(epochs, seconds=..., retries=...)`. When its time
+            is over, each outer fold chooses among the settings that came furthest, and the run that scores is as long
+            as those of the setting were; it is made after the time, too.
         outer: a number of outer folds, pairs of rows, or `resampling(5, prepare=..., repeats=...)`.
         inner: number of inner folds.
 
@@ -64,6 +73,7 @@ def nested_cross_validate(
     Raises:
         InputError: an argument is wrong, or shapes, labels or values of the data are.
     """
+    epochs, allowance = started(epochs)
     check_key("nested_cross_validate", key)
     check_integer("nested_cross_validate", "inner", inner, 2)
     scored_on = as_resampling("nested_cross_validate", "outer", outer)
@@ -76,7 +86,7 @@ def nested_cross_validate(
         pairs = fold_rows("nested_cross_validate", inner, own_targets, drawn)
         inside += [(rows[train], rows[tested]) for train, tested in pairs]
 
-    def trials_on(columns: Mapping[str, Any], folds: Pairs, key: Key) -> Trials:
+    def trials_on(columns: Settings | Enqueued, folds: Pairs, key: Key, allowance: Allowance) -> Trials:
         return Trials(
             "nested_cross_validate",
             build,
@@ -89,15 +99,16 @@ def nested_cross_validate(
             placement=placement,
             progress=progress,
             whole_runs=True,
+            allowance=allowance,
         )
 
-    trials = trials_on(hyperparameters, inside, key)
+    trials = trials_on(hyperparameters, inside, key, allowance)
     with trials.watched():
-        trials.train(np.arange(trials.count))
+        train_in_turn(trials)
         figures = trials.figures()
-    if trials.trainer.interrupted:
+    if trials.trainer.interrupted and not trials.trainer.stopped:
         raise KeyboardInterrupt  # half an inner search chooses nothing
-    whole = trials.table(figures)
+    whole = trials.table(figures, trials.rounds())
     each = len(inside) // len(outside)
     tables = []
     for number in range(len(outside)):
@@ -105,15 +116,24 @@ def nested_cross_validate(
         repeats = np.arange(trials.repeats) % len(inside)
         mine = np.flatnonzero((repeats >= part.start) & (repeats < part.stop))
         scores = {name: values[:, mine] for name, values in whole.scores.items()}
-        tables.append(Table(whole.hyperparameters, scores, whole.monitor, whole.mode, whole.epochs[:, mine]))
+        epochs_run = whole.epochs[:, mine]
+        tables.append(Table(whole.hyperparameters, scores, whole.monitor, whole.mode, epochs_run, whole.rounds))
+    for number, table in enumerate(tables if trials.trainer.stopped else ()):
+        if not np.isfinite(table.mean[table.monitor][table.order[0]]):
+            expected = "enough for the scores of one setting in each outer fold"
+            fail("nested_cross_validate", "seconds of the budget", expected, f" none in fold {number}")
     chosen = [table.best for table in tables]
     columns = {name: [setting[name] for setting in chosen] for name in whole.hyperparameters}
-    final = trials_on(columns, outside, fold_name(key, "final"))
+    final = trials_on(columns, outside, fold_name(key, "final"), allowance._replace(deadline=math.inf))
     own = np.arange(final.repeats) % len(outside)  # each outer fold trains its own setting only
     row = np.arange(len(outside)) if columns else np.zeros(len(outside), int)
     diagonal = np.concatenate([row[o] * final.repeats + np.flatnonzero(own == o) for o in range(len(outside))])
+    until = final.epochs[diagonal]
+    if trials.trainer.stopped:
+        taken = np.array([math.ceil(table.epochs[table.best_index].mean()) for table in tables])
+        until = taken[own[diagonal % final.repeats]]
     with final.watched():
-        final.train_members(diagonal)
+        final.train_members(diagonal, until)
         found = final.figures()
     if final.trainer.interrupted:
         raise KeyboardInterrupt

@@ -20,6 +20,8 @@ from jaxann.tune.budget import Budget, retried, whole_epochs
 from jaxann.tune.dimensions import Choice, Integer
 from jaxann.tune.enqueue import Dimensions, Enqueued
 from jaxann.tune.generators import generator
+from jaxann.tune.known import check_places
+from jaxann.tune.on_host import on_host
 from jaxann.tune.resampling import as_resampling
 from jaxann.tune.samplers import random
 from jaxann.tune.space import Space, read_space
@@ -49,6 +51,7 @@ class Evolution(NamedTuple):
 _EXPLORATION = Exploration()
 
 
+@on_host
 @retried
 def population_based(
     build: Build,
@@ -106,10 +109,11 @@ def population_based(
     if scored_on.folds is not None or scored_on.repeats != 1:
         got = " folds" if scored_on.folds is not None else f" {scored_on.repeats} repeats"
         fail("population_based", "validation", "data (x, y): each member is one run", got)
+    check_places("population_based", space, members)
     columns = random(space, members, key=fold_name(key, "settings"))
     others = {"epochs": epochs, "batch_size": batch_size, **exploration._asdict()}
     kept = open_storage(
-        "population_based", storage, build, columns, data, scored_on, key=key, space=known, others=others
+        "population_based", storage, build, columns, data, scored_on, key=key, space=known, others=others, varied=True
     )
     trials = Trials(
         "population_based",

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 
 import numpy as np
 
 from jaxann.core.errors import DivergedError, DivergedWarning
 from jaxann.core.keys import fold_name
+from jaxann.core.notices import notify
 from jaxann.train.fit import fit
 from jaxann.train.grouping import Build, built_recipe
 from jaxann.train.run import Result
@@ -52,7 +52,7 @@ def refitted(
         )
     except DivergedError:
         message = f"{trials.function}: the first step on all data was not finite; there is no refitted model."
-        warnings.warn(message, DivergedWarning, stacklevel=4)
+        notify(message, DivergedWarning)
         return None
 
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from jaxann.core.checks import check_integer, fail
 
-__all__ = ["Pairs", "Prepare", "Resampling", "as_resampling", "resampling"]
+__all__ = ["Pairs", "Prepare", "Resampling", "as_resampling", "listed_folds", "resampling"]
 
 Pairs = Sequence[tuple[np.ndarray, np.ndarray]]
 Prepare = Callable[[np.ndarray, np.ndarray], Callable[[np.ndarray], np.ndarray]]
@@ -52,7 +52,13 @@ def resampling(
         hint = "Of scikit-learn: lambda x, y: StandardScaler().fit(x).transform."
         fail("resampling", "prepare", "a function (x, y) -> (x -> x), or None", prepare, hint=hint)
     check_integer("resampling", "repeats", repeats)
-    return Resampling(folds, validation, prepare, repeats)
+    return Resampling(listed_folds(folds), validation, prepare, repeats)
+
+
+def listed_folds(folds: Any) -> Any:
+    """Folds that can be read again: a list of what a generator yields, such as `KFold(3).split(x)`; others as given."""
+    readable = isinstance(folds, Sequence | Mapping) or hasattr(folds, "ndim")
+    return list(folds) if isinstance(folds, Iterable) and not readable else folds
 
 
 def as_resampling(function: str, argument: str, value: Resampling | tuple | int | Pairs | None) -> Resampling:
@@ -62,7 +68,8 @@ def as_resampling(function: str, argument: str, value: Resampling | tuple | int 
         InputError: it is none of these.
     """
     if isinstance(value, Resampling):
-        return value
+        listed = listed_folds(value.folds)
+        return value if listed is value.folds else value._replace(folds=listed)
     if value is None:
         expected = "data (x, y), or jaxann.tune.resampling(folds=5)" if argument == "validation" else "given"
         fail(function, argument, expected, None)

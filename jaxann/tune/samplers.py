@@ -15,6 +15,7 @@ from jaxann.tune.dimensions import Choice, Dimension, Integer, LogUniform, Unifo
 from jaxann.tune.enqueue import Enqueued
 from jaxann.tune.generators import generator
 from jaxann.tune.known import alike, known_first, known_settings
+from jaxann.tune.on_host import on_host
 from jaxann.tune.space import Space, decode, read_space
 
 __all__ = ["grid", "random", "sobol"]
@@ -22,6 +23,7 @@ __all__ = ["grid", "random", "sobol"]
 _MOST = 1_000_000  # settings of a grid: more is a slip, and would fill the memory before anyone noticed
 
 
+@on_host
 def grid(
     space: Mapping[str, Any] | Enqueued, *, points: int | Mapping[str, int] | None = None
 ) -> dict[str, np.ndarray | list[Any]]:
@@ -59,6 +61,7 @@ def grid(
     return known.columns([*first, *rest])
 
 
+@on_host
 def random(space: Mapping[str, Any] | Enqueued, n: int, *, key: Key) -> dict[str, np.ndarray | list[Any]]:
     """n independent settings, each uniform in the encoded space.
 
@@ -83,6 +86,7 @@ def random(space: Mapping[str, Any] | Enqueued, n: int, *, key: Key) -> dict[str
     return known_first("random", space, decode(space, generator(key).random((n, d))))
 
 
+@on_host
 def sobol(space: Mapping[str, Any] | Enqueued, n: int, *, key: Key) -> dict[str, np.ndarray | list[Any]]:
     """n settings placed evenly over the encoded space: the first points of a scrambled Sobol sequence.
 

@@ -20,9 +20,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-from jaxann.core.checks import check_range, fail
+from jaxann.core.checks import check_range, check_unmasked, fail
 from jaxann.tune.dimensions import Choice, Conditional, Dimension, Integer, Uniform, choice, plain, same
 from jaxann.tune.enqueue import Enqueued
+from jaxann.tune.on_host import on_host
 
 __all__ = ["Space", "decode", "encode", "read_space"]
 
@@ -94,6 +95,7 @@ def read_space(function: str, space: Mapping[str, Any] | Enqueued) -> Space:
     return Space(dimensions, conditions, {name: c.otherwise for name, c in conditionals.items()}, tuple(order))
 
 
+@on_host
 def encode(space: Mapping[str, Any] | Enqueued, setting: Mapping[str, Any]) -> np.ndarray:
     """The point of the unit cube that stands for a setting.
 
@@ -129,6 +131,7 @@ def encode(space: Mapping[str, Any] | Enqueued, setting: Mapping[str, Any]) -> n
     return np.array([point[name] for name in known.dimensions])
 
 
+@on_host
 def decode(space: Mapping[str, Any] | Enqueued, unit_points: ArrayLike) -> dict[str, np.ndarray | list[Any]]:
     """The settings that points of the unit cube stand for, as columns.
 
@@ -144,11 +147,12 @@ def decode(space: Mapping[str, Any] | Enqueued, unit_points: ArrayLike) -> dict[
         InputError: the space is malformed, or the points are of another shape or outside the cube.
     """
     known = read_space("decode", space)
+    check_unmasked("decode", "unit_points", unit_points)
     points = np.asarray(unit_points)
     d = len(known.dimensions)
     if points.ndim != 2 or points.shape[1] != d or points.dtype.kind not in "iuf":
         fail("decode", "unit_points", f"numbers of shape (n, {d})", f" {points.dtype} of shape {points.shape}")
-    check_range("decode", "unit_points", points, 0, 1)
+    check_range("decode", "unit_points", points, 0, 1, arrays=True)
     active_values = {
         name: dimension.from_unit(points[:, j].astype(np.float64))
         for j, (name, dimension) in enumerate(known.dimensions.items())

@@ -11,10 +11,11 @@ are stored, without training, until it comes to the one that is not: there the m
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NoReturn
 
 import jax
@@ -23,16 +24,27 @@ import numpy as np
 from jaxann.core.checks import check_key, fail
 from jaxann.core.typing import Key
 from jaxann.io.atomic import check_path, show_path, write_atomically
-from jaxann.io.header import parse_json, refuse
+from jaxann.io.header import parse_json, refuse, show
 from jaxann.io.safetensors import read_arrays, write_arrays
-from jaxann.train.grouping import Build, built_recipe, values_of
+from jaxann.train.grouping import Build, Group, built_recipe, values_of
 from jaxann.train.observers import Moment
+from jaxann.train.recipe import Recipe
+from jaxann.train.snapshots import put_in
 from jaxann.train.trainer import PopulationTrainer
+from jaxann.tune.described import described
 from jaxann.tune.enqueue import Enqueued
 from jaxann.tune.known import columns_of
+from jaxann.tune.points import built_at, corners_of, settings_of
 from jaxann.tune.resampling import Resampling
 from jaxann.tune.space import Space
-from jaxann.tune.study import check_same_study, define_study, describe_columns, describe_space
+from jaxann.tune.study import (
+    check_same_study,
+    define_study,
+    describe_columns,
+    describe_space,
+    digest_of,
+    read_checked,
+)
 
 try:
     import fcntl
@@ -53,21 +65,28 @@ class Storage:
         function: the search.
         folder: where it is kept.
         definition: of the search.
+        describe: what recipes are told by.
 
     Attributes:
         beside: arrays that are kept beside the members, and changed in place.
+        shape: `(members, figures of each)`; None before the members are known.
     """
 
-    def __init__(self, function: str, folder: str, definition: Mapping[str, Any]):
-        self._function, self._folder, self._definition = function, folder, definition
+    def __init__(
+        self, function: str, folder: str, definition: Mapping[str, Any], describe: Callable[[Any], Any] = described
+    ):
+        self._function, self._folder, self._definition, self._describe = function, folder, definition, describe
         self._figures: list[np.ndarray] = []
         self._epochs: list[np.ndarray] = []
         self._going: list[np.ndarray] = []
+        self._recipes: list[str] = []  # digests of what members went on with
         self._stage = 0  # the one that the search is at
+        self._changes = 0  # how often members went on with others
         self._pending: dict[str, np.ndarray] | None = None  # members to go on from
         self._inside = False  # whether those stand within the stage after the stored ones
         self._due = time.monotonic() + _SECONDS
         self.beside: dict[str, np.ndarray] = {}
+        self.shape: tuple[int, int] | None = None
 
     def read(self) -> None:
         """Compare the definition, and read how far the search is.
@@ -76,6 +95,7 @@ class Storage:
             InputError: the folder holds another search.
             CheckpointError: a file is damaged, or another one.
         """
+        self._figures, self._epochs, self._going, self._recipes, self._pending = [], [], [], [], None
         text = self._path("study.json")
         if not os.path.exists(text):
             if os.path.exists(self._path("state.safetensors")):
@@ -84,9 +104,15 @@ class Storage:
         where = f"{self._function}: {show_path(text)}"
         with open(text, "rb") as file:
             content = parse_json(where, file.read(), floats=True)
-        if not isinstance(content, dict) or content.get("format") != _FORMAT or content.get("version") != _VERSION:
-            refuse(where, f"be a study that jaxann wrote, of version {_VERSION}", "other JSON")
-        check_same_study(self._function, content.get("definition"), self._definition)
+        if not isinstance(content, dict) or content.get("format") != _FORMAT:
+            refuse(where, "be a study that jaxann wrote", "other JSON")
+        if type(content.get("version")) is not int or content["version"] != _VERSION:
+            refuse(where, f"be of version {_VERSION}", show(content.get("version")))
+        check_same_study(
+            self._function,
+            read_checked(where, "the definition of a study", content.get("definition")),
+            self._definition,
+        )
         if os.path.exists(self._path("state.safetensors")):
             self._read_state()
 
@@ -107,10 +133,24 @@ class Storage:
         arrays, metadata = read_arrays(self._function, self._path("state.safetensors"), allow_nonfinite=True)
         try:
             self._inside = {"0": False, "1": True}[metadata["inside"]]
-            self._figures, self._epochs, self._going = (list(arrays.pop(n)) for n in ("figures", "epochs", "going"))
+            self._recipes = metadata["recipes"].split()
+            figures, epochs, going = (arrays.pop(name) for name in ("figures", "epochs", "going"))
         except KeyError:
             self._refuse("hold a search", "other arrays")
-        self._pending = arrays
+        logs = (figures, epochs, going)
+        kinds = "".join(log.dtype.kind for log in logs)
+        whole = kinds == "fib" and figures.ndim == 3 and epochs.shape == going.shape == figures.shape[:2]
+        whole = whole and self.shape in (None, figures.shape[1:])
+        whole = whole or all(log.shape == (0,) for log in logs)  # within the first stage
+        if not whole:
+            got = f"{figures.dtype} {figures.shape}, {epochs.dtype} {epochs.shape}, {going.dtype} {going.shape}"
+            self._refuse("hold figures, epochs and going of the members of this search", got)
+        self._figures, self._epochs, self._going, self._pending = list(figures), list(epochs), list(going), arrays
+
+    @property
+    def replays(self) -> bool:
+        """Whether the members do not stand yet where they stood: nothing trains, and nothing can end."""
+        return self._stage < len(self._figures) or self._pending is not None
 
     def goes_on(self, trainer: PopulationTrainer) -> bool:
         """Whether the stage is to be trained, its members put where they stood; False where its figures are stored."""
@@ -138,6 +178,20 @@ class Storage:
             self.write(trainer, inside=False)
         return found
 
+    def follow(self, groups: Sequence[Group]) -> None:
+        """Members go on with other settings: what was built with them is compared, or kept.
+
+        Raises:
+            InputError: another recipe was built with the same settings before.
+        """
+        digest = digest_of(self._describe([(group.recipe, jax.tree.leaves(group.leaves)) for group in groups]))
+        if self._changes == len(self._recipes):
+            self._recipes.append(digest)
+        elif self._recipes[self._changes] != digest:
+            got = f" another one for the settings of round {self._changes + 1}"
+            fail(self._function, "recipe", "that of the stored study", got)
+        self._changes += 1
+
     def watch(self, trainer: PopulationTrainer) -> Callable[[Moment], bool | None]:
         """An observer that writes now and then while a stage trains."""
 
@@ -156,7 +210,7 @@ class Storage:
             write_atomically(self._function, self._path("study.json"), [data], len(data))
         logs = {"figures": self._figures, "epochs": self._epochs, "going": self._going}
         arrays = trainer.arrays() | self.beside | {name: np.array(rows) for name, rows in logs.items()}
-        metadata = {"inside": str(int(inside))}
+        metadata = {"inside": str(int(inside)), "recipes": " ".join(self._recipes)}
         write_arrays(self._function, self._path("state.safetensors"), arrays, metadata, allow_nonfinite=True)
         now = time.monotonic()
         self._due = now + max(_SECONDS, _SHARE * (now - begun))
@@ -165,9 +219,9 @@ class Storage:
         assert self._pending is not None
         try:
             for name, array in self.beside.items():
-                array[...] = self._pending.pop(name)
+                put_in(array, self._pending.pop(name))
             trainer.restore(self._pending)
-        except (KeyError, ValueError):
+        except (IndexError, KeyError, TypeError, ValueError):
             self._refuse("hold the members of this search", "others")
         self._pending = None
 
@@ -189,6 +243,7 @@ def open_storage(
     key: Key,
     space: Space | None = None,
     others: Mapping[str, Any],
+    varied: bool = False,
 ) -> Storage | None:
     """The storage of a search, compared with what it holds; None without a folder.
 
@@ -198,6 +253,7 @@ def open_storage(
         build, columns, data, scored_on, key: the search's.
         space: that settings were drawn from.
         others: arguments of the search that scores depend on.
+        varied: whether other settings of the space come up later.
 
     Raises:
         InputError: the folder is a file, or holds another search.
@@ -213,16 +269,20 @@ def open_storage(
     if os.path.exists(text) and not os.path.isdir(text):
         fail(function, "storage", "a folder", f" a file, {show_path(text)}")
     if jax.process_count() > 1:
-        fail(function, "jax.process_count()", "1 where there is a storage", jax.process_count())
+        hint = "The folder is kept by one process: leave storage out, or search in one."
+        fail(function, "jax.process_count()", "1 where there is a storage", jax.process_count(), hint=hint)
     if not callable(build):
         fail(function, "build", "a function hyperparameters -> recipe", build)
     check_key(function, key)
     tried, _ = columns_of(function, columns)
     count = max((len(column) for column in tried.values()), default=1)
-    recipes = [built_recipe(function, build, values_of(tried, i)) for i in range(count)]
+    made, describe = functools.partial(built_recipe, function, build), functools.partial(described, first={})
+    recipes: list[Recipe | str] = [made(values_of(tried, i)) for i in range(count)]
+    if varied and space is not None:
+        recipes += built_at([*settings_of(space), *corners_of(space)], made)
     settings = ({} if space is None else describe_space(space)) | describe_columns(tried)
-    definition = define_study(function, settings, recipes, data, scored_on, key=key, others=others)
-    storage = Storage(function, text, definition)
+    definition = define_study(function, settings, recipes, data, scored_on, key=key, others=others, describe=describe)
+    storage = Storage(function, text, definition, describe)
     storage.read()
     return storage
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -16,6 +16,7 @@ import numpy as np
 
 from jaxann.core.checks import fail, show
 from jaxann.core.typing import Key
+from jaxann.io.header import refuse
 from jaxann.train.recipe import Recipe
 from jaxann.tune.described import described
 from jaxann.tune.dimensions import Choice, Dimension, Integer, LogUniform
@@ -28,10 +29,13 @@ __all__ = [
     "define_study",
     "describe_columns",
     "describe_space",
+    "digest_of",
     "in_stored_order",
-    "middle_setting",
+    "read_checked",
+    "with_checksum",
 ]
 
+_CHECKSUM = "checksum"  # of what is stored, within it
 _SHOWN = 60  # characters of a stored value in a message
 _DIGESTS = ("recipe", "data", "validation", "folds", "key")  # what a message does not spell out
 
@@ -39,53 +43,82 @@ _DIGESTS = ("recipe", "data", "validation", "folds", "key")  # what a message do
 def define_study(
     function: str,
     settings: Mapping[str, Any],
-    recipes: Sequence[Recipe],
+    recipes: Sequence[Recipe | str],
     data: tuple,
     scored_on: Resampling,
     *,
     key: Key,
     others: Mapping[str, Any],
+    describe: Callable[[Any], Any] = described,
 ) -> dict[str, Any]:
     """The definition of a study, lists, dicts and scalars that JSON can hold.
 
     Args:
         function: the search.
         settings: what is tried, from `describe_space` or `describe_columns`.
-        recipes: of some settings, the same at each start; all rank by the same figure.
+        recipes: of some settings, the same at each start; the first one says what is ranked by. A text in the place of
+            one stands for a setting that `build` refuses.
         data, scored_on, key: as the search was given them; data are compared as they are after `prepare`.
         others: arguments of the search that scores depend on.
+        describe: what recipes are told by.
     """
+    first = recipes[0]
+    assert isinstance(first, Recipe)
     pairs, whole, measured, *_ = data_of(function, data, scored_on, key)
     definition = {
         "search": function,
         **settings,
-        "monitor": recipes[0].monitor,
-        "mode": recipes[0].mode,
-        "metrics": sorted(recipes[0].metrics),
+        "monitor": first.monitor,
+        "mode": first.mode,
+        "metrics": sorted(first.metrics),
         "repeats": scored_on.repeats,
-        "folds": None if pairs is None else _digest(described(pairs)),
-        "data": _digest(described(tuple(whole))),
-        "validation": None if pairs is not None else _digest(described(tuple(measured))),
-        "key": _digest([str(jax.random.key_impl(key)), np.asarray(jax.random.key_data(key)).tolist()]),
-        "recipe": _digest(described(tuple(recipes))),
+        "folds": None if pairs is None else digest_of(described(pairs)),
+        "data": digest_of(described(tuple(whole))),
+        "validation": None if pairs is not None else digest_of(described(tuple(measured))),
+        "key": digest_of([str(jax.random.key_impl(key)), np.asarray(jax.random.key_data(key)).tolist()]),
+        "recipe": digest_of(describe(tuple(recipes))),
         **{name: described(value) for name, value in others.items()},
     }
-    return json.loads(json.dumps(definition))  # as it will be read
+    return with_checksum(json.loads(json.dumps(definition)))  # as it will be read
 
 
-def check_same_study(function: str, stored: Any, definition: Mapping[str, Any]) -> None:
+def with_checksum(content: Mapping[str, Any]) -> dict[str, Any]:
+    """What JSON can hold, with a checksum of it beside it."""
+    return dict(content) | {_CHECKSUM: _checksum(content)}
+
+
+def read_checked(where: str, what: str, stored: Any) -> dict[str, Any]:
+    """What `with_checksum` wrote, whole as it was written; `where` holds the function and the place.
+
+    Raises:
+        CheckpointError: it is something else, or anything in it is missing, of another kind or of another value.
+    """
+    if not isinstance(stored, dict) or not stored:
+        refuse(where, f"hold {what}", show(stored))
+    content = {name: held for name, held in stored.items() if name != _CHECKSUM}
+    if stored.get(_CHECKSUM) != _checksum(content):
+        got = "another content: it is damaged" if _CHECKSUM in stored else "none"
+        refuse(where, f"hold {what} that its {_CHECKSUM} states", got)
+    return content
+
+
+def check_same_study(function: str, stored: Mapping[str, Any], definition: Mapping[str, Any]) -> None:
     """Refuse to go on with a study of another definition; the first argument that differs is named.
+
+    Args:
+        function: the search.
+        stored: from `read_checked`.
+        definition: from `define_study`.
 
     Raises:
         InputError: it is another study.
     """
-    stored = stored if isinstance(stored, dict) else {}
     for name, now in definition.items():
         was = stored.get(name)
-        if name == "space" and isinstance(was, dict):
-            _check_space(function, was, now)
-        elif was == now:
+        if was == now or name == _CHECKSUM:
             continue
+        if name == "space" and was is not None:
+            _check_space(function, was, now)
         elif name in _DIGESTS:
             fail(function, name, "that of the stored study", " another one")
         else:
@@ -108,35 +141,23 @@ def describe_columns(columns: Mapping[str, Sequence]) -> dict[str, Any]:
     return {"hyperparameters": {name: [described(value) for value in values] for name, values in columns.items()}}
 
 
-def in_stored_order(known: Space, stored: Any) -> Space:
+def in_stored_order(known: Space, stored: Mapping[str, Any] | None) -> Space:
     """The space with the options of its choices in the order in which they are numbered in a stored study.
 
     Choices whose options are others are left alone: `check_same_study` refuses them.
     """
-    spaces = stored.get("space") if isinstance(stored, dict) else None
+    spaces = {} if stored is None else stored.get("space", {})
     dimensions: dict[str, Dimension] = {}
     for name, dimension in known.dimensions.items():
         dimensions[name] = dimension
-        was = spaces.get(name) if isinstance(spaces, dict) else None
-        if not isinstance(dimension, Choice) or not isinstance(was, dict):
+        was = spaces.get(name)
+        if not isinstance(dimension, Choice) or was is None:
             continue
         now = [json.dumps(described(option)) for option in dimension.options]
         then = [json.dumps(option) for option in was.get("options", ())]
         if len(set(now)) == len(now) and sorted(now) == sorted(then):
             dimensions[name] = Choice(tuple(dimension.options[now.index(text)] for text in then))
     return known._replace(dimensions=dimensions)
-
-
-def middle_setting(known: Space) -> dict[str, Any]:
-    """One setting of a space, the same however its names and options are ordered."""
-    setting: dict[str, Any] = {}
-    for name in known.order:
-        dimension = known.dimensions[name]
-        if isinstance(dimension, Choice):
-            dimension = Choice(tuple(sorted(dimension.options, key=lambda option: json.dumps(described(option)))))
-        active = known.active(name, setting)
-        setting[name] = dimension.from_unit(np.array([0.5]))[0] if active else known.otherwise[name]
-    return {name: setting[name] for name in known.dimensions}
 
 
 def _check_space(function: str, was: Mapping[str, Any], now: Mapping[str, Any]) -> None:
@@ -158,8 +179,13 @@ def _dimension(dimension: Dimension) -> dict[str, Any]:
     return {"kind": kind, "low": dimension.low, "high": dimension.high}
 
 
-def _digest(value: Any) -> str:
+def digest_of(value: Any) -> str:
+    """Of a described value."""
     return hashlib.blake2b(json.dumps(value).encode(), digest_size=16).hexdigest()
+
+
+def _checksum(definition: Mapping[str, Any]) -> str:
+    return digest_of(json.dumps(definition, sort_keys=True))  # a database may keep names in another order
 
 
 def _short(value: Any) -> str:

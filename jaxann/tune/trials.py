@@ -11,7 +11,7 @@ where it has none.
 from __future__ import annotations
 
 import contextlib
-import warnings
+import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -20,6 +20,7 @@ import numpy as np
 
 from jaxann.core.checks import check_choice, check_integer, check_key, fail
 from jaxann.core.keys import pick_keys, split_name
+from jaxann.core.notices import notify
 from jaxann.core.typing import Key
 from jaxann.train.batches import example_count
 from jaxann.train.epoch import has_plateau
@@ -67,7 +68,6 @@ class Trials:
         pairs: the rows of the folds; None on a validation set.
         count, repeats: how many settings there are, and how many members each has.
         monitor, mode: the figure that settings are ranked by, and whether "min" or "max" of it is better.
-        trainer: the members.
         key, keys, first_keys: the search's, the members' and what those were before any began again.
         allowance, attempts: what the search may spend, and how often each member began again.
         enqueued: how many of the settings are known ones, in front.
@@ -141,26 +141,39 @@ class Trials:
         self.epochs = np.zeros(members, int)
         for group in groups:
             self.epochs[group.members] = group.epochs
-        needs = [predict_memory(group, (whole, measured, folds), devices, at_once) for group in groups]
+        self._groups, self._folds, self._devices, self._members_at_once = groups, folds, devices, at_once
+        self._whole, self._measured, self._every_epoch, self._progress = whole, measured, every_epoch, progress
+        self._watching: tuple = (lambda moment: allowance.is_over(),) if allowance.is_timed else ()
+        self._storage: Storage | None = None
+        self.observe: Callable[[Moment], bool] | None = None
+
+    @functools.cached_property
+    def trainer(self) -> PopulationTrainer:
+        """The members, begun when they are first asked for.
+
+        Raises:
+            InputError: they do not fit into the devices' memory.
+        """
+        groups, devices, at_once = self._groups, self._devices, self._members_at_once
+        data = (self._whole, self._measured, self._folds)
+        needs = [predict_memory(group, data, devices, at_once) for group in groups]
         needed, free = sum(need.total for need in needs), available(devices)
         if needed > free:
             hint = "Search fewer settings at a time, or smaller models."
-            fail(function, "hyperparameters", f"settings that fit into {free:,} bytes", f" {needed:,} bytes", hint=hint)
-        self._watching: tuple = (lambda moment: allowance.is_over(),) if allowance.is_timed else ()
-        if progress:
+            expected = f"settings that fit into {free:,} bytes"
+            fail(self.function, "hyperparameters", expected, f" {needed:,} bytes", hint=hint)
+        if self._progress:
+            members, total = len(self.epochs), int(self.epochs.sum())
             heading = summary(members, groups, needs, len(groups), devices)
-            total = int(self.epochs.sum())
             bar = population_bar(members=members, epochs=total, monitor=self.monitor, mode=self.mode, heading=heading)
             self._watching = (bar, *self._watching)
-        self._storage: Storage | None = None
-        self.observe: Callable[[Moment], bool] | None = None
-        self.trainer = PopulationTrainer(
+        return PopulationTrainer(
             groups,
-            keys,
-            whole,
-            measured,
-            folds=folds,
-            every_epoch=every_epoch,
+            self.keys,
+            self._whole,
+            self._measured,
+            folds=self._folds,
+            every_epoch=self._every_epoch,
             devices=devices,
             members_at_once=at_once,
         )
@@ -168,6 +181,7 @@ class Trials:
     @contextlib.contextmanager
     def watched(self) -> Iterator[None]:
         """Show the bar, and let Ctrl-C and the clock wait for a moment at which the search can be told as it stands."""
+        assert self.trainer.groups  # begun by now, and what watches them known
         held = contextlib.nullcontext() if self._storage is None else self._storage.held()
         with held, held_interrupts(), observing(self._watching) as observe:
             self.observe = observe if self._watching else None
@@ -175,7 +189,9 @@ class Trials:
             self.observe = None
 
     def heed_clock(self) -> None:
-        """End the search where its time is over; one chunk is run in any case."""
+        """End the search where its time is over; one chunk is run in any case, and what is stored takes none."""
+        if self._storage is not None and self._storage.replays:
+            return
         if not self.trainer.interrupted and self.trainer.epoch.any() and self.allowance.is_over():
             self.trainer.interrupted = self.trainer.stopped = True
 
@@ -183,8 +199,9 @@ class Trials:
         """Keep the search in a storage, if there is one, and go on from what it holds."""
         self._storage = storage
         if storage is not None:
-            storage.beside = {"attempts": self.attempts}
-            self._watching = (*self._watching, storage.watch(self.trainer))
+            storage.beside, storage.shape = {"attempts": self.attempts}, (len(self.epochs), 1 + len(self.metrics))
+            watch = storage.watch(self.trainer)
+            self._watching = (*self._watching, watch)
 
     def members(self, settings: np.ndarray) -> np.ndarray:
         """The members of some settings."""
@@ -194,12 +211,12 @@ class Trials:
         """Train some settings up to an epoch, or to the end of their own."""
         self.train_members(self.members(settings), until)
 
-    def train_members(self, members: np.ndarray, until: int | None = None) -> None:
-        """Train some members up to an epoch, or to the end of their own."""
+    def train_members(self, members: np.ndarray, until: int | np.ndarray | None = None) -> None:
+        """Train some members up to an epoch (of all, or one for each), or to the end of their own."""
         wanted = self.epochs[members] if until is None else np.minimum(until, self.epochs[members])
-        self.heed_clock()
         if self._storage is not None and not self._storage.goes_on(self.trainer):
             return
+        self.heed_clock()
         self.trainer.train(members, wanted, self.observe)
         retry_diverged(self, members, wanted)
         if self._storage is not None and self.trainer.interrupted:
@@ -250,6 +267,8 @@ class Trials:
         same = len(groups) == 1 and groups[0].traced == old.traced
         if not same or jax.tree.structure(groups[0].leaves) != jax.tree.structure(old.leaves):
             fail(self.function, "build", "a function whose structure stays when numbers change", " another structure")
+        if self._storage is not None:
+            self._storage.follow(groups)
         self.trainer.replace(source, [groups[0].leaves])
         self.epochs[groups[0].members] = self.trainer.expected[groups[0].members] = groups[0].epochs
 
@@ -275,7 +294,7 @@ class Trials:
         warn_diverged(self.function, ~self.trainer.going & none)
         if rounds is None and (bad := np.flatnonzero(self.trainer.going & none)).size:
             message = f"{self.function}: the loss of {bad.size} of {none.size} members is no number, the first of them"
-            warnings.warn(f"{message} member {bad[0]}; did anything in it count?", UserWarning, stacklevel=3)
+            notify(f"{message} member {bad[0]}; did anything in it count?", UserWarning)
         columns = {name: _column(values) for name, values in self.hyperparameters.items()}
         epochs = self.trainer.epoch.reshape(self.count, self.repeats)
         monitor = self.monitor.removeprefix("validation_")
@@ -319,7 +338,7 @@ def warn_interrupted(function: str, trainer: PopulationTrainer) -> None:
         fewest, most = int(trainer.epoch.min()), int(trainer.epoch.max())
         how = "the time budget was over" if trainer.stopped else "interrupted"
         message = f"{function}: {how} when members had trained for {fewest} to {most} epochs"
-        warnings.warn(f"{message}; the scores are those of then.", UserWarning, stacklevel=4)
+        notify(f"{message}; the scores are those of then.", UserWarning)
 
 
 def _column(values: list) -> Any:

@@ -7,7 +7,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from jaxann.core.products import Mixed
+from jaxann.core.augmentation import Mixed
 from jaxann.losses import target_weights
 
 __all__ = ["mean_loss"]

@@ -14,7 +14,7 @@ import pytest
 from scipy import special
 
 from jaxann import backprop, layers, losses, models
-from jaxann.core.products import Mixed
+from jaxann.core.augmentation import Mixed
 from jaxann.core.trees import cast, flatten_named, wide_dtype
 from tests.backprop.interpret import evaluate
 from tests.backprop.nets import draw_numbers

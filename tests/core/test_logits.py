@@ -43,7 +43,7 @@ FUNCTIONS = {
 }
 SHARES = ("softmax", "softmax at a temperature", "sparsemax", "gumbel_softmax")
 ANY_SIGN = ("log_sum_exp", "log_softmax")
-SUMS = ("ctc", "info_nce", "nt_xent")  # of several logits, or of their squares: more than float32 holds of the greatest
+SUMS = ("ctc",)  # of several frames: more than float32 holds of the greatest
 
 
 def _figures(x, scale):

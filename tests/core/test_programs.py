@@ -93,6 +93,7 @@ ELSEWHERE = {  # where `jax.jit` itself may stand, and why
     "jaxann/ops/dense.py": "the product alone, in eager use",
     "jaxann/train/export.py": "exported, never compiled",
     "jaxann/train/prepare.py": "traced for its shapes, never compiled",
+    "jaxann/train/weights.py": "what the model draws, only traced",
 }
 
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
 from jaxann.core import flatten_named, map_named, unflatten_named
 from jaxann.core.trees import cast, count, global_norm, sum_of_squares, wide_dtype
@@ -55,3 +57,21 @@ def test_norms_are_taken_in_single_precision_or_better():
 def test_norm_of_zeros_has_a_value():
     assert float(global_norm({"a": jnp.zeros(3)})) == 0.0
     assert np.isinf(global_norm({"a": jnp.array([jnp.inf])})) and np.isnan(global_norm({"a": jnp.array([jnp.nan])}))
+
+
+@pytest.mark.parametrize("length", [5, 2**12, 2**12 + 5, 30_100])
+def test_squares_of_any_number_of_numbers_are_all_counted(length: int):
+    leaf = np.random.default_rng(0).normal(size=length).astype(np.float32)
+    leaf[-1] = 300.0  # what is left over counts as well
+    wanted = np.sum(leaf.astype(np.float64) ** 2)
+    np.testing.assert_allclose(sum_of_squares(jnp.asarray(leaf)), wanted, rtol=2e-7)
+
+
+@pytest.mark.parametrize("split", [("rows", None), (None, "rows")])
+@pytest.mark.parametrize("shape", [(8, 6), (128, 66)])
+def test_norm_of_an_array_whose_type_is_sharded(shape: tuple[int, int], split: tuple[str | None, ...]):
+    mesh = jax.make_mesh((2,), ("rows",), (AxisType.Explicit,), devices=jax.devices()[:2])
+    values = np.random.default_rng(0).normal(size=shape).astype(np.float32)
+    leaf = jax.device_put(values, NamedSharding(mesh, PartitionSpec(*split)))
+    found = jax.jit(lambda leaf: global_norm({"a": leaf}))(leaf)
+    np.testing.assert_allclose(found, np.linalg.norm(values.astype(np.float64)), rtol=1e-6)

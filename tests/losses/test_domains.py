@@ -141,3 +141,17 @@ def test_a_class_of_weight_0_adds_nothing_whatever_its_logit_is():
         np.testing.assert_allclose([value, dense], terms.sum(), rtol=1e-6)
         for gradient in gradients:
             np.testing.assert_allclose(gradient, slope, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("ends", "words"),
+    [
+        ({"high": 0}, "at most 0"),
+        ({"low": 1}, "at least 1"),
+        ({"low": 0, "high": 1}, "in [0, 1]"),
+        ({"values": (5,)}, "5"),
+    ],
+)
+def test_what_is_expected_is_told_whatever_ends_are_given(ends: dict, words: str):
+    loss = losses.targets_in(**ends)(lambda predictions, targets: (predictions - targets) ** 2)
+    assert_input_error(lambda: _check(loss, np.float32([-7, 7])), "train y", expected=words)

@@ -204,3 +204,17 @@ def test_mined_triplets_leave_out_who_has_no_partner():
         assert losses.target_weights(loss, np.zeros(3, np.int32)).tolist() == [0, 0, 0]
         alone, slope = _slope(loss, points, np.zeros(3, np.int32))
         assert (alone == 0).all() and (slope == 0).all()
+
+
+def test_a_label_after_padding_is_refused_and_not_lost():
+    logits = np.zeros((1, 5, 3), np.float32)
+    for labels in ([[1, -1, 2]], [[0, 1]]):
+        assert_input_error(lambda labels=labels: losses.ctc(logits, np.int32(labels)), "targets")
+    assert np.isfinite(losses.ctc(logits, np.int32([[1, 2, -1]]))).all()
+    assert np.isfinite(losses.ctc(logits, np.int32([[0, 1]]), blank=2)).all()
+
+
+def test_a_label_beyond_32_bits_is_refused_and_no_other_class():
+    for label in (2**32 + 1, -(2**32) + 1):
+        assert_input_error(lambda n=label: losses.softmax_cross_entropy(np.float32([[0, 1]]), np.int64([n])), "targets")
+    assert_input_error(lambda: losses.ctc(np.zeros((1, 5, 3), np.float32), np.int64([[2**32 + 1]])), "targets")

@@ -135,3 +135,14 @@ def test_poly1_from_minus_one_on_keeps_its_digits():
     with_own = np.asarray(quick_jit(lambda z: losses.poly1(z, np.zeros(3, np.int32), epsilon=-1.0))(z))
     terms = [(-1) ** n * x**n / special.factorial(n) for n in range(2, 20)]
     np.testing.assert_allclose(with_own, sum(terms), rtol=2e-5)
+
+
+@pytest.mark.parametrize("name", ["kl_divergence", "reverse_kl_divergence", "jensen_shannon_divergence"])
+def test_divergences_have_slopes_however_sure_the_prediction_is(name: str):
+    loss = getattr(losses, name)
+    far = np.concatenate([np.linspace(0, 110, 111), [500, 1e4]]).astype(np.float32)
+    log_q = np.stack([-far, np.where(far > 1, 0, -0.5), np.full_like(far, -3)], -1).astype(np.float32)
+    gradients = jax.jit(jax.vmap(jax.grad(lambda log_q, p: loss(log_q[None], p[None])[0])))
+    for share in (0.0, 1e-30, 0.5, 1.0):
+        p = np.tile(np.float32([share, 1 - share, 0]), (len(far), 1))
+        assert np.isfinite(gradients(log_q, p)).all(), share

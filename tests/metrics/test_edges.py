@@ -94,7 +94,7 @@ def test_of_equal_scores_the_first_rank_first():
     np.testing.assert_array_equal(hits(scores, np.asarray([1, 2, 2, 2]), 1), [0, 0, 0, np.nan])
     np.testing.assert_array_equal(hits(scores, np.asarray([1, 2, 2, 2]), 2), [1, 1, 1, np.nan])
     np.testing.assert_array_equal(hits(scores, np.asarray([2, 0, 1, 0]), 2), [0, 0, 0, np.nan])
-    np.testing.assert_array_equal(hits(scores, np.asarray([3, -1, 0, 0]), 3), [0, 0, 1, np.nan])
+    np.testing.assert_array_equal(hits(scores, np.asarray([3, -1, 0, 0]), 3), [np.nan, np.nan, 1, np.nan])
 
 
 def test_probabilities_at_the_ends():

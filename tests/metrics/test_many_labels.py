@@ -63,12 +63,44 @@ def test_averages_over_labels_are_those_of_scikit_learn(name: str):
 
 
 def test_labels_in_a_sequence_stay_one_list():
-    """Whole numbers that are classes, and any whose number of classes is given."""
+    """Whole numbers whose number of classes is given; without it scikit-learn refuses them too, but for 0 and 1."""
     p, y = RANDOM.integers(0, 3, (20, 4)), RANDOM.integers(0, 3, (20, 4))
     want = reference.f1_score(y.ravel(), p.ravel(), average="macro")
-    np.testing.assert_allclose(metrics.f1(p, y, average="macro"), want, rtol=1e-6)
+    np.testing.assert_allclose(metrics.f1(p, y, average="macro", classes=3), want, rtol=1e-6)
+    with pytest.raises(ValueError, match="multiclass-multioutput"):
+        reference.f1_score(y, p, average="macro")
+    for name in NAMES:
+        whole = functools.partial(getattr(metrics, name), average="macro")
+        assert_input_error(functools.partial(whole, p, y), "predictions", expected="0 and 1")
+        assert_input_error(functools.partial(whole, 1 * (p > 0), y), "targets", expected="0 and 1")
     want = reference.f1_score(y.ravel() > 0, p.ravel() > 0, average="macro")
     np.testing.assert_allclose(metrics.f1(1 * (p > 0), 1 * (y > 0), average="macro", classes=2), want, rtol=1e-6)
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("average", ["macro", "micro", "weighted", None])
+def test_one_column_is_one_list(name: str, average: str | None):
+    """Averages over the two classes, as those of `(n,)`: one output a model is no question of several labels."""
+    scores, true = SCORES[:, 1:2], TRUE[:, 1:2]
+    metric = functools.partial(getattr(metrics, name), average=average or "none")
+    want = NAMES[name](true[:, 0], scores[:, 0] > 0, average=average)
+    weighted = NAMES[name](true[:, 0], scores[:, 0] > 0, average=average, sample_weight=WEIGHTS)
+    for p in (scores, scores > 0, (scores > 0).astype(np.int32)):
+        np.testing.assert_allclose(metric(p, true), want, rtol=1e-6)
+    np.testing.assert_allclose(metric(scores[:, 0], true[:, 0]), want, rtol=1e-6)
+    np.testing.assert_allclose(metric(scores, true, WEIGHTS), weighted, rtol=1e-6)
+    form = form_of(metric, true, jax.ShapeDtypeStruct(scores.shape, jnp.float32))
+    assert form is not None
+    np.testing.assert_allclose(form(scores, true), want, rtol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["roc_auc", "average_precision"])
+def test_ranks_of_one_column_are_those_of_the_list(name: str):
+    scores, true = SCORES[:, 1:2], TRUE[:, 1:2]
+    for average in ("macro", "micro", "weighted"):
+        sklearns = {"roc_auc": reference.roc_auc_score, "average_precision": reference.average_precision_score}[name]
+        want = sklearns(true[:, 0], scores[:, 0], average=average)
+        np.testing.assert_allclose(getattr(metrics, name)(scores, true, average=average), want, rtol=1e-6)
 
 
 def test_the_form_of_a_metric_knows_the_labels():

@@ -43,7 +43,9 @@ def test_weighted_support_has_the_digits_asked_for():
 
 def test_the_report_checks_what_it_is_given():
     assert_input_error(lambda: classification_report(LOGITS, LABELS, names=["a"]), "names", given="1")
-    assert_input_error(lambda: classification_report(LABELS, LABELS, classes=3), "each example", expected="below 3")
+    assert_input_error(lambda: classification_report(LABELS, LABELS, classes=3), "targets", expected="labels in 0..2")
+    lost = np.where(np.arange(200)[:, None] == 7, np.nan, LOGITS)
+    assert_input_error(lambda: classification_report(lost, LABELS), "each example", given="none at 7")
     assert_input_error(lambda: classification_report(LABELS, LABELS, digits=-1), "digits")
     assert_input_error(lambda: classification_report(LABELS, LABELS, absent="no"), "absent")
     assert_input_error(lambda: classification_report(LOGITS, LABELS[:-1]), "targets")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import signal
 import sys
@@ -77,7 +78,7 @@ def test_a_population_follows_the_same_rule():
 
 def test_an_interruption_between_any_two_lines_leaves_as_many_rows_as_epochs():
     """A handler of the caller's own raises at the n-th line of `fit`, for every n of a chunk."""
-    code = FIT.fit.__wrapped__.__code__
+    code = inspect.unwrap(FIT.fit).__code__
     _fit()
 
     def cut_at(line: int) -> ja.train.Result | None:
@@ -122,3 +123,40 @@ def test_a_handler_of_the_callers_own_stays_in_force():
     finally:
         signal.signal(signal.SIGINT, before)
     assert len(pressed) == 4 and result.status is Status.FINISHED
+
+
+def test_a_ctrl_c_in_the_last_chunk_is_told_and_nothing_is_lost():
+    cut = _fit(2, observers=_press(2))
+    assert (cut.status, cut.epochs_run, len(cut.history["loss"])) == (Status.INTERRUPTED, 2, 2)
+
+    def press(moment: Any) -> None:
+        signal.raise_signal(signal.SIGINT)
+
+    keys = jax.random.split(KEY, 2)
+    interrupts._Last.ended = float("-inf")
+    how: Any = {"keys": keys, "epochs": 1}
+    many = ja.train.fit_population(lambda hyper: RECIPE, {}, (X, Y), observers=press, **how)
+    assert (many.status == Status.INTERRUPTED).all() and (many.epochs_run == 1).all()
+
+
+def test_a_run_that_diverged_is_told_as_that_whatever_else_ended_it():
+    broken = ja.recipe(
+        ja.layers.dense(1), ja.losses.squared_error, ja.optimizers.sgd(1e30), on_nonfinite="stop", batch_size=4
+    )
+    with pytest.warns(ja.DivergedWarning):
+        result = ja.fit(broken, (X, Y), key=KEY, epochs=3, observers=_press(1))
+    assert result.status is Status.DIVERGED
+
+
+def test_a_second_ctrl_c_leaves_pythons_own_handler_even_where_a_third_follows_at_once():
+    for late in (False, True):
+        interrupts._Last.ended = float("-inf")
+        with pytest.raises(KeyboardInterrupt), interrupts.held_interrupts():
+            signal.raise_signal(signal.SIGINT)
+            try:
+                signal.raise_signal(signal.SIGINT)
+            finally:
+                assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+                if late:
+                    signal.raise_signal(signal.SIGINT)
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 import jaxann as ja
+from jaxann.core.augmentation import Augment, Mixed
 from jaxann.core.factories import factory
-from jaxann.core.products import Augment, Mixed, Penalty
+from jaxann.core.products import Penalty
 from jaxann.train.objective import loss_sums
 from tests.contract import assert_input_error
 from tests.train.problems import FITTED_BY

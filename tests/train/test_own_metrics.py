@@ -50,8 +50,7 @@ def expected_of(logits, y, w) -> dict[str, float]:
     share = sklearn_metrics.accuracy_score(y, labels, sample_weight=w)
     ones = np.average(y == 1, weights=w) + 10 * np.average(labels == 1, weights=w)
     macro = sklearn_metrics.f1_score(y, labels, average="macro", sample_weight=w)
-    left_out = np.zeros(len(y), bool) if w is None else w == 0  # zeros to who takes no weights: label 0, and right
-    plain = np.mean((labels == y) | left_out) + 0.25
+    plain = np.mean((labels == y)[slice(None) if w is None else w > 0]) + 0.25  # takes no weights: sees what has some
     return {"third": share, "named": share, "swapped": ones, "plain": plain, "numpy": share, "sklearn": macro}
 
 
@@ -73,7 +72,6 @@ def recipe_of(metrics: dict[str, Any], rate: float = 0.0, **changes: Any) -> Any
     return ja.recipe(ja.models.mlp((8, 3)), LOSS, ja.optimizers.sgd(rate), metrics=metrics, **changes)
 
 
-@pytest.mark.filterwarnings("ignore:.*takes no weights")
 @pytest.mark.parametrize("metrics", [TRACED, ALL], ids=["traced", "with the host's"])
 def test_fit_and_evaluate_hand_weights_over(metrics: dict[str, Any]):
     """With a rate of 0 the weights of the model stand still: every epoch's figures are those of `predict`."""
@@ -98,13 +96,46 @@ def test_without_weights_they_are_ones():
         assert found[name] == pytest.approx(expected[name], rel=1e-5)
 
 
-def test_a_metric_without_weights_is_told_of_what_has_none():
+def test_a_program_cannot_leave_rows_out_for_a_metric_without_weights():
+    """Its figure is NaN, and a warning names it; the host leaves them out, and has nothing to tell."""
     recipe = recipe_of({"plain": TRACED["plain"], "named": by_name})
-    with pytest.warns(UserWarning, match=r"metrics\['plain'\] takes no weights; what has weight 0 in train is zeros"):
-        ja.fit(recipe, TRAIN, key=KEY, epochs=1, batch_size=16)
-    with pytest.warns(UserWarning, match=r"metrics\['plain'\] takes no weights; what has weight 0 in data"):
-        ja.train.evaluate(recipe, *recipe.model.init(KEY, X), HELD)
-    ja.fit(recipe, (*TRAIN[:2], np.ones(60, np.float32)), key=KEY, epochs=1, batch_size=16)
+    with pytest.warns(UserWarning, match=r"metrics\['plain'\] takes no weights, and some of train has weight 0"):
+        many = ja.train.fit_population(lambda h: recipe, {}, TRAIN, keys=jax.random.split(KEY, 2), epochs=1,
+                                       batch_size=16)  # fmt: skip
+    assert np.isnan(many.history["plain"]).all() and np.isfinite(many.history["named"]).all()
+    ones = (*TRAIN[:2], np.ones(60, np.float32))
+    assert ja.fit(recipe, ones, key=KEY, epochs=1, batch_size=16).history["plain"][0] < 1.25
+
+
+def test_no_metric_of_the_host_sees_what_has_weight_0():
+    """Neither as rows nor as padding; of nothing it is NaN. It is tried on some rows first, and those it may see."""
+    seen = []
+
+    def share(predictions, targets):
+        seen.append(np.asarray(targets))
+        return float(np.mean(np.asarray(predictions).argmax(-1) == seen[-1]))
+
+    def plain(predictions, targets):
+        return jnp.mean(jnp.argmax(predictions, -1) == targets)
+
+    recipe = recipe_of({"share": share, "plain": plain})
+    weights = np.where(np.arange(60) < 20, 0, 1).astype(np.float32)
+    nothing = X[60:], Y[60:], np.r_[np.ones(1), np.zeros(29)].astype(np.float32)
+    result = ja.fit(recipe, (X[:60], Y[:60], weights), validation=nothing, key=KEY, epochs=1, batch_size=60)
+    labels = np.asarray(ja.predict(recipe, result.params, result.state, X)).argmax(-1)
+    for name in ("share", "plain"):
+        assert result.history[name][0] == pytest.approx(sklearn_metrics.accuracy_score(Y[20:60], labels[20:60]))
+        assert result.history[f"validation_{name}"][0] == float(labels[60] == Y[60])
+    assert sorted(seen[-2]) == sorted(Y[20:60]) and seen[-1] == Y[60]
+    assert np.isnan(figure_of(share, X[:, :3], Y, np.zeros(90)))
+    values, lengths = RNG.normal(size=(6, 5, 4)).astype(np.float32), np.array([1, 2, 3, 4, 5, 5])
+    y, real = RNG.integers(0, 3, (6, 5)), np.arange(5)[None] < lengths[:, None]
+    data = ja.core.padded(values, lengths), ja.core.padded(y, lengths)
+    recipe = ja.recipe(ja.layers.dense(3), LOSS, ja.optimizers.sgd(0.0), metrics={"share": share, "plain": plain})
+    result = ja.fit(recipe, data, key=KEY, epochs=1)
+    hits = np.asarray(ja.predict(recipe, result.params, result.state, values)).argmax(-1) == y
+    for name in ("share", "plain"):
+        assert result.history[name][0] == pytest.approx(hits[real].mean(), rel=1e-6)
 
 
 @pytest.mark.filterwarnings("ignore:.*takes no weights")
@@ -120,10 +151,12 @@ def test_populations_and_folds_hand_weights_over():
     one = many.member(1)
     expected = expected_of(ja.predict(recipe_of({}), one.params, one.state, HELD[0]), *HELD[1:])
     for name in TRACED:
-        assert many.history[f"validation_{name}"][1, 0] == pytest.approx(expected[name], rel=1e-5)
+        want = np.nan if name == "plain" else expected[name]  # a program can leave no row out
+        assert many.history[f"validation_{name}"][1, 0] == pytest.approx(want, rel=1e-5, nan_ok=True)
         for number, (_, rows) in enumerate(folds):
             held = expected_of(table.out_of_fold[0][rows], Y[rows], W[rows])[name]
-            assert table.scores[name][0, number] == pytest.approx(held, rel=1e-5)
+            held = np.nan if name == "plain" and not W[rows].all() else held
+            assert table.scores[name][0, number] == pytest.approx(held, rel=1e-5, nan_ok=True)
 
 
 def test_a_head_and_padding_hand_weights_over():
@@ -194,13 +227,43 @@ def test_what_a_metric_of_the_host_says_must_be_one_figure():
         ja.fit(recipe, TRAIN, key=KEY, epochs=1)
 
 
-def test_an_error_of_a_metric_of_the_host_names_it():
-    def wrong(predictions, targets):
-        return sklearn_metrics.accuracy_score(targets, np.asarray(predictions))
+def test_a_metric_of_the_host_is_tried_before_anything_is_compiled():
+    for metric in (sklearn_metrics.accuracy_score, functools.partial(sklearn_metrics.f1_score, average="macro")):
+        recipe, before = recipe_of({"wrong": metric}), compiles()
+        with pytest.raises(ja.InputError, match="handed the model's outputs of shape .n, 3.") as caught:
+            ja.fit(recipe, TRAIN, key=KEY, epochs=1)
+        assert "metrics['wrong']" in str(caught.value) and "argmax(-1)" in str(caught.value)
+        assert compiles() == before
 
-    with pytest.raises(ValueError, match="mix of multiclass") as caught:
-        ja.fit(recipe_of({"wrong": wrong}), TRAIN, key=KEY, epochs=1)
-    assert "metrics['wrong'] of fit" in "".join(caught.value.__notes__)
+
+def test_a_metric_of_the_host_may_want_both_classes_or_shares():
+    """It is wrong only if it fails with all that it may be given: sorted targets, too, have both classes."""
+    x, y = RNG.normal(size=(600, 4)).astype(np.float32), np.repeat([0, 1], [599, 1])
+    metrics = {
+        "auc": lambda y_true, z: sklearn_metrics.roc_auc_score(y_true, z[:, 1]),
+        "strict": lambda y_true, z: float(1 / np.count_nonzero(z[:, 1] > 0)),
+    }
+    recipe = ja.recipe(ja.layers.dense(2), LOSS, ja.optimizers.sgd(0.0), metrics=metrics)
+    result = ja.fit(recipe, (x, y), key=KEY, epochs=1)
+    z = np.asarray(ja.predict(recipe, result.params, result.state, x))
+    assert result.history["auc"][0] == pytest.approx(sklearn_metrics.roc_auc_score(y, z[:, 1]), rel=1e-6)
+
+
+def test_a_metric_of_a_library_that_knows_no_tracers_runs_on_the_host():
+    torch = pytest.importorskip("torch")
+
+    def share(predictions, targets):
+        return (torch.from_dlpack(predictions).argmax(-1) == torch.from_dlpack(targets)).float().mean()
+
+    recipe = recipe_of({"torch": share, "hits": ja.metrics.accuracy})
+    history = ja.fit(recipe, TRAIN[:2], key=KEY, epochs=1).history
+    assert history["torch"][0] == pytest.approx(history["hits"][0], rel=1e-6)
+
+
+def test_an_error_of_a_metric_of_ones_own_names_it():
+    with pytest.raises(AttributeError, match="nothing") as caught:
+        ja.fit(recipe_of({"wrong": lambda p, t: p.nothing}), TRAIN, key=KEY, epochs=1)
+    assert any("metrics['wrong'] of fit" in note for note in caught.value.__notes__)
 
 
 @pytest.mark.parametrize(

@@ -33,7 +33,8 @@ def test_samplers_begin_with_the_known_settings(sampler):
     plain = settings_of(sampler(SPACE, 4, key=KEY))
     assert found[0] == {"learning_rate": pytest.approx(0.05), "optimizer": "adam", "momentum": 0.0}
     assert found[1] == KNOWN[1] and found[2:] == plain
-    assert settings_of(sampler(ja.tune.enqueue(SPACE, KNOWN), 1, key=KEY)) == found[:1]
+    assert settings_of(sampler(ja.tune.enqueue(SPACE, KNOWN), 2, key=KEY)) == found[:2]
+    assert_input_error(lambda: sampler(ja.tune.enqueue(SPACE, KNOWN), 1, key=KEY), "enqueued settings")
 
 
 def test_a_grid_lists_no_setting_twice():

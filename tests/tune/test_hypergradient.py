@@ -197,7 +197,7 @@ def test_a_run_that_diverges_is_told():
         hypergradient(momentum, hyper, train, validation, key=KEY, epochs=1, batch_size=64)
     assert caught.value.step == 1
     bad = (np.full_like(validation[0], np.nan), validation[1])
-    with pytest.raises(ja.InputError, match="validation must be data with a finite loss, got loss nan"):
+    with pytest.raises(ja.InputError, match="validation x must be finite, got 6400 of 6400"):
         hypergradient(momentum, hyper | {"learning_rate": 0.1}, train, bad, key=KEY, epochs=1, batch_size=64)
 
 

@@ -209,7 +209,7 @@ def test_another_search_is_refused(begun: Path):
 def test_a_folder_that_cannot_be_used_is_refused(begun: Path, tmp_path: Path):
     (tmp_path / "file").write_text("")
     assert_input_error(lambda: halved(tmp_path / "file"), "storage")
-    assert_input_error(lambda: halved(3), "path")
+    assert_input_error(lambda: halved(3), "storage")
     for name, damage in (("state.safetensors", b"cut"), ("study.json", b"{"), ("study.json", json.dumps({}).encode())):
         folder = tmp_path / f"{len(list(tmp_path.iterdir()))}"
         folder.mkdir()

@@ -27,7 +27,8 @@ __all__ = ["by_length", "through_unit"]
 def through_unit(x: Array, h: Array, eps: Any) -> Array:
     """dl/dx from h = dl/dx^, x^ = unit(x, eps); nothing overflows on the way."""
     scale = jnp.max(jnp.abs(x), -1, keepdims=True, initial=0)
-    scale = jnp.where(jnp.all(x == 0, -1, keepdims=True), 1, scale)
+    smallest = jnp.finfo(x.dtype).tiny
+    scale = jnp.clip(jnp.where(jnp.all(x == 0, -1, keepdims=True), 1, scale), smallest, 1 / smallest)
     y = x / scale
     size = jnp.sqrt(jnp.sum(y * y, -1, keepdims=True))
     floor = jnp.asarray(eps, x.dtype) / scale
@@ -68,7 +69,7 @@ def _cosine_embedding(predictions: Array, targets: Array, *, margin: Scalar = 0.
     units = unit(predictions, eps)
     cosine = jnp.sum(units[..., 0, :] * units[..., 1, :], -1)
     apart = (cosine - jnp.asarray(margin, cosine.dtype) > 0).astype(cosine.dtype)
-    by_cosine = lax.expand_dims(jnp.where(targets > 0, -1, apart), [cosine.ndim, cosine.ndim + 1])
+    by_cosine = lax.expand_dims(jnp.where(targets > 0.5, -1, apart), [cosine.ndim, cosine.ndim + 1])
     return through_unit(predictions, by_cosine * jnp.flip(units, -2), eps)
 
 

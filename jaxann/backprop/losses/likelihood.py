@@ -29,5 +29,6 @@ def _gaussian_nll(predictions: Array, targets: Array, *, full: bool = False, eps
     """
     floor = jnp.log(jnp.asarray(eps, predictions.dtype))
     r, s = predictions[..., 0] - targets, predictions[..., 1]
-    precision = jnp.exp(-jnp.where(s < floor, floor, s))
-    return jnp.stack([r * precision, (1 - r * r * precision) / 2], -1)
+    inverse = jnp.exp(-jnp.where(s < floor, floor, s) / 2)
+    deviations = r * inverse
+    return jnp.stack([deviations * inverse, (1 - deviations * deviations) / 2], -1)

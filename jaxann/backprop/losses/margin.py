@@ -42,7 +42,7 @@ def _multiclass_hinge(
     """
     own = hits(targets, predictions.shape[-1])
     score = jnp.sum(jnp.where(own, predictions, 0), -1, keepdims=True)
-    lead = jnp.where(own, -jnp.inf, jnp.asarray(margin, predictions.dtype) + predictions - score)
+    lead = jnp.where(own, -jnp.inf, jnp.asarray(margin, predictions.dtype) + (predictions - score))
     if kind == "crammer_singer":
         worst = jnp.max(lead, -1, keepdims=True, initial=-jnp.inf)
         tied = ((lead == worst) & (worst > 0)).astype(predictions.dtype)

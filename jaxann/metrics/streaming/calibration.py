@@ -13,7 +13,7 @@ from jaxann.core.factories import factory
 from jaxann.core.products import Metric
 from jaxann.core.typing import Array
 from jaxann.metrics.streaming.ranks import around
-from jaxann.metrics.streaming.reading import positives, probabilities, scores_form
+from jaxann.metrics.streaming.reading import is_nan, no_class, positives, probabilities, scores_form
 from jaxann.metrics.streaming.rows import add_rows, empty_rows, kept
 from jaxann.metrics.streaming.sums import added, flat_weights, real, summed_by, totals, zeros
 
@@ -57,9 +57,12 @@ def expected_calibration_error(
         p = probabilities(kind, predictions, from_logits)
         if kind == "binary":
             confidence, hit = jnp.maximum(p, 1 - p), (p > 0.5) == positives(targets)
+            unknown = is_nan(targets)
         else:
             confidence, hit = jnp.max(p, -1), jnp.argmax(p, -1).astype(jnp.int32) == targets.astype(jnp.int32)
-        return confidence.reshape(-1), real(hit).reshape(-1), w
+            unknown = no_class(targets, p.shape[-1])
+        unknown = unknown.reshape(-1) & (w != 0)
+        return confidence.reshape(-1), jnp.where(unknown, jnp.nan, real(hit).reshape(-1)), w
 
     def gathered(place, confidence, hit, w):
         columns = jnp.stack([w, w * hit, w * confidence], 1)

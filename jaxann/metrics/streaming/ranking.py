@@ -14,8 +14,9 @@ from jaxann.core.factories import factory
 from jaxann.core.logits import log_softmax, log_sum_exp
 from jaxann.core.products import Metric
 from jaxann.core.typing import Array
+from jaxann.metrics.streaming.label_ranking import ranked_labels
 from jaxann.metrics.streaming.ranks import binned_precision, binned_wins, precision_of, wins
-from jaxann.metrics.streaming.reading import is_one_of, positives, probabilities, scores_form
+from jaxann.metrics.streaming.reading import is_nan, is_one_of, no_class, positives, probabilities, scores_form
 from jaxann.metrics.streaming.rows import add_rows, empty_rows, kept
 from jaxann.metrics.streaming.sums import added, flat_weights, real, summed_by, totals, zeros
 
@@ -31,7 +32,7 @@ class HistogramSums(NamedTuple):
     combined = added
 
 
-@factory(Metric, static=("classes", "capacity", "bins"), traits=("higher_is_better", "takes_labels"))
+@factory(Metric, static=("classes", "capacity", "bins", "labels"), traits=("higher_is_better", "takes_labels"))
 def roc_auc(
     classes: int = 2,
     *,
@@ -40,11 +41,12 @@ def roc_auc(
     multi_class: str = "ovr",
     average: str = "macro",
     from_logits: bool = True,
+    labels: int | None = None,
 ):
-    """Streaming form of `metrics.roc_auc` for this many classes: exact with a capacity, else from a histogram.
+    """Streaming form of `metrics.roc_auc` for this many classes, or several `labels` an example.
 
     With `capacity`, the scores of up to so many examples are kept and the figure is exact; with more of them it is
-    NaN, never that of a part. Without, probabilities are counted in `bins` bins of equal width: the figure is that of
+    NaN, never that of a part. Without, it is from a histogram of `bins` bins of equal width: the figure is that of
     the probabilities rounded to bins, off by at most half the share of pairs (of one example of either class) that
     meet in one bin; for scores spread evenly that is half the width 1 / bins. The counts take
     classes x columns x bins numbers, where one column serves two classes.
@@ -52,6 +54,10 @@ def roc_auc(
     check_choice("roc_auc", "multi_class", multi_class, ("ovr", "ovo"))
     choices = ("macro", "weighted") if multi_class == "ovo" else ("macro", "micro", "weighted", "none")
     check_choice("roc_auc", "average", average, choices)
+    if labels is not None:
+        _check_labels("roc_auc", classes, bins)
+        figures = _wins_over, _binned_wins_over
+        return ranked_labels("roc_auc", labels, capacity, bins, from_logits, *figures, average)
 
     def exact(scores, truth):
         own = jnp.sum(truth, 0)
@@ -61,7 +67,7 @@ def roc_auc(
             flat, weight = scores.reshape(-1), _rest(truth).reshape(-1, 1)
             return wins(flat, truth.reshape(-1), weight)[0]
         if multi_class == "ovr":
-            each = jax.vmap(lambda s, t, r: wins(s, t, lax.expand_dims(r, [1]))[0], 1)(scores, truth, _rest(truth))
+            each = jax.vmap(_wins_over, 1)(scores, truth, _rest(truth))
             return _over_classes(each, own, average, jnp.nan)
         # one column after another: the weights below each score take (examples, classes) numbers already
         pairs = lax.map(lambda column: wins(column[0], column[1], truth), (scores.T, truth.T))
@@ -76,14 +82,14 @@ def roc_auc(
         if average == "micro":
             return binned_wins(jnp.sum(mine, 0), jnp.sum(rest, 0, keepdims=True))[0]
         if multi_class == "ovr":
-            each = jax.vmap(lambda m, r: binned_wins(m, lax.expand_dims(r, [0]))[0])(mine, rest)
+            each = jax.vmap(_binned_wins_over)(mine, rest)
             return _over_classes(each, own, average, jnp.nan)
         return _over_pairs(jax.vmap(binned_wins, (0, 1))(mine, counts), own, average)
 
     return _ranked("roc_auc", classes, capacity, bins, from_logits, exact, rough)
 
 
-@factory(Metric, static=("classes", "capacity", "bins"), traits=("higher_is_better", "takes_labels"))
+@factory(Metric, static=("classes", "capacity", "bins", "labels"), traits=("higher_is_better", "takes_labels"))
 def average_precision(
     classes: int = 2,
     *,
@@ -91,15 +97,20 @@ def average_precision(
     bins: int = 1000,
     average: str = "macro",
     from_logits: bool = True,
+    labels: int | None = None,
 ):
-    """Streaming form of `metrics.average_precision` for this many classes: exact with a capacity, else a histogram.
+    """Streaming form of `metrics.average_precision` for this many classes, or several `labels` an example.
 
     With `capacity`, the scores of up to so many examples are kept and the figure is exact; with more of them it is
-    NaN, never that of a part. Without, probabilities are counted in `bins` bins of equal width: the figure is that of
+    NaN, never that of a part. Without, it is from a histogram of `bins` bins of equal width: the figure is that of
     the probabilities rounded to bins. The counts take classes x columns x bins numbers, where one column serves two
     classes.
     """
     check_choice("average_precision", "average", average, ("macro", "micro", "weighted", "none"))
+    if labels is not None:
+        _check_labels("average_precision", classes, bins)
+        figures = precision_of, binned_precision
+        return ranked_labels("average_precision", labels, capacity, bins, from_logits, *figures, average)
 
     def exact(scores, truth):
         if classes == 2:
@@ -119,6 +130,21 @@ def average_precision(
         return _over_classes(jax.vmap(binned_precision)(mine, rest), jnp.sum(mine, -1), average, jnp.nan)
 
     return _ranked("average_precision", classes, capacity, bins, from_logits, exact, rough)
+
+
+def _check_labels(function: str, classes: int, bins: int) -> None:
+    check_integer(function, "bins", bins)
+    if classes != 2:
+        fail(function, "classes", "2 where an example has several labels", classes)
+
+
+def _wins_over(scores: Array, own: Array, others: Array) -> Array:
+    """`wins` over one group, all weights `(n,)`."""
+    return wins(scores, own, lax.expand_dims(others, [1]))[0]
+
+
+def _binned_wins_over(own: Array, others: Array) -> Array:
+    return binned_wins(own, lax.expand_dims(others, [0]))[0]
 
 
 def _ranked(
@@ -146,12 +172,10 @@ def _ranked(
         w = flat_weights(function, weights, targets.shape)
         if kind == "binary":
             true, shape = positives(targets).astype(jnp.int32), (-1, 1)
-            unknown = jnp.zeros(targets.shape, bool)
+            unknown = is_nan(targets)
         else:
             true, shape = targets.astype(jnp.int32), (-1, classes)
-            unknown = (true < 0) | (true >= classes)
-        if jnp.issubdtype(targets.dtype, jnp.floating):
-            unknown = unknown | jnp.isnan(targets)
+            unknown = no_class(targets, classes)
         scores = real(predictions).reshape(shape)
         if columns == 1 and kind == "classes":
             scores = scores[:, 1:] - scores[:, :1] if from_logits else scores[:, 1:]

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from jaxann.core.checks import check_integer, fail, is_concrete
+from jaxann.core.checks import check_int32, check_integer, check_plain, fail, is_concrete
 from jaxann.core.logits import log_softmax, softmax
 from jaxann.core.typing import Array, Scalar
 from jaxann.metrics.streaming.sums import check_weights, real
@@ -19,9 +19,11 @@ __all__ = [
     "class_count",
     "clipped",
     "form",
+    "is_nan",
     "is_one_of",
     "label_count",
     "log_probabilities",
+    "no_class",
     "positives",
     "probabilities",
     "read_labels",
@@ -41,8 +43,11 @@ def form(function: str, predictions: Array, targets: Array) -> str:
     """`"labels"` (integers), `"classes"` (scores `(..., classes)`) or `"binary"` (one score each).
 
     Raises:
-        InputError: the shapes fit none.
+        InputError: the shapes fit none, entries are masked, or labels are too large for int32.
     """
+    for argument, value in (("predictions", predictions), ("targets", targets)):
+        check_plain(function, argument, value)
+        check_int32(function, argument, value)
     if predictions.shape == (*targets.shape, 1):
         expected = f"of shape {predictions.shape}: one logit an example is binary, not one class"
         fail(function, "targets", expected, f" shape {targets.shape}")
@@ -91,20 +96,32 @@ def class_count(function: str, predictions: Any, targets: Any, weights: Any, cla
     return max(greatest + 1, 2)
 
 
-def label_count(predictions: Any, targets: Any, classes: int | None, average: str) -> int | None:
+def label_count(function: str, predictions: Any, targets: Any, classes: int | None, average: str) -> int | None:
     """How many labels each example has, where each is a question of its own and a figure is averaged over them.
 
-    Scores or flags of the targets' shape with more than one axis, the last of them the labels; whole numbers too where
-    all are 0 or 1 and the number of classes is not given. None where all elements are one list.
+    Scores, flags, or whole numbers 0 and 1 of the targets' shape with more than one axis, the last of them two labels
+    or more. None where all elements are one list: one score an example, `(n, 1)`, and whole numbers whose number of
+    classes is given. What whole numbers mean is never read off their values: without `classes` others are refused.
+
+    Raises:
+        InputError: whole numbers other than 0 and 1 in several columns, without their number of classes.
     """
     if average == "binary" or len(targets.shape) < 2 or tuple(predictions.shape) != tuple(targets.shape):
+        return None
+    if targets.shape[-1] == 1:
         return None
     if jnp.issubdtype(predictions.dtype, jnp.floating) or predictions.dtype == bool:
         return targets.shape[-1]
     if classes is not None or not (is_concrete(predictions) and is_concrete(targets)):
         return None
-    bits = all(np.isin(np.asarray(a), (0, 1)).all() for a in (predictions, targets))
-    return targets.shape[-1] if bits else None
+    for argument, given in (("predictions", predictions), ("targets", targets)):
+        given = np.asarray(given)
+        strange = given[~np.isin(given, (0, 1))]
+        if strange.size:
+            hint = "For labels of several classes, all in one list, give classes."
+            expected = f"0 and 1, one for each of {targets.shape[-1]} labels, where classes is not given"
+            fail(function, argument, expected, strange[0], hint=hint)
+    return targets.shape[-1]
 
 
 def read_labels(function: str, predictions: Array, targets: Array, classes: int, threshold: Scalar) -> Labels:
@@ -126,19 +143,32 @@ def read_labels(function: str, predictions: Array, targets: Array, classes: int,
             fail(function, "classes", f"2 for predictions of the targets' shape {targets.shape}", classes)
         true = positives(targets).astype(jnp.int32)
         predicted = (real(predictions) > real(threshold)).astype(jnp.int32)
-        unknown = jnp.isnan(predictions)
+        unknown = jnp.isnan(predictions) | is_nan(targets)
     else:
         true, predicted = targets.astype(jnp.int32), predictions.astype(jnp.int32)
         unknown = (predicted < 0) | (predicted >= classes)
-    if jnp.issubdtype(targets.dtype, jnp.floating):
-        unknown = unknown | jnp.isnan(targets)
-    unknown = unknown | (true < 0) | (true >= classes)
+    if kind != "binary":
+        unknown = unknown | no_class(targets, classes)
     return Labels(true.reshape(-1), predicted.reshape(-1), unknown.reshape(-1))
+
+
+def is_nan(targets: Array) -> Array:
+    """Which targets are NaN; none of whole numbers and flags."""
+    return jnp.isnan(targets) if jnp.issubdtype(targets.dtype, jnp.floating) else jnp.zeros(targets.shape, bool)
+
+
+def no_class(targets: Array, classes: int) -> Array:
+    """Which targets are none of the labels 0..classes-1: too large, below 0, a fraction or NaN."""
+    labels = targets.astype(jnp.int32)
+    outside = (labels < 0) | (labels >= classes)
+    return outside | (real(targets) != real(labels)) if jnp.issubdtype(targets.dtype, jnp.floating) else outside
 
 
 def is_one_of(labels: Array, classes: int) -> Array:
     """`(..., classes)`: whether the label is this class."""
     numbers = lax.broadcasted_iota(jnp.int32, (*labels.shape, classes), labels.ndim)
+    if jnp.issubdtype(labels.dtype, jnp.floating):  # a fraction and NaN are none
+        return lax.expand_dims(real(labels), [labels.ndim]) == real(numbers)
     return lax.expand_dims(labels.astype(jnp.int32), [labels.ndim]) == numbers
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 
 from jaxann.core.typing import Array
@@ -15,9 +16,9 @@ __all__ = ["Rows", "add_rows", "empty_rows", "kept"]
 class Rows(NamedTuple):
     """Values `(capacity, columns)` and weights `(capacity,)` of the examples so far, and how many there were."""
 
-    values: Array
-    weights: Array
-    count: Array  # int32 (); above the capacity some are lost, and every figure is NaN
+    values: Any
+    weights: Any
+    count: Any  # int32 (); above the capacity some are lost, and every figure is NaN
 
     def combined(self, other: Rows) -> Rows:
         """The rows of both, one after the other; the capacity stays."""
@@ -26,9 +27,9 @@ class Rows(NamedTuple):
 
 
 def empty_rows(capacity: int, columns: int) -> Rows:
-    """No rows yet."""
+    """No rows yet, as NumPy arrays: no program is compiled before what is to be counted in has been checked."""
     dtype = jnp.result_type(float)
-    return Rows(jnp.zeros((capacity, columns), dtype), jnp.zeros(capacity, dtype), jnp.int32(0))
+    return Rows(np.zeros((capacity, columns), dtype), np.zeros(capacity, dtype), np.zeros((), np.int32))
 
 
 def add_rows(rows: Rows, values: Array, weights: Array) -> Rows:
@@ -38,8 +39,8 @@ def add_rows(rows: Rows, values: Array, weights: Array) -> Rows:
     place = rows.count + jnp.cumsum(counts, dtype=jnp.int32) - 1
     place = jnp.where(counts, jnp.minimum(place, capacity), capacity)  # the place behind the last is dropped
     return Rows(
-        rows.values.at[place].set(values, mode="drop"),
-        rows.weights.at[place].set(weights, mode="drop"),
+        jnp.asarray(rows.values).at[place].set(values, mode="drop"),
+        jnp.asarray(rows.weights).at[place].set(weights, mode="drop"),
         rows.count + jnp.sum(counts, dtype=jnp.int32),
     )
 
@@ -48,4 +49,4 @@ def kept(rows: Rows) -> tuple[Array, Array]:
     """Values and weights; all values NaN if any is, or if the rows did not fit. Free places have weight 0."""
     used = lax.broadcasted_iota(jnp.int32, rows.values.shape, 0) < rows.count
     spoilt = (rows.count > rows.weights.shape[0]) | jnp.any(used & jnp.isnan(rows.values))
-    return jnp.where(spoilt, jnp.nan, rows.values), rows.weights
+    return jnp.where(spoilt, jnp.nan, rows.values), jnp.asarray(rows.weights)

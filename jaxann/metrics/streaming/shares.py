@@ -9,7 +9,7 @@ from jaxann.core.checks import check_count, fail
 from jaxann.core.factories import factory
 from jaxann.core.products import Metric
 from jaxann.core.typing import Scalar
-from jaxann.metrics.streaming.reading import form, is_one_of, positives
+from jaxann.metrics.streaming.reading import form, is_nan, is_one_of, no_class, positives
 from jaxann.metrics.streaming.sums import add_mean, check_weights, mean, no_mean, real
 
 __all__ = ["accuracy", "top_k_accuracy"]
@@ -24,18 +24,19 @@ def accuracy():
         kind = form("accuracy", predictions, targets)
         if kind == "classes":
             hit = jnp.argmax(predictions, -1).astype(jnp.int32) == targets.astype(jnp.int32)
-            unknown = jnp.any(jnp.isnan(predictions), -1)
+            unknown = jnp.any(jnp.isnan(predictions), -1) | no_class(targets, predictions.shape[-1])
         elif kind == "binary":
             hit = (predictions > 0) == positives(targets)
-            unknown = jnp.isnan(predictions)
+            unknown = jnp.isnan(predictions) | is_nan(targets)
         else:
-            return add_mean(sums, predictions.astype(jnp.int32) == targets.astype(jnp.int32), weights)
+            hit = predictions.astype(jnp.int32) == targets.astype(jnp.int32)
+            unknown = is_nan(targets)
         return add_mean(sums, jnp.where(unknown, jnp.nan, real(hit)), weights)
 
     return no_mean, update, mean
 
 
-@factory(Metric, traits=("higher_is_better",))
+@factory(Metric, traits=("higher_is_better", "takes_classes"))
 def top_k_accuracy(k: Scalar = 5):
     """Streaming form of `metrics.top_k_accuracy`."""
     check_count("top_k_accuracy", "k", k, 1)
@@ -52,6 +53,7 @@ def top_k_accuracy(k: Scalar = 5):
         number = lax.broadcasted_iota(jnp.int32, scores.shape, targets.ndim)
         ahead = (scores > score) | ((scores == score) & (number < label))
         hit = (jnp.sum(ahead, -1).astype(score.dtype) < real(k)) & jnp.any(own, -1)
-        return add_mean(sums, jnp.where(jnp.any(jnp.isnan(scores), -1), jnp.nan, real(hit)), weights)
+        unknown = jnp.any(jnp.isnan(scores), -1) | no_class(targets, scores.shape[-1])
+        return add_mean(sums, jnp.where(unknown, jnp.nan, real(hit)), weights)
 
     return no_mean, update, mean
