@@ -17,24 +17,35 @@ from jax import lax
 
 from jaxann.core.typing import Array, Scalar
 
-__all__ = ["below_greatest", "log_mean_exp", "log_softmax", "log_sum_exp", "softmax"]
+__all__ = ["below_greatest", "log_mean_exp", "log_softmax", "log_sum_exp", "log_total_and_chosen", "softmax"]
 
 _FAR = 1e4  # exp(-_FAR) is 0 in every dtype
 
 
-@jax.custom_jvp
-def _below(x: Array, greatest: Array) -> Array:
-    """x - greatest, at most 0; of finite numbers finite, with slope 1 in x (greatest is a constant)."""
-    lowest = jnp.asarray(-jnp.finfo(x.dtype).max, x.dtype)
+@functools.partial(jax.custom_jvp, nondiff_argnums=(2,))
+def _apart(x: Array, greatest: Array, bounded: bool) -> Array:
+    """x - greatest, at most 0, with slope 1 in x (greatest is a constant); if bounded, of finite numbers finite."""
     apart = jnp.where(x > greatest, greatest, x) - greatest
+    if not bounded:
+        return apart
+    lowest = jnp.asarray(-jnp.finfo(x.dtype).max, x.dtype)
     lowest = jnp.where(x > lowest, lowest, x)  # an infinite logit stays where it is
     return jnp.where(apart < lowest, lowest, apart)
 
 
-@_below.defjvp
-def _below_slope(primals: tuple[Array, Array], tangents: tuple[Array, Array]) -> tuple[Array, Array]:
-    apart = _below(*primals)
+@_apart.defjvp
+def _apart_slope(bounded: bool, primals: tuple[Array, Array], tangents: tuple[Array, Array]) -> tuple[Array, Array]:
+    apart = _apart(*primals, bounded)
     return apart, jnp.broadcast_to(tangents[0], apart.shape)
+
+
+def _below(x: Array, greatest: Array) -> Array:
+    return _apart(x, greatest, True)
+
+
+def _powers(x: Array, greatest: Array) -> Array:
+    """exp(x - greatest): 0 as well where the difference itself would overflow."""
+    return jnp.exp(_apart(x, greatest, False))
 
 
 def _greatest(x: Array, axis: int) -> Array:
@@ -51,8 +62,23 @@ def below_greatest(x: Array, axis: int = -1) -> Array:
 
 def log_softmax(x: Array, axis: int = -1) -> Array:
     """x_i - log sum_j exp(x_j): at most 0, finite for finite logits."""
-    shifted = below_greatest(x, axis)
-    return shifted - jnp.log(jnp.sum(jnp.exp(shifted), axis, keepdims=True))
+    greatest = _greatest(x, axis)
+    return _below(x, greatest) - jnp.log(jnp.sum(_powers(x, greatest), axis, keepdims=True))
+
+
+def log_total_and_chosen(x: Array, chosen: Array) -> tuple[Array, Array]:
+    """`(log sum_j exp(x_j - max x), x_chosen - max x)` along the last axis, which is gone: never below 0, never above.
+
+    Their difference is -log softmax(x) of what is chosen.
+
+    Args:
+        x: logits.
+        chosen: of the same shape, true for one entry of each row; where there is none the second is 0.
+    """
+    greatest = _greatest(x, -1)
+    total = jnp.log(jnp.sum(_powers(x, greatest), -1))
+    # The sum of the differences and not the difference of the sum, which XLA would take in a loop of its own.
+    return total, jnp.sum(jnp.where(chosen, _below(x, greatest), 0), -1)
 
 
 def softmax(x: Array, axis: int = -1, where: Array | None = None, temperature: Scalar | None = None) -> Array:
@@ -66,7 +92,7 @@ def softmax(x: Array, axis: int = -1, where: Array | None = None, temperature: S
     greatest = _greatest(x, axis)
     if where is not None:
         greatest = jnp.where(jnp.any(where, axis, keepdims=True), greatest, 0)
-    shifted = _below(x, greatest)
+    shifted = _apart(x, greatest, False)
     if temperature is not None:
         scale = jnp.asarray(temperature, x.dtype)
         shifted = jnp.maximum(shifted, -_FAR * scale) / scale
@@ -101,7 +127,7 @@ def _log_total(x: Array, axis: int, share: int) -> Array:
     greatest = _greatest(x, axis)
     level = jnp.where(jnp.isinf(greatest), 0, greatest)
     highest = jnp.where(jnp.isposinf(greatest), greatest, 0)  # an infinity among the logits is the sum
-    total = jnp.sum(jnp.exp(_below(x, level)), axis) / share
+    total = jnp.sum(_powers(x, level), axis) / share
     empty = total == 0
     found = jnp.where(empty, -jnp.inf, jnp.log(jnp.where(empty, 1, total)))
     return found + jnp.squeeze(level + highest, axis)

@@ -31,7 +31,7 @@ __all__ = [
 ]
 
 
-_LANES, _LONG = 8, 2**12  # rows that a long sum is taken in; numbers from which on that pays
+_LANES, _LONG = 8, 2**5  # rows that a long sum is taken in; numbers from which on that pays
 
 
 def flatten_named(tree: Any) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from jax import lax
 from jaxann.core.checks import check_count, check_range, fail, is_concrete
 from jaxann.core.domains import UNIT
 from jaxann.core.factories import named_functions
-from jaxann.core.logits import below_greatest
+from jaxann.core.logits import below_greatest, log_softmax, log_total_and_chosen
 from jaxann.core.typing import Array, Scalar
 from jaxann.losses.domains import targets_in
 from jaxann.losses.inputs import elementwise, hits, labelled, over_classes
@@ -137,13 +137,14 @@ def softmax_cross_entropy(
         ignored = _same_number(targets, ignore_index)
         targets = jnp.where(ignored, 0, targets)
         predictions = jnp.where(lax.expand_dims(ignored, [targets.ndim]), 0, predictions)
-    shifted, log_sum = _shifted(predictions)
     own = hits(targets, classes)
-    values = log_sum - jnp.sum(jnp.where(own, shifted, 0), -1)
+    log_sum, chosen = log_total_and_chosen(predictions, own)
+    values = log_sum - chosen
     if weights is not None:
         values = _times(_of_label(own, weights), values)
     if not (isinstance(label_smoothing, float | int) and label_smoothing == 0):
         smoothing = jnp.asarray(label_smoothing, predictions.dtype)
+        shifted = below_greatest(predictions)
         if weights is None:
             even = log_sum - jnp.sum(shifted / classes, -1)
         else:
@@ -201,15 +202,8 @@ def softmax_cross_entropy_dense(
         y = (1 - smoothing) * y + smoothing / max(classes, 1)
     if class_weights is not None:
         y = y * _broadcast(_class_weights(name, class_weights, predictions), y)
-    shifted, log_sum = _shifted(predictions)
-    surprise = lax.expand_dims(log_sum, [log_sum.ndim]) - shifted
+    surprise = -log_softmax(predictions)
     return jnp.sum(jnp.where(y == 0, 0, y * jnp.where(y == 0, 0, surprise)), -1)
-
-
-def _shifted(logits: Array) -> tuple[Array, Array]:
-    """Logits less their greatest, and the logarithm of the sum of their exponentials."""
-    shifted = below_greatest(logits)
-    return shifted, jnp.log(jnp.sum(jnp.exp(shifted), -1))
 
 
 def _class_weights(function: str, weights: Any, predictions: Array) -> Array:

@@ -19,7 +19,7 @@ from jaxann.train.epoch import Carry, with_plateaus
 from jaxann.train.inputs import named_leaves
 from jaxann.train.recipe import Recipe
 from jaxann.train.run import Result
-from jaxann.train.steps import gradient
+from jaxann.train.steps import gradient, longest
 
 __all__ = ["refuse_nonfinite", "report"]
 
@@ -89,7 +89,7 @@ def _account(recipe: Recipe, key: Key, carry: Carry, data: Batch, step: int, ski
     norms = {name: float(np.linalg.norm(np.asarray(g, np.float64))) for name, g in flatten_named(grads).items()}
     bad = [name for name, norm in norms.items() if not np.isfinite(norm)]
     norm = np.sqrt(sum(n**2 for n in norms.values()))
-    update = np.isfinite(float(loss)) and norm**2 <= float(np.finfo(np.float32).max)
+    update = np.isfinite(float(loss)) and norm <= longest(recipe, grads)
     text = f"{place} gave {'an update' if update else 'a loss or gradient'} {at}"
     text += f"; loss {float(loss):.4g}, gradient norm {norm:.3g}"
     text += f", first bad gradient in {bad[0]!r}" if bad else ""

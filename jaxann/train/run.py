@@ -28,7 +28,7 @@ class Status(enum.IntEnum):
 
     FINISHED = 0  # all epochs
     STOPPED = 1  # early, for want of improvement, or because an observer ended it
-    DIVERGED = 2  # at a loss, gradient or update that is not finite; the last good weights are returned
+    DIVERGED = 2  # at a loss, gradient or update that is not finite, or too long; the last good weights are returned
     INTERRUPTED = 3  # by Ctrl-C
 
 

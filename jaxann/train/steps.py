@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
@@ -15,13 +16,14 @@ from jaxann.core.checks import fail
 from jaxann.core.factories import every_declares
 from jaxann.core.keys import fold_name
 from jaxann.core.products import Metric
-from jaxann.core.trees import global_norm, squared_norm
+from jaxann.core.trees import global_norm, squared_norm, wide_dtype
 from jaxann.core.typing import Array, Key, Params, State
-from jaxann.metrics.streaming.sums import two_sum
+from jaxann.metrics.streaming.sums import gathered, whole_of
 from jaxann.optimizers import apply_updates
 from jaxann.optimizers.clip import limits_gradients
 from jaxann.optimizers.counting import next_step
 from jaxann.optimizers.frozen import freezes, frozen_leaves
+from jaxann.optimizers.squares import greatest, seen_within
 from jaxann.train.batches import Batch, Order, Rows, default_float, gather, noise_key, tail_size
 from jaxann.train.measure import counted_alone
 from jaxann.train.objective import Forward, objective
@@ -34,6 +36,7 @@ __all__ = [
     "TrainState",
     "at_rest",
     "gradient",
+    "longest",
     "run_steps",
     "start_guard",
     "train_step",
@@ -134,15 +137,25 @@ def at_rest(recipe: Recipe, trained: TrainState, after: State) -> State:
     return chosen(frozen, trained.state, after)
 
 
+def longest(recipe: Recipe, grads: Params) -> float:
+    """The greatest norm of a gradient that a step is made with: one whose squares a rule may still add up, 1.2e18.
+
+    Where a clip comes first, which looks at the gradient anyway, any finite one.
+    """
+    if not limits_gradients(recipe.optimizer):
+        return greatest(grads)
+    return float(max((jnp.finfo(wide_dtype(leaf.dtype)).max for leaf in jax.tree.leaves(grads)), default=1.0))
+
+
 def train_step(
     trained: TrainState, recipe: Recipe, batch: Batch, *, key: Key | None, example_mask: Array | None
 ) -> tuple[TrainState, StepRecord]:
     """Gradient, update, guard.
 
-    A step is bad when its loss, or the squared norm of its gradient (and of its update, for a rule that does not
-    declare that finite gradients give finite updates), is not finite in float32: then parameters, layer state and
-    optimizer state stay as they were. Where a clip comes first the norm itself has to be finite, not its square. After
-    `recipe.most_bad_steps` bad steps in a row nothing moves any more (1 ends training at the first).
+    A step is bad when its loss is not finite, or its gradient longer than `longest` (or its update not finite, for a
+    rule that does not declare that finite gradients give finite updates): then parameters, layer state and optimizer
+    state stay as they were. After `recipe.most_bad_steps` bad steps in a row nothing moves any more (1 ends training at
+    the first).
 
     Args:
         trained: where the run stands.
@@ -152,17 +165,18 @@ def train_step(
         example_mask: `(batch,)`, 0 for padding.
     """
     (value, forward), grads, value_fn = gradient(trained, recipe, batch, key=key, example_mask=example_mask)
-    # A rule that squares such gradients would keep infinite means of them. A clip does not, and looks at them anyway.
-    norm = global_norm(grads) if limits_gradients(recipe.optimizer) else jnp.sqrt(squared_norm(grads))
+    is_cut = limits_gradients(recipe.optimizer)
+    norm = global_norm(grads) if is_cut else jnp.sqrt(squared_norm(grads))
     guard = trained.guard
-    finite = guard.alive & jnp.isfinite(value) & jnp.isfinite(norm)
+    finite = guard.alive & jnp.isfinite(value) & (norm <= longest(recipe, grads))
     noise = None if key is None else fold_name(key, "optimizer")
     trusted = every_declares(recipe.optimizer, "finite_updates")
 
     def move(old, grads, new_state):
         params, _, before = old
         given = {"value": value, "value_fn": value_fn, "key": noise, "weight": forward.weight}
-        updates, after = recipe.optimizer.update(grads, before, params, **given)
+        with contextlib.nullcontext() if is_cut else seen_within(grads):
+            updates, after = recipe.optimizer.update(grads, before, params, **given)
         new = apply_updates(params, updates), at_rest(recipe, trained, new_state), after
         if trusted:
             return new, jnp.asarray(True)
@@ -215,9 +229,9 @@ def run_steps(
         noise = noise_key(key, epoch, number)
         trained, seen = train_step(trained, recipe, batch, key=noise, example_mask=row)
         loss, weight, norm, predictions, kept = seen
-        weight = weight.astype(totals.dtype)
+        weight = weight.astype(totals[0].dtype)
         gained = jnp.stack([weight * loss, weight, norm, jnp.ones_like(norm)])
-        totals = jnp.where(kept, jnp.stack(two_sum(totals[0], totals[1], gained)), totals)
+        totals = gathered(totals[0], totals[1], jnp.where(kept, gained, 0))
         for name, metric in streams.items():
             if metric is not None:
                 counted = counted_alone(recipe.loss, metric, predictions, batch.y, batch.weights)
@@ -227,7 +241,8 @@ def run_steps(
         return (trained, totals, metrics), whole
 
     empty = {name: metric.init() for name, metric in streams.items() if metric is not None}
-    first = (trained, jnp.zeros((2, 4), default_float()), empty)
+    nothing = jnp.zeros(4, default_float())
+    first = (trained, (nothing, nothing), empty)
     if steps == 1:  # no loop around a single step
         inputs = (jnp.int32(0), None if index is None else index[0], None if mask is None else mask[0])
         (trained, totals, metrics), whole = step(first, inputs)
@@ -242,7 +257,7 @@ def run_steps(
             loop, rest = step(loop, (jnp.int32(full), None if index is None else index[full, :tail], row))
             whole = jax.tree.map(lambda a, b: jnp.concatenate([a, b]), whole, rest)
         trained, totals, metrics = loop
-    return trained, EpochSums(totals[0], metrics, jax.tree.map(lambda a: a[:examples], whole))
+    return trained, EpochSums(whole_of(*totals), metrics, jax.tree.map(lambda a: a[:examples], whole))
 
 
 def _size(recipe: Recipe) -> int:

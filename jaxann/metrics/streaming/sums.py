@@ -26,6 +26,7 @@ __all__ = [
     "broadcast_weights",
     "check_weights",
     "flat_weights",
+    "gathered",
     "mean",
     "merge",
     "merge_across",
@@ -34,6 +35,7 @@ __all__ = [
     "summed_by",
     "totals",
     "two_sum",
+    "whole_of",
     "zeros",
 ]
 
@@ -49,6 +51,18 @@ def two_sum(a: Array, a_rest: Any, b: Array, b_rest: Any = 0.0) -> tuple[Array, 
     rest = jnp.where(jnp.isfinite(total), lost + (a_rest + b_rest), 0)
     whole = total + rest
     return whole, jnp.where(jnp.isfinite(whole), rest - (whole - total), 0)
+
+
+def gathered(total: Array, rest: Array, more: Array) -> tuple[Array, Array]:
+    """As `two_sum`, in fewer steps: the rests are only added up, for `whole_of` to take in when all sums are made."""
+    grown = total + more
+    gained = grown - total
+    return grown, rest + ((total - (grown - gained)) + (more - gained))
+
+
+def whole_of(total: Array, rest: Array) -> Array:
+    """What `gathered` has added up; infinite where it overflowed."""
+    return jnp.where(jnp.isfinite(total), total + rest, total)
 
 
 def added(a: Any, b: Any) -> Any:
