@@ -178,7 +178,10 @@ def check_integer(function: str, argument: str, value: Any, minimum: int = 1) ->
 def check_count(function: str, argument: str, value: Any, minimum: int = 0) -> None:
     """A whole number of at least `minimum` that may be traced (a number of steps or epochs)."""
     check_range(function, argument, value, minimum)
-    if isinstance(value, float) and not math.isinf(value) and value != int(value):
+    if isinstance(value, int) or not is_concrete(value):
+        return
+    number = np.asarray(value).astype(np.float64)
+    if number.ndim == 0 and np.isfinite(number) and number != np.floor(number):
         fail(function, argument, "a whole number", value)
 
 

@@ -15,6 +15,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from jaxann.core.trees import wide_dtype
 from jaxann.core.typing import Array, Scalar
 
 __all__ = ["below_greatest", "log_mean_exp", "log_softmax", "log_sum_exp", "log_total_and_chosen", "softmax"]
@@ -48,6 +49,11 @@ def _powers(x: Array, greatest: Array) -> Array:
     return jnp.exp(_apart(x, greatest, False))
 
 
+def _sum(powers: Array, axis: int, keepdims: bool = False) -> Array:
+    """Their sum, in float32 or better: float16 ends at 65,504, and as many may be 1."""
+    return jnp.sum(powers, axis, dtype=wide_dtype(powers.dtype), keepdims=keepdims)
+
+
 def _greatest(x: Array, axis: int) -> Array:
     return lax.stop_gradient(jnp.max(x, axis, keepdims=True, initial=-jnp.inf))
 
@@ -63,7 +69,7 @@ def below_greatest(x: Array, axis: int = -1) -> Array:
 def log_softmax(x: Array, axis: int = -1) -> Array:
     """x_i - log sum_j exp(x_j): at most 0, finite for finite logits."""
     greatest = _greatest(x, axis)
-    return _below(x, greatest) - jnp.log(jnp.sum(_powers(x, greatest), axis, keepdims=True))
+    return _below(x, greatest) - jnp.log(_sum(_powers(x, greatest), axis, keepdims=True)).astype(x.dtype)
 
 
 def log_total_and_chosen(x: Array, chosen: Array) -> tuple[Array, Array]:
@@ -76,7 +82,7 @@ def log_total_and_chosen(x: Array, chosen: Array) -> tuple[Array, Array]:
         chosen: of the same shape, true for one entry of each row; where there is none the second is 0.
     """
     greatest = _greatest(x, -1)
-    total = jnp.log(jnp.sum(_powers(x, greatest), -1))
+    total = jnp.log(_sum(_powers(x, greatest), -1)).astype(x.dtype)
     # The sum of the differences and not the difference of the sum, which XLA would take in a loop of its own.
     return total, jnp.sum(jnp.where(chosen, _below(x, greatest), 0), -1)
 
@@ -103,14 +109,14 @@ def softmax(x: Array, axis: int = -1, where: Array | None = None, temperature: S
 def _shares(z: Array, axis: int) -> Array:
     """exp(z_i) / sum_j exp(z_j) for z whose greatest entry is 0; 0 of nothing."""
     powers = jnp.exp(z)
-    total = jnp.sum(powers, axis, keepdims=True)
-    return powers / jnp.where(total == 0, 1, total)
+    total = _sum(powers, axis, keepdims=True)
+    return (powers.astype(total.dtype) / jnp.where(total == 0, 1, total)).astype(z.dtype)
 
 
 @_shares.defjvp
 def _shares_slope(axis: int, primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array, Array]:
     p = _shares(*primals, axis)
-    return p, p * (tangents[0] - jnp.sum(p * tangents[0], axis, keepdims=True))
+    return p, p * (tangents[0] - _sum(p * tangents[0], axis, keepdims=True).astype(p.dtype))
 
 
 def log_sum_exp(x: Array, axis: int = -1) -> Array:
@@ -127,7 +133,7 @@ def _log_total(x: Array, axis: int, share: int) -> Array:
     greatest = _greatest(x, axis)
     level = jnp.where(jnp.isinf(greatest), 0, greatest)
     highest = jnp.where(jnp.isposinf(greatest), greatest, 0)  # an infinity among the logits is the sum
-    total = jnp.sum(_powers(x, level), axis) / share
+    total = _sum(_powers(x, level), axis) / share
     empty = total == 0
-    found = jnp.where(empty, -jnp.inf, jnp.log(jnp.where(empty, 1, total)))
+    found = jnp.where(empty, -jnp.inf, jnp.log(jnp.where(empty, 1, total))).astype(x.dtype)
     return found + jnp.squeeze(level + highest, axis)

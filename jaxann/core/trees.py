@@ -127,7 +127,7 @@ def count(tree: Any) -> int:
 
 
 def sum_of_squares(leaf: Array) -> Array:
-    """Sum of x^2 over one array, in float32 or better, as a scalar."""
+    """Sum of x^2 over one array of floating-point numbers, in float32 or better, as a scalar."""
     leaf = leaf.astype(wide_dtype(leaf.dtype))
     if any(axis is not None for axis in jax.typeof(leaf).sharding.spec):
         return jnp.sum(leaf * leaf)  # each device its own part: no axis is moved

@@ -1,4 +1,4 @@
-"""What to tell a person whose run met a loss, gradient or update that is not finite."""
+"""What to tell a person whose run met a loss, gradient or update that is not finite, or too long."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def report(
     alive, skipped = bool(carry.trained.guard.alive), int(carry.trained.guard.skipped)
     if alive and skipped > told:
         which = f", the first was {step}" if told == 0 else ""
-        message = f"fit: {skipped - told} steps with a {_ANY} that is not finite were skipped{which}."
+        message = f"fit: {skipped - told} steps with a {_ANY} that is not finite, or too long, were skipped{which}."
         notify(message, DivergedWarning)
     if alive:
         return
@@ -72,7 +72,7 @@ def _account(recipe: Recipe, key: Key, carry: Carry, data: Batch, step: int, ski
     epoch, number = divmod(int(carry.epoch) * steps - (int(carry.trained.guard.steps) - step), steps)
     optimizer = with_plateaus(recipe.optimizer, carry.plateaus)
     rate = float(learning_rate_at(optimizer, jnp.int32(step - (skipped - 1))))  # a schedule counts updates
-    place, at = f"step {step} (epoch {epoch}, batch {number})", f"that is not finite, at learning rate {rate:.3g}"
+    place = f"step {step} (epoch {epoch}, batch {number})"
     # The weights are still those of the bad step, so it can be run again.
     batch, mask, noise = batch_of(
         key,
@@ -89,9 +89,14 @@ def _account(recipe: Recipe, key: Key, carry: Carry, data: Batch, step: int, ski
     norms = {name: float(np.linalg.norm(np.asarray(g, np.float64))) for name, g in flatten_named(grads).items()}
     bad = [name for name, norm in norms.items() if not np.isfinite(norm)]
     norm = np.sqrt(sum(n**2 for n in norms.values()))
-    update = np.isfinite(float(loss)) and norm <= longest(recipe, grads)
-    text = f"{place} gave {'an update' if update else 'a loss or gradient'} {at}"
-    text += f"; loss {float(loss):.4g}, gradient norm {norm:.3g}"
+    limit, what = longest(recipe, grads), "a loss or gradient that is not finite"
+    if np.isfinite(float(loss)) and np.isfinite(norm):
+        what = "an update that is not finite"
+        if norm > limit:
+            what = (
+                f"a gradient longer than {limit:.3g}, which rules cannot square (clip_by_global_norm takes any length)"
+            )
+    text = f"{place} gave {what}, at learning rate {rate:.3g}; loss {float(loss):.4g}, gradient norm {norm:.3g}"
     text += f", first bad gradient in {bad[0]!r}" if bad else ""
     for name, leaf in named_leaves("x", batch.x):
         rows = np.asarray(leaf).reshape(leaf.shape[0], -1)

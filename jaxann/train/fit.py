@@ -63,7 +63,7 @@ def fit(
         train: `(x, y)` or `(x, y, weights)`: x `(examples, ...features)` and y `(examples, ...)`, or trees of arrays
             whose leading axis is the examples (a dict of inputs, a dict of targets, `Padded` sequences); weights
             `(examples,)`, or of the shape of the loss's values (one a token, one an output). What has weight 0 may hold
-            anything: it is in no loss, gradient, statistic or metric.
+            any finite number: it is in no loss, gradient, statistic or metric.
         key: `jax.random.key(seed)`.
         epochs: passes over the training data, in all (epochs of `resume` included); where the recipe has none of its
             own.
@@ -79,8 +79,8 @@ def fit(
 
     Returns:
         Result: `params` and `state`; `history`, numpy arrays with one value an epoch (`loss`, `learning_rate` at the
-        last step, `gradient_norm` averaged over the steps, each metric, and `validation_...`); `best_epoch`;
-        `epochs_run`; `status`; `diverged_step`; `carry` for `resume`.
+        last step, `gradient_norm` averaged over the steps (in float32 and without a clip 0 below 1e-19), each
+        metric, and `validation_...`); `best_epoch`; `epochs_run`; `status`; `diverged_step`; `carry` for `resume`.
 
     Raises:
         InputError: an argument is wrong, or shapes, labels or values of the data are; before anything is compiled.

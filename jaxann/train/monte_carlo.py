@@ -10,6 +10,7 @@ import numpy as np
 from jax import lax
 
 from jaxann.core.checks import check_integer, check_key, check_unmasked
+from jaxann.core.devices import check_one_place
 from jaxann.core.modes import TrainMode
 from jaxann.core.products import Layer
 from jaxann.core.programs import jit
@@ -81,6 +82,7 @@ def monte_carlo_predict(
     if inside:
         x = traced_inputs("monte_carlo_predict", x)
     else:
+        check_one_place("monte_carlo_predict", params=params, state=state, key=key)
         x = as_inputs("monte_carlo_predict", "x", x, features=True)
     x = as_model_takes(layer, x)
     params, state = model_weights("monte_carlo_predict", layer, params, state, x)

@@ -145,8 +145,9 @@ def example_sums(
         share = targets.share.astype(sums.dtype)
         if counts is not None and other_counts is not None:
             counts = share * counts + (1 - share) * other_counts
-        # An end of the mixture leaves the other one out, also where that one is not finite.
-        return jnp.where(share == 1, sums, share * sums + (1 - share) * jnp.where(share == 1, 0, others)), counts
+        # At an end of the mixture the value is that of the one alone, also where the other is not finite.
+        mixture = share * jnp.where(share == 0, 0, sums) + (1 - share) * jnp.where(share == 1, 0, others)
+        return mixture, counts
     values, counts = _values(loss, predictions, targets, weights)
     rows = (values.shape[0], math.prod(values.shape[1:]))
     if counts is not None:

@@ -244,8 +244,8 @@ def fit_population(
     _warn_of_nothing(population, watched)
     skipped = np.flatnonzero((population.diverged_step >= 0) & (population.status != Status.DIVERGED))
     if len(skipped):
-        message = f"fit_population: {len(skipped)} of {members} members skipped steps that were not finite, the first"
-        notify(f"{message} of them member {skipped[0]}.", DivergedWarning)
+        message = f"fit_population: {len(skipped)} of {members} members skipped steps that were not finite, or too long"
+        notify(f"{message}, the first of them member {skipped[0]}.", DivergedWarning)
     return population
 
 
@@ -297,9 +297,9 @@ def _warn_of_nothing(population: Population, watched: np.ndarray) -> None:
 
 
 def warn_diverged(function: str, diverged: np.ndarray) -> None:
-    """One warning for all members that met a loss, gradient or update that is not finite."""
+    """One warning for all members that met a loss, gradient or update that is not finite, or too long."""
     bad = np.flatnonzero(diverged)
     if len(bad):
         shown = ", ".join(map(str, bad[:10])) + (", ..." if len(bad) > 10 else "")
         message = f"{function}: {len(bad)} of {len(diverged)} members stopped at a loss, gradient or update that is not"
-        notify(f"{message} finite, with their last good weights: {shown}.", DivergedWarning)
+        notify(f"{message} finite, or too long, with their last good weights: {shown}.", DivergedWarning)

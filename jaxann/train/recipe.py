@@ -157,7 +157,7 @@ class Recipe(Product):
 
     @property
     def on_nonfinite(self) -> str:
-        """What happens at a loss, gradient or update that is not finite."""
+        """What happens at a loss, gradient or update that is not finite, or too long."""
         return self._arguments["on_nonfinite"]
 
     @property
@@ -177,7 +177,7 @@ class Recipe(Product):
 
     @property
     def most_bad_steps(self) -> Scalar:
-        """Steps in a row with a loss, gradient or update that is not finite that end training."""
+        """Bad steps in a row, with a loss, gradient or update that is not finite or too long, that end training."""
         how = self.on_nonfinite
         return _ON_NONFINITE[how] if isinstance(how, str) else how
 
@@ -325,8 +325,9 @@ def recipe(
             one after the other. Metrics of the training set compare with each example's own target, also in a mixture.
         stopping: `jaxann.train.early_stopping(patience=5)`; None trains for all epochs and returns the last weights.
         compute_dtype: "bfloat16" or "float16": layers compute in it, parameters and sums stay float32.
-        on_nonfinite: at a loss, gradient or update that is not finite, "stop" with the last good (or best) weights and
-            a DivergedWarning; "raise" a DivergedError; "skip" the step, and stop after 10 in a row.
+        on_nonfinite: at a loss, gradient or update that is not finite, or a gradient longer than 2^60 that no clip
+            shortens, "stop" with the last good (or best) weights and a DivergedWarning; "raise" a DivergedError; "skip"
+            the step, and stop after 10 in a row.
         shuffle: whether each epoch has a new order.
         batch_size, epochs: of this recipe's own, for verbs that are not given them (and for members of a population
             whose others have others).

@@ -1,7 +1,7 @@
 """Checks of targets against what the loss and the metrics say they take, on the host, before anything is compiled.
 
 Labels against the number of outputs, numbers against the declared domain, and that there is something to measure. What
-has weight 0, is padding, or is a label that the loss is told to ignore, may hold anything: it counts for nothing.
+has weight 0, is padding, or is a label that the loss is told to ignore, may be any finite number: it counts nowhere.
 """
 
 from __future__ import annotations

@@ -74,7 +74,7 @@ def test_integers_and_counts():
         assert_input_error(lambda bad=bad: check_integer("f", "n", bad), "n", expected="an integer of at least 1")
     for good in (0, 3, 3.0, np.int64(2), jnp.int32(2)):
         check_count("f", "n", good)
-    for bad in (-1, 2.5, np.nan, np.inf, np.float64(2.5), "3", True):
+    for bad in (-1, 2.5, np.nan, np.inf, np.float64(2.5), np.float32(2.5), jnp.float32(2.5), np.array(2.5), "3", True):
         assert_input_error(lambda bad=bad: check_count("f", "n", bad), "n")
 
 

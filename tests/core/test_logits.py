@@ -141,3 +141,13 @@ def test_nothing_else_takes_a_softmax_of_its_own():
     pattern = re.compile(r"(nn|special)\.(softmax|log_softmax|logsumexp)\(")
     found = [path.name for path in sorted(ROOM.rglob("*.py")) if pattern.search(path.read_text())]
     assert found == []
+
+
+def test_as_many_logits_as_float16_cannot_count():
+    """Each of 70,000 shares is exp(0) / 70,000, though float16 ends at 65,504."""
+    even = jnp.zeros(70_000, jnp.float16)
+    assert np.allclose(logits.softmax(even), 1 / 70_000, rtol=5e-2, atol=0)
+    assert np.allclose(logits.log_softmax(even), -np.log(70_000), rtol=1e-3)
+    assert np.allclose(logits.log_sum_exp(even), np.log(70_000), rtol=1e-3)
+    assert logits.log_mean_exp(even) == 0
+    assert {f(even).dtype for f in (logits.softmax, logits.log_softmax, logits.log_sum_exp)} == {jnp.dtype("float16")}

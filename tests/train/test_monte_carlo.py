@@ -66,3 +66,7 @@ def test_any_number_of_rows_and_what_is_refused():
     assert_input_error(lambda: call(key=3), "key", given="3")
     assert_input_error(lambda: call(np.full((2, 4), np.nan, np.float32)), "x")
     assert_input_error(lambda: monte_carlo_predict(3, params, state, x, **some), "model", given="3")
+    norm = ja.layers.sequential({"a": ja.layers.dense(2), "b": ja.layers.batch_norm()})
+    given, held, x = _made(norm)
+    away, home = jax.device_put(given, jax.devices()[1]), jax.device_put(held, jax.devices()[0])
+    assert_input_error(lambda: monte_carlo_predict(norm, away, home, x, **some), "state")

@@ -50,6 +50,11 @@ def test_a_step_is_made_with_what_squares_can_hold(rule: Any):
     assert over.status is ja.train.Status.DIVERGED and int(over.carry.trained.guard.first_bad) == 1
 
 
+def test_a_gradient_that_is_too_long_is_called_that():
+    with pytest.raises(ja.DivergedError, match=r"gradient longer than 1.15e\+18.*gradient norm 2e\+20"):
+        _steps(ja.optimizers.sgd(1e-20), [2e20, 1.0], on_nonfinite="raise")
+
+
 def test_what_a_chain_makes_of_a_gradient_is_cut():
     """A gradient of 1e10 times 1e20 is beyond what squares hold: the rule after it moves on all the same."""
     rule = ja.optimizers.chain(ja.optimizers.scale(1e20), ja.optimizers.adam(0.1, b1=0.5, b2=0.5))
