@@ -101,6 +101,8 @@ def _is_array(leaf: Any) -> bool:
         return isinstance(leaf, Tracer) or not leaf.is_deleted()
     if not isinstance(leaf, np.ndarray | np.generic) or isinstance(leaf, np.ma.MaskedArray):
         return False
+    if leaf.dtype == jax.dtypes.float0:  # what a gradient has for a leaf of whole numbers
+        return True
     return leaf.dtype.kind in "fiubc" or jax.dtypes.issubdtype(leaf.dtype, np.number)
 
 

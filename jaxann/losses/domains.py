@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from jaxann.core.binding import bound
-from jaxann.core.checks import fail, is_concrete
+from jaxann.core.checks import check_range, fail, is_concrete
 from jaxann.core.domains import Domain, counted_places
 from jaxann.core.padding import Padded
 from jaxann.losses.heads import heads_of
@@ -42,15 +42,25 @@ def targets_in(
         values: the only numbers it takes.
 
     Raises:
-        InputError: nothing is said, or both ends and values.
+        InputError: nothing is said, or both ends and values; or one of them is no finite number.
     """
     if domain is None:
+        if not isinstance(values, list | tuple | range | np.ndarray):
+            fail("targets_in", "values", "a list of numbers", values)
+        for argument, numbers in (("low", [low]), ("high", [high]), ("values", values)):
+            for number in numbers:
+                if number is not None:
+                    check_range("targets_in", argument, number)
+        if low is not None and high is not None:
+            check_range("targets_in", "high", high, low)
         domain = Domain(low, high, tuple(values))
         said = (low is not None or high is not None) + bool(domain.values)
         if said != 1:
             fail("targets_in", "domain", "low, high or both of them, or values", " neither" if not said else " both")
 
     def declare(loss: F) -> F:
+        if not callable(loss):
+            fail("targets_in", "loss", "a function (predictions, targets) -> values", loss)
         loss.__dict__["domain"] = domain
         return loss
 

@@ -80,8 +80,8 @@ def average_precision(
             each one's.
 
     Returns:
-        One number in [0, 1], or `(classes,)` or `(labels,)` for `"none"`; 0 where no example is positive; NaN if a
-        score is.
+        One number in [0, 1], or `(classes,)` or `(labels,)` for `"none"`; 0 where no example is positive; NaN of no
+        examples, or if a score is.
 
     Peers: as scikit-learn's average_precision_score. Keras' AUC(curve="PR") interpolates between 200 thresholds.
 

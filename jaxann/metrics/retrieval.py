@@ -30,8 +30,9 @@ def precision(
             weighted by how often a class is true; `"micro"` the figure of the pooled counts; `"none"` each class's. Of
             binary scores `(n, labels)` `"binary"` takes all elements as one list, the others are over the labels; flags
             and whole numbers 0 and 1 alike, but with `classes` whole numbers are one list, as `(n, 1)` always is.
-        zero_division: what 0 / 0 gives, in [0, 1]; NaN leaves the class out of the mean.
-        absent: `"skip"` leaves a class that is neither true nor predicted out of the mean, `"count"` counts it.
+        zero_division: what 0 / 0 gives, in [0, 1]; NaN leaves the class out of the mean. Of no examples all is NaN.
+        absent: `"skip"` leaves a class that is neither true nor predicted out of the mean, `"count"` counts it; labels
+            are always counted.
 
     Returns:
         One number, or `(classes,)` for `"none"`. NaN if a score is NaN in an example that has weight.

@@ -89,7 +89,7 @@ def accumulate(optimizer: Optimizer, steps: Scalar):
     def update(grads, state, params, *, weight=None, **more):
         calls, counts = next_step(state.calls), jnp.ones_like(state.weight)
         if weight is not None:
-            counts = weight.astype(counts.dtype)
+            counts = jnp.asarray(weight, counts.dtype)
             more["weight"] = state.weight + counts
         whole = state.weight + counts
 

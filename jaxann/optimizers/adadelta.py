@@ -54,7 +54,7 @@ def adadelta(
 
     Args:
         learning_rate: number >= 0, array, or schedule of the step.
-        rho: in [0, 1), how slowly the two means forget; b1 may be a schedule of the step.
+        rho: in [0, 1), how slowly the two means forget.
         eps: what makes the first step, since D starts at 0; 0 would never move.
         weight_decay, mask: decoupled decay and the leaves it is for, as in `adamw`.
 

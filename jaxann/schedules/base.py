@@ -8,6 +8,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from jaxann.core.checks import check_range, fail
 from jaxann.core.errors import InputError
@@ -45,6 +46,8 @@ def real(value: Scalar) -> Array:
 
 def counted(steps: Scalar) -> Array:
     """A number of steps: a whole number as it is, any other in the default floating type."""
+    if isinstance(steps, np.ndarray) and steps.ndim == 0 and steps.dtype.kind in "iu":
+        steps = int(steps)
     if isinstance(steps, numbers.Integral) and steps > _MOST_STEPS:  # no step is as late
         return real(float(steps))
     steps = jnp.asarray(steps)
@@ -150,7 +153,8 @@ def value_at(rate: ScalarOrSchedule, step: Array) -> Array:
         raise
     except (jax.errors.JAXTypeError, TypeError, ValueError) as error:
         hint = "A choice by the step is made with jnp.where; a schedule's factory has to be called."
-        fail("schedule", "value", "a number for each step", f" {type(error).__name__}", hint=hint)
+        got = f" {type(error).__name__}: {' '.join(str(error).split())[:100].rstrip('.')}"
+        fail("schedule", "value", "a number for each step", got, hint=hint)
     if found.shape != jnp.shape(step):
         fail("schedule", "value", "one number for a step", f" shape {found.shape}")
     return found

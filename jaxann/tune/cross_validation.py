@@ -7,6 +7,7 @@ import os
 
 from jaxann.core.checks import fail
 from jaxann.core.typing import Key
+from jaxann.losses.inputs import check_flag
 from jaxann.train.batches import example_count
 from jaxann.train.grouping import Build
 from jaxann.train.placement import Placement
@@ -88,6 +89,8 @@ def cross_validate(
     """
     epochs, allowance = started(epochs)
     scored_on = as_resampling("cross_validate", "folds", folds)
+    check_flag("cross_validate", "out_of_fold", out_of_fold)
+    check_flag("cross_validate", "refit", refit)
     if out_of_fold and scored_on.folds is None:
         fail("cross_validate", "folds", "given where out_of_fold is True", " a validation set")
     others = {"epochs": epochs, "batch_size": batch_size}

@@ -26,6 +26,7 @@ from jaxann.tune.reads import importable, is_own, module_name, read_by
 __all__ = ["described"]
 
 _HAS_DOCSTRING = 0x4000000  # a flag of code from Python 3.13 on
+_TAKES_MORE = inspect.CO_VARARGS | inspect.CO_VARKEYWORDS
 _DATA = (bool, int, float, complex, str, bytes, np.generic, np.ndarray, jax.Array, np.dtype)
 
 
@@ -158,14 +159,16 @@ class _Teller:
     def _instructions(self, code: CodeType) -> Any:
         """Of a function without its documentation, which is none of what it does."""
         first = code.co_consts[:1]
-        documented = bool(first) and isinstance(first[0], str) and code.co_name != "<lambda>"
+        documented = bool(first) and isinstance(first[0], str) and not code.co_name.startswith("<")  # lambdas, loops
         if hasattr(inspect, "CO_HAS_DOCSTRING"):
             documented = bool(code.co_flags & _HAS_DOCSTRING)
         constants = [
             self._instructions(one) if isinstance(one, CodeType) else self.tell(one)
             for one in code.co_consts[documented:]
         ]
-        return [_hash(code.co_code), list(code.co_names), constants]
+        arguments = list(code.co_varnames[: code.co_argcount + code.co_kwonlyargcount])  # which may be given by name
+        counts = [code.co_posonlyargcount, code.co_kwonlyargcount, code.co_flags & _TAKES_MORE]
+        return [_hash(code.co_code), list(code.co_names), constants, arguments, counts]
 
     def _class(self, value: type) -> list[Any]:
         """The functions and attributes of a class of one's own, and its bases."""

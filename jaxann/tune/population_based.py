@@ -111,7 +111,7 @@ def population_based(
         fail("population_based", "validation", "data (x, y): each member is one run", got)
     check_places("population_based", space, members)
     columns = random(space, members, key=fold_name(key, "settings"))
-    others = {"epochs": epochs, "batch_size": batch_size, **exploration._asdict()}
+    others = {"epochs": epochs, "batch_size": batch_size, "members": members, **exploration._asdict()}
     kept = open_storage(
         "population_based", storage, build, columns, data, scored_on, key=key, space=known, others=others, varied=True
     )

@@ -262,7 +262,8 @@ def open_storage(
     """
     if folder is None:
         return None
-    if not isinstance(folder, str | os.PathLike) or "://" in os.fspath(folder):
+    path = os.fspath(folder) if isinstance(folder, str | os.PathLike) else None
+    if not isinstance(path, str) or not path or "://" in path:
         hint = "Only bayes takes a database: study=optuna.create_study(storage=...)."
         fail(function, "storage", "the path of a folder", folder, hint=hint)
     text = check_path(function, folder)

@@ -67,7 +67,9 @@ def define_study(
     pairs, whole, measured, *_ = data_of(function, data, scored_on, key)
     definition = {
         "search": function,
-        **settings,
+        "key": digest_of([str(jax.random.key_impl(key)), np.asarray(jax.random.key_data(key)).tolist()]),
+        **{name: described(value) for name, value in others.items()},
+        **settings,  # after what they may be drawn by
         "monitor": first.monitor,
         "mode": first.mode,
         "metrics": sorted(first.metrics),
@@ -75,9 +77,7 @@ def define_study(
         "folds": None if pairs is None else digest_of(described(pairs)),
         "data": digest_of(described(tuple(whole))),
         "validation": None if pairs is not None else digest_of(described(tuple(measured))),
-        "key": digest_of([str(jax.random.key_impl(key)), np.asarray(jax.random.key_data(key)).tolist()]),
         "recipe": digest_of(describe(tuple(recipes))),
-        **{name: described(value) for name, value in others.items()},
     }
     return with_checksum(json.loads(json.dumps(definition)))  # as it will be read
 
@@ -119,8 +119,11 @@ def check_same_study(function: str, stored: Mapping[str, Any], definition: Mappi
             continue
         if name == "space" and was is not None:
             _check_space(function, was, now)
+        elif name == "hyperparameters" and "space" in definition:
+            fail(function, "space", "that of the stored study, with its settings", " one from which others are drawn")
         elif name in _DIGESTS:
-            fail(function, name, "that of the stored study", " another one")
+            argument = "validation" if name == "folds" and function != "cross_validate" else name
+            fail(function, argument, "that of the stored study", " another one")
         else:
             fail(function, name, f"that of the stored study ({_short(was)})", f" {_short(now)}")
 

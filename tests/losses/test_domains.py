@@ -112,6 +112,11 @@ def test_a_loss_of_your_own_declares_as_ours_do():
     assert_input_error(lambda: _check(pairs, np.asarray([3.0])), "train y", expected="2 or 4", given="3")
     assert_input_error(lambda: losses.targets_in(), "domain", given="neither")
     assert_input_error(lambda: losses.targets_in(low=0, values=(1,)), "domain", given="both")
+    assert_input_error(lambda: losses.targets_in(low="a"), "low", given="'a'")
+    assert_input_error(lambda: losses.targets_in(low=2, high=1), "high", given="1")
+    assert_input_error(lambda: losses.targets_in(values=3), "values", given="3")
+    assert_input_error(lambda: losses.targets_in(values=[np.nan]), "values", given="nan")
+    assert_input_error(lambda: losses.targets_in(low=0)(5), "loss", given="5")
 
 
 def test_a_class_of_weight_0_adds_nothing_whatever_its_logit_is():

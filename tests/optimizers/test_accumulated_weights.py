@@ -65,3 +65,10 @@ def test_a_rule_of_one_s_own_is_given_the_weight_it_names():
 
     rule = o.custom(lambda params: (), update)
     assert float(rule.update(jnp.ones(1), (), jnp.ones(1), weight=jnp.float32(3))[0][0]) == -3
+
+
+def test_a_plain_number_is_a_weight():
+    rule = ja.optimizers.accumulate(ja.optimizers.sgd(0.1), 2)
+    params = {"weight": jnp.ones(2)}
+    found = [rule.update(params, rule.init(params), params, weight=w)[1] for w in (2.0, 2, jnp.float32(2))]
+    assert all(float(state.weight) == 2 for state in found)

@@ -136,3 +136,11 @@ def test_lbfgs_counts_its_pairs_in_a_ring():
 def test_a_power_of_two_is_exact():
     numbers = np.float32([1, 1.5, 2, 3, 0.7, 1e22, 1e-30, 3e38, 2.0**-126])
     np.testing.assert_array_equal(quick_jit(power_of_two)(numbers), 2.0 ** np.floor(np.log2(numbers.astype(float))))
+
+
+def test_what_whole_numbers_have_for_a_gradient_moves_nothing():
+    params = {"count": jnp.arange(2), "weight": jnp.ones(2)}
+    updates = {"count": np.zeros(2, jax.dtypes.float0), "weight": jnp.ones(2)}
+    for apply in (o.apply_updates, jax.jit(o.apply_updates)):
+        moved = apply(params, updates)
+        assert moved["count"].tolist() == [0, 1] and moved["weight"].tolist() == [2, 2]

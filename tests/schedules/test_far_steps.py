@@ -35,3 +35,9 @@ def test_a_power_that_vanishes_leaves_finite_slopes():
 
     found = quick_jit(lambda *a: (all_of(*a), jax.jacfwd(all_of, (0, 1))(*a)))(*np.float32([0.1, 0.3]))
     assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(found))
+
+
+def test_whole_numbers_of_64_bits_do_not_wrap():
+    for late in (2**40, np.int64(2**40), np.array(2**40), np.array(2**40, np.uint64)):
+        assert float(schedules.linear(0.1, late)(5)) == np.float32(0.1)
+        assert float(schedules.wsd(0.1, 10, late, 5)(20)) == np.float32(0.1)

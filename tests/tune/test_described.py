@@ -69,7 +69,23 @@ def with_factor(value: float) -> Any:
     return type(reads_global)(reads_global.__code__, {**globals(), "FACTOR": value}, "reads_global")
 
 
+def near_first(p: Any, near: float, far: float) -> Any:
+    return near * p - far
+
+
+def far_first(p: Any, far: float, near: float) -> Any:
+    return far * p - near
+
+
 PAIRS = {
+    "loops within": (
+        lambda: lambda p: sum(["near" in name for name in p]),
+        lambda: lambda p: sum(["far" in name for name in p]),
+    ),
+    "names of arguments": (
+        lambda: functools.partial(near_first, near=3.0),
+        lambda: functools.partial(far_first, near=3.0),
+    ),
     "callable objects": (lambda: Scaled(1.0), lambda: Scaled(100.0)),
     "slots": (lambda: Slotted(1.0), lambda: Slotted(2.0)),
     "held objects": (lambda: closure(SimpleNamespace(factor=1.0)), lambda: closure(SimpleNamespace(factor=2.0))),
@@ -137,7 +153,7 @@ def test_readers_of_rows_refuse_masked_entries():
 
 
 def test_storage_is_a_folder():
-    for given in ("sqlite:///search.db", 3):
+    for given in ("sqlite:///search.db", 3, "", b"folder"):
         with pytest.raises(ja.InputError, match="cross_validate: storage must be the path of a folder"):
             ja.tune.cross_validate(
                 lambda h: None, {"rate": [1.0]}, (np.ones((4, 1)), np.ones(4)), key=jax.random.key(0), epochs=1,

@@ -55,6 +55,12 @@ def test_out_of_fold_predictions_are_those_of_single_runs():
     np.testing.assert_array_equal(plain.scores["loss"], table.scores["loss"])
 
 
+def test_what_is_asked_for_is_true_or_false():
+    for name in ("refit", "out_of_fold"):
+        with pytest.raises(ja.InputError, match=f"cross_validate: {name} must be True or False, got .no."):
+            validate(**{name: "no"})
+
+
 def test_rows_held_out_twice_have_the_mean_and_rows_never_held_out_nan():
     def prepare(x, y):
         return StandardScaler().fit(x).transform

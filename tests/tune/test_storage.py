@@ -166,7 +166,7 @@ CHANGES: dict[str, tuple[str, dict[str, Any]]] = {
     "factor": ("factor", {"factor": 3}),
     "min_epochs": ("min_epochs", {"min_epochs": 2}),
     "validation": ("validation", {"validation": digits(99)}),
-    "folds": ("folds", {"validation": ja.tune.resampling(ja.tune.k_fold(203, 2))}),
+    "folds": ("validation", {"validation": ja.tune.resampling(ja.tune.k_fold(203, 2))}),
     "repeats": ("repeats", {"validation": ja.tune.resampling(validation=digits(100), repeats=2)}),
     "settings": ("hyperparameters", {"settings": {"learning_rate": [1e-3, 1e-1]}}),
     "data": ("data", {"data": digits(202)}),
@@ -199,6 +199,17 @@ def test_another_definition_is_refused_by_name_and_changes_nothing(begun: Path, 
     before = files(begun)
     assert_input_error(lambda: halved(begun, **changes), argument)
     assert files(begun) == before
+
+
+def test_what_settings_are_drawn_by_is_named_before_them(tmp_path: Path):
+    drawn, evolved = tmp_path / "hyperband", tmp_path / "population_based"
+    SEARCHES["hyperband"](storage=drawn)
+    SEARCHES["population_based"](storage=evolved)
+    other = jax.random.key(4)
+    assert_input_error(lambda: SEARCHES["hyperband"](storage=drawn, key=other), "key")
+    assert_input_error(lambda: SEARCHES["hyperband"](storage=drawn, factor=3), "factor")
+    assert_input_error(lambda: SEARCHES["population_based"](storage=evolved, key=other), "key")
+    assert_input_error(lambda: SEARCHES["population_based"](storage=evolved, members=6), "members")
 
 
 def test_another_search_is_refused(begun: Path):
@@ -249,4 +260,4 @@ def test_settings_and_dimensions_in_another_order_are_refused(tmp_path: Path):
     other = {"learning_rate": [1e-2, 1e-3, 1e-1], "width": space["width"]}
     assert_input_error(lambda: search(space=other, epochs=1), "space")
     turned = {"width": space["width"], "learning_rate": space["learning_rate"]}
-    assert_input_error(lambda: search(space=turned, epochs=1), "hyperparameters")
+    assert_input_error(lambda: search(space=turned, epochs=1), "space", given="others are drawn")
