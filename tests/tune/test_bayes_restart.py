@@ -145,7 +145,7 @@ CHANGES = {
     "metrics": ("metrics", {"build": functools.partial(BY_LOSS, metrics={})}),
     "monitored": ("monitor", {"build": functools.partial(build, metrics={"accuracy": wrong}, stopping=ACCURACY_MIN)}),
     "repeats": ("repeats", {"validation": ja.tune.resampling(validation=digits(100), repeats=2)}),
-    "folds": ("folds", {"validation": ja.tune.resampling(ja.tune.k_fold(203, 3))}),
+    "folds": ("validation", {"validation": ja.tune.resampling(ja.tune.k_fold(203, 3))}),
     "validation": ("validation", {"validation": digits(99)}),
     "x": ("data", {"data": (X + np.float32(1e-3), Y)}),
     "y": ("data", {"data": (X, Y[::-1].copy())}),
