@@ -167,8 +167,8 @@ def test_layer_that_mixes_positions_is_refused_by_name():
     model = layers.sequential({"rnn": recurrent(4), "all": layers.flatten()})
     params, state = _fresh(model, _x())
     assert_input_error(lambda: model.start(params, BATCH), "layers['all']", given="flatten()")
-    carry = {"rnn": jnp.zeros((BATCH, 4))}
-    assert_input_error(lambda: jax.eval_shape(lambda x: model.step(params, carry, x)[0], _x()[:, 0]), "layers['all']")
+    carry, first = {"rnn": jnp.zeros((BATCH, 4))}, _x()[:, 0]
+    assert_input_error(lambda: jax.eval_shape(lambda x: model.step(params, carry, x)[0], first), "layers['all']")
     deeper = layers.residual(layers.sequential({"rnn": recurrent(5)}), layers.sequential({"pool": layers.flatten()}))
     params, state = _fresh(layers.residual(layers.sequential({"rnn": recurrent(5)}), layers.dense(5)), _x())
     assert_input_error(lambda: deeper.start(params, BATCH), "layers['skip']")
@@ -183,8 +183,9 @@ def test_state_may_be_left_out_where_there_is_none():
     np.testing.assert_array_equal(y, model.step(params, carry, x[:, 0], state=state)[0])
     normed = _in_sequence()
     params, state = normed.init(jax.random.key(1), x)
+    carry, first = normed.start(params, BATCH), x[:, 0]
     assert_input_error(
-        lambda: jax.eval_shape(lambda c, v: normed.step(params, c, v)[0], normed.start(params, BATCH), x[:, 0]),
+        lambda: jax.eval_shape(lambda c, v: normed.step(params, c, v)[0], carry, first),
         "state",
         expected="'norm' has one",
     )
