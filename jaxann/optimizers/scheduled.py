@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import jax
 import jax.numpy as jnp
@@ -48,7 +48,7 @@ def scheduled(*names: str) -> Callable[[Body], Body]:
             moving = {name: keywords[name] for name in names if is_schedule(keywords.get(name))}
             return _at_every_step(body, args, keywords, moving) if moving else body(*args, **keywords)
 
-        return build  # type: ignore[return-value]
+        return cast(Body, build)
 
     return decorate
 
