@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import machine, report
-from benchmarks.workloads import WORKLOADS, load_arrays
+from benchmarks.workloads import WORKLOADS, MissingDataError, load_arrays
 
 RESULTS = Path(__file__).resolve().parent / "results"
 EPOCHS = {"mnist-512-512": 1, "digits": 1000, "rows80": 6000, "iris": 60_000}
@@ -85,7 +85,11 @@ def run(arguments: argparse.Namespace) -> int:
     rows = []
     for name in arguments.workload:
         workload = WORKLOADS[name]
-        x, y, _, _ = (jax.device_put(array) for array in load_arrays(workload, quick=arguments.quick))
+        try:
+            x, y, _, _ = (jax.device_put(array) for array in load_arrays(workload, quick=arguments.quick))
+        except MissingDataError as error:
+            console.print(f"{name} skipped: {error}", style="yellow")
+            continue
         epochs = max(1, EPOCHS[name] // (20 if arguments.quick else 1))
         model, loss = ja.models.mlp(workload.sizes[1:]), ja.losses.softmax_cross_entropy
         optimizer = ja.optimizers.adam(1e-3)
@@ -106,7 +110,7 @@ def run(arguments: argparse.Namespace) -> int:
         table.add_row(name, *(report.seconds(medians[n]) for n in times), f"{ratio:.3f}  {low:.3f}..{high:.3f}")
         rows.append({"workload": name, "epochs": epochs, "seconds": times, "ratio": ratio, "quartiles": [low, high]})
     console.print(table)
-    if not arguments.quick:
+    if rows and not arguments.quick:
         path = machine.write_result(arguments.out, "overhead", {"rows": rows})
         console.print(f"written: {path}", style="dim", soft_wrap=True)
     return 0

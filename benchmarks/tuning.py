@@ -19,6 +19,7 @@ import numpy as np
 from rich.console import Console
 
 from benchmarks import machine
+from benchmarks.workloads import DATA_VARIABLE, MissingDataError
 
 RESULTS = Path(__file__).resolve().parent / "results"
 GRID = {"learning_rate": [1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2], "weight_decay": [1e-5, 1e-3, 1e-1, 1.0]}
@@ -37,7 +38,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def california() -> tuple[tuple[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]:
     """Standardized features (the category one-hot, gaps filled by the median) and standardized log values."""
-    path = Path(os.environ["JAXANN_DATA"]) / "tabular" / "california_housing.csv"
+    path = Path(os.environ.get(DATA_VARIABLE, ".")) / "tabular" / "california_housing.csv"
+    if not path.is_file():
+        raise MissingDataError(f"no {path.name}: set {DATA_VARIABLE} to the folder with tabular/")
     rows = [line.split(",") for line in path.read_text().splitlines()[1:]]
     numbers = np.array([[float(v) if v else np.nan for v in row[:-1]] for row in rows])
     kinds = sorted({row[-1] for row in rows})
@@ -168,13 +171,11 @@ def run(arguments: argparse.Namespace) -> int:
     console = Console(soft_wrap=True)
     measurements = {}
     for part in arguments.part:
-        if part == "halving" and "JAXANN_DATA" not in os.environ:
-            console.print(
-                "halving: skipped, JAXANN_DATA does not name the folder of California housing", style="yellow"
-            )
-            continue
         measure = {"halving": measure_halving, "bayes": measure_bayes}[part]
-        measurements[part] = measure(arguments, lambda line: console.print(line, highlight=False))
+        try:
+            measurements[part] = measure(arguments, lambda line: console.print(line, highlight=False))
+        except MissingDataError as error:
+            console.print(f"{part} skipped: {error}", style="yellow")
     if arguments.write:
         earlier = arguments.out / machine.device_name(_device()) / "tuning.json"
         if earlier.exists():

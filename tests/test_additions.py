@@ -243,6 +243,7 @@ from jaxann.train.grouping import Build
 from jaxann.tune.dimensions import Dimension
 from jaxann.tune.resampling import Resampling, as_resampling
 from jaxann.tune.samplers import random
+from jaxann.tune.search import Search
 from jaxann.tune.table import Table
 from jaxann.tune.trials import Trials
 
@@ -270,18 +271,9 @@ def best_of(
         InputError: an argument is wrong, or shapes, labels or values of the data are.
     """
     check_integer("best_of", "tried", tried)
-    trials = Trials(
-        "best_of",
-        build,
-        random(space, tried, key=fold_name(key, "settings")),
-        data,
-        scored_on=as_resampling("best_of", "validation", validation),
-        key=key,
-        epochs=epochs,
-        batch_size=None,
-        placement=None,
-        progress=False,
-    )
+    scored_on = as_resampling("best_of", "validation", validation)
+    settings = random(space, tried, key=fold_name(key, "settings"))
+    trials = Trials(Search("best_of", build, data, scored_on, key, epochs), settings)
     with trials.watched():
         trials.train(np.arange(trials.count))
         return trials.table(trials.figures())

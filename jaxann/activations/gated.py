@@ -15,7 +15,7 @@ from jax import lax
 from jaxann.activations.rectifiers import relu
 from jaxann.activations.rules import apply_wide
 from jaxann.activations.smooth import gelu, silu
-from jaxann.core.checks import check_floating, fail
+from jaxann.core.checks import check_flag, check_floating, fail
 from jaxann.core.typing import Array, Scalar
 
 __all__ = ["bilinear", "geglu", "glu", "reglu", "swiglu"]
@@ -23,6 +23,7 @@ __all__ = ["bilinear", "geglu", "glu", "reglu", "swiglu"]
 
 def _gated(name: str, gate: Callable[[Array], Array], x: Array, axis: int, gate_first: bool) -> Array:
     check_floating(name, "x", x)
+    check_flag(name, "gate_first", gate_first)
     shape = np.shape(x)
     if isinstance(axis, bool) or not isinstance(axis, int) or not -len(shape) <= axis < len(shape):
         fail(name, "axis", f"an axis of x, which has {len(shape)}", axis)

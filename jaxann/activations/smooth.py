@@ -12,7 +12,7 @@ from jax import lax
 
 from jaxann.activations.precise import exp_of_sum, gaussian_gate
 from jaxann.activations.rules import apply_wide, smooth
-from jaxann.core.checks import check_range, fail
+from jaxann.core.checks import check_flag, check_range
 from jaxann.core.typing import Array, Scalar
 
 __all__ = ["gelu", "hard_swish", "mish", "silu", "softplus", "squareplus"]
@@ -78,8 +78,7 @@ def gelu(x: Array, approximate: bool = True) -> Array:
     Raises:
         InputError: x is not floating-point, or approximate is no flag.
     """
-    if not isinstance(approximate, bool):
-        fail("gelu", "approximate", "True or False", approximate)
+    check_flag("gelu", "approximate", approximate)
     return apply_wide("gelu", _gelu_tanh if approximate else _gelu, x)
 
 

@@ -10,7 +10,7 @@ from jax import lax
 from jaxann.activations.rules import apply_wide
 from jaxann.activations.steps import check_real
 from jaxann.core import logits
-from jaxann.core.checks import check_floating, check_integer, check_key, check_range, fail
+from jaxann.core.checks import check_flag, check_floating, check_integer, check_key, check_range, fail
 from jaxann.core.typing import Array, Key, Scalar
 
 __all__ = ["gumbel_softmax", "hard_max", "log_softmax", "log_sum_exp", "maxout", "softmax", "sparsemax"]
@@ -225,8 +225,7 @@ def gumbel_softmax(x: Array, *, key: Key, temperature: Scalar = 1.0, hard: bool 
     axis = _floating("gumbel_softmax", x, axis)
     check_key("gumbel_softmax", key)
     check_range("gumbel_softmax", "temperature", temperature, 0, open_low=True)
-    if not isinstance(hard, bool):
-        fail("gumbel_softmax", "hard", "True or False", hard)
+    check_flag("gumbel_softmax", "hard", hard)
 
     def compute(x: Array, t: Array) -> Array:
         soft = logits.softmax(x + jax.random.gumbel(key, x.shape, x.dtype), axis, temperature=t)

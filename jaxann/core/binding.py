@@ -6,12 +6,13 @@ import functools
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
+from types import FunctionType
 from typing import Any
 
 import jax
 import numpy as np
 
-__all__ = ["accepts", "as_partial", "bound"]
+__all__ = ["accepts", "as_partial", "bound", "misfit"]
 
 
 @dataclass(frozen=True)
@@ -66,6 +67,27 @@ def _is_static(value: Any) -> bool:
         return True
     leaves = jax.tree.leaves(value) if callable(value) else []
     return len(leaves) == 1 and leaves[0] is value  # a function, not a pytree that can be called
+
+
+def misfit(function: Callable, count: int, *keywords: str) -> str | None:
+    """Name and signature of a function that cannot be called with so many arguments and these keywords; else None.
+
+    None for one without a signature too: calling it will tell.
+    """
+    if isinstance(function, FunctionType) and not keywords:  # most are, and reading a signature takes longer
+        code, optional = function.__code__, len(function.__defaults__ or ())
+        if code.co_argcount - optional <= count <= code.co_argcount and not code.co_kwonlyargcount:
+            return None
+    try:
+        signature = inspect.signature(function)
+    except (TypeError, ValueError):
+        return None
+    try:
+        signature.bind(*range(count), **dict.fromkeys(keywords))
+    except TypeError:
+        name = getattr(bound(function)[0], "__name__", type(function).__name__)
+        return f"{name}{signature}"[:100]
+    return None
 
 
 def accepts(function: Callable, name: str) -> bool:

@@ -21,11 +21,15 @@ import numpy as np
 from jax.core import Tracer
 
 from jaxann.core.errors import InputError
+from jaxann.core.held import as_held, between, is_held_between
 from jaxann.core.tracing import ASKED_FOR_A_VALUE, is_traced
 
 __all__ = [
+    "OUTSIDE",
+    "check_array",
     "check_choice",
     "check_count",
+    "check_flag",
     "check_floating",
     "check_floating_leaves",
     "check_host_leaves",
@@ -130,8 +134,11 @@ def check_range(
 ) -> None:
     """One real, finite number between low and high, or an array of them with `arrays`; tracers and shapes pass.
 
-    An array that stands for one number is refused: it would be broadcast against whatever it meets.
+    An array that stands for one number is refused: it would be broadcast against whatever it meets. A number is looked
+    at as programs hold it, too: in float32 (float64 under jax_enable_x64) 0.99999999 is 1, and 1e-40 is 0.
     """
+    if type(value) in (float, int) and is_held_between(value, low, high, open_low, open_high):
+        return  # nearly all there are
     left = "(" if open_low or low is None else "["
     right = ")" if open_high or high is None else "]"
     expected = f"in {left}{'-inf' if low is None else f'{low:g}'}, {'inf' if high is None else f'{high:g}'}{right}"
@@ -147,16 +154,22 @@ def check_range(
     array = np.asarray(_as_float(value) if isinstance(value, int) else value)
     if array.dtype.kind not in "iuf" and not jax.dtypes.issubdtype(array.dtype, np.floating):
         fail(function, argument, f"a number {expected}", value)
+    if array.dtype.kind == "f" and array.dtype.itemsize > 8:  # longdouble, which JAX does not have
+        fail(function, argument, "a number of at most 64 bits", f" {array.dtype}", hint="float(value) is one.")
     if array.ndim and not arrays:
         _one_of_many(function, argument, value, expected)
-    good = np.isfinite(array.astype(np.float64))
-    if low is not None:
-        good &= (array > low) if open_low else (array >= low)
-    if high is not None:
-        good &= (array < high) if open_high else (array <= high)
-    if not good.all():
-        worst = value if array.ndim == 0 else array[~good].flat[0]
-        fail(function, argument, expected, worst)
+    good = between(array.astype(np.float64), low, high, open_low, open_high)
+    if good.all():
+        held = as_held(array)
+        good = between(held, low, high, open_low, open_high)
+        if not good.all():
+            worst = int(np.argmin(good.reshape(-1)))
+            dtype = "float64" if held.dtype == np.float64 else "float32"
+            got = f" {array.reshape(-1)[worst]:.9g}, which is {held.reshape(-1)[worst]:g} in {dtype}"
+            fail(function, argument, expected, got)
+        return
+    worst = value if array.ndim == 0 else array[~good].flat[0]
+    fail(function, argument, expected, worst)
 
 
 def _as_float(value: int) -> int | float:
@@ -171,6 +184,10 @@ def _as_float(value: int) -> int | float:
 
 def check_integer(function: str, argument: str, value: Any, minimum: int = 1) -> None:
     """A Python or numpy integer of at least `minimum`: a size, which must be static."""
+    if isinstance(value, jax.Array | np.ndarray) and value.ndim == 0 and is_concrete(value):
+        if jax.dtypes.issubdtype(value.dtype, np.integer):  # shown alone it looks like what is wanted
+            got, hint = f" {value.dtype} array {value}", f"A size is a plain integer: int({argument})."
+            fail(function, argument, f"an integer of at least {minimum}", got, hint=hint)
     if isinstance(value, bool) or not isinstance(value, numbers.Integral) or int(value) < minimum:
         fail(function, argument, f"an integer of at least {minimum}", value)
 
@@ -195,6 +212,12 @@ def check_choice(function: str, argument: str, value: Any, choices: Iterable[str
         close = [name for name in names if name.lower() == value.lower()] or close
     hint = f"Did you mean {close[0]!r}?" if close else None
     fail(function, argument, f"one of {', '.join(names)}", value, hint=hint)
+
+
+def check_flag(function: str, argument: str, value: Any) -> None:
+    """True or False, known when the program is traced; 'no' and 2 would count as True."""
+    if not isinstance(value, bool | np.bool_):
+        fail(function, argument, "True or False", value)
 
 
 def check_same_shape(function: str, predictions: Any, targets: Any) -> None:
@@ -243,10 +266,25 @@ def check_int32(function: str, argument: str, array: Any) -> None:
 
 
 def check_plain(function: str, argument: str, value: Any) -> None:
-    """Numbers, where NumPy has them: nothing masked, and neither text nor objects, which a conversion would parse."""
+    """Real numbers: nothing masked, no text or objects, which a conversion would parse, and nothing complex, of which
+    one would keep the real part.
+    """
     check_unmasked(function, argument, value)
-    if isinstance(value, np.ndarray) and value.dtype.kind in "OUST":
-        fail(function, argument, "an array of numbers", f" {value.dtype} of shape {value.shape}")
+    kind = getattr(getattr(value, "dtype", None), "kind", "")
+    if (isinstance(value, np.ndarray) and kind in "OUST") or kind == "c":
+        numbers_of = "real numbers" if kind == "c" else "numbers"
+        fail(function, argument, f"an array of {numbers_of}", f" {value.dtype} of shape {value.shape}")
+
+
+def check_array(function: str, argument: str, value: Any) -> None:
+    """One array of real numbers: a list, a number or None has neither shape nor dtype.
+
+    A tree passes: who takes one array says what takes several.
+    """
+    if not hasattr(value, "dtype") and not isinstance(value, Mapping | tuple):
+        hint = "numpy.asarray makes one of a list." if isinstance(value, list) else None
+        fail(function, argument, "an array", value, hint=hint)
+    check_plain(function, argument, value)
 
 
 def check_host_leaves(function: str, argument: str, tree: Any) -> None:
@@ -263,17 +301,19 @@ def check_host_leaves(function: str, argument: str, tree: Any) -> None:
             fail(function, argument, "integers from -2^31 to 2^31 - 1", leaf)
 
 
-def check_untraced(function: str, argument: str, tree: Any) -> None:
+_TRAINS = "Inside jit, vmap and grad: ja.train.make_run(recipe, epochs=...) trains; predict, ja.train.evaluate and "
+_TRAINS += "model.apply work there; outside, ja.train.fit_population trains many at once."
+OUTSIDE = "Call it outside of jit, vmap and grad; what it returns may be used inside."  # of what trains nothing
+
+
+def check_untraced(function: str, argument: str, tree: Any, hint: str = _TRAINS) -> None:
     """Nothing traced: the host has to look at the values, which have none inside jit, vmap or grad."""
     if any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves(tree)) or is_traced(()):
-        refuse_traced(function, argument)
+        refuse_traced(function, argument, hint)
 
 
-def refuse_traced(function: str, argument: str) -> NoReturn:
-    """Say what works inside jit, vmap and grad, where a verb of the host does not."""
-    trains = "Inside jit, vmap and grad: ja.train.make_run(recipe, epochs=...) trains"
-    many = "outside, ja.train.fit_population trains many at once"
-    hint = f"{trains}; predict, ja.train.evaluate and model.apply work there; {many}."
+def refuse_traced(function: str, argument: str, hint: str = _TRAINS) -> NoReturn:
+    """Say what works inside jit, vmap and grad, where a verb of the host does not; of one that trains by default."""
     fail(function, argument, "known when it is called", " a traced value", hint=hint)
 
 
@@ -300,7 +340,8 @@ def traceable(function: str, argument: str) -> Iterator[None]:
 
 def check_floating(function: str, argument: str, value: Any) -> None:
     """A floating-point array: integers and complex numbers have no place in a differentiable function."""
-    check_plain(function, argument, value)
+    if getattr(getattr(value, "dtype", None), "kind", "") != "c":  # which the last line tells better
+        check_plain(function, argument, value)
     if value is None or isinstance(value, Mapping | list | tuple):
         fail(function, argument, "one floating-point array", value, hint="A layer of several inputs takes a tree.")
     if not jax.dtypes.issubdtype(jax.dtypes.result_type(value), np.floating):

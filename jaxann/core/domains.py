@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from jaxann.core.checks import fail, is_concrete
+from jaxann.core.checks import check_array, fail, is_concrete
 
 __all__ = [
     "SIGN",
@@ -21,6 +21,7 @@ __all__ = [
     "binary_domain",
     "check_answers",
     "check_classes",
+    "check_known_weights",
     "counted_places",
     "takes_classes",
 ]
@@ -130,6 +131,20 @@ def _epsilon(dtype: np.dtype) -> float:
 
 UNIT = Domain(low=0, high=1, hint="Two classes are 0 and 1.")
 SIGN = Domain(low=-1, high=1, words="0 and 1, or -1 and 1")
+
+
+def check_known_weights(function: str, weights: Any) -> None:
+    """Weights that can be looked at are finite and at least 0: NaN would hide where it stands, -1 undo an example."""
+    if weights is None:
+        return
+    check_array(function, "weights", weights)
+    if not is_concrete(weights):
+        return
+    host = np.asarray(weights).astype(np.float64)
+    good = (host >= 0) & np.isfinite(host)
+    if not good.all():
+        place = np.unravel_index(int(np.argmin(good)), host.shape)
+        fail(function, "weights", "finite and at least 0", f" {host[place]:g}{_where(place)}")
 
 
 def counted_places(shape: tuple[int, ...], weights: Any, mask: Any = None) -> np.ndarray | None:

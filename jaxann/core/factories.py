@@ -18,6 +18,8 @@ belongs to the program being traced, and is not met again in another.
 An array in the place of one number makes a product of many members, for `vmap` to take apart (`batch_axes`). It can be
 made, mapped and asked what it declares; used as one it is refused, by the check of the number (`check_range`).
 
+An argument whose default is True or False takes nothing else: any other object would count as one of them.
+
 A value is static when its name is listed in `static=`, or when it is a string, a flag, `None`, a dtype, or a function.
 Which arguments are static is decided when the product is made and kept from then on.
 
@@ -39,7 +41,7 @@ import numpy as np
 from jax.core import Tracer
 
 from jaxann.core.binding import bound
-from jaxann.core.checks import check_choice, fail, is_concrete, members_pass
+from jaxann.core.checks import check_choice, check_flag, fail, is_concrete, members_pass
 from jaxann.core.maker import Factory, public_name
 
 __all__ = [
@@ -268,6 +270,8 @@ def named_functions(*functions: Callable) -> None:
 
 def _make_checked(maker: Factory, arguments: dict[str, Any]) -> Any:
     values, dynamic = {}, []
+    for name in maker.flags:
+        check_flag(maker.short_name, name, arguments[name])
     for name, value in arguments.items():
         if name in maker.static:
             values[name] = _hashable(maker.short_name, name, value)

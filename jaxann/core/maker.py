@@ -32,6 +32,7 @@ class Factory:
         self.name = public_name(function)
         self.public: Callable = function
         parameters = self.signature.parameters.values()
+        self.flags = tuple(p.name for p in parameters if isinstance(p.default, bool))  # take nothing but True and False
         self._defaults = {p.name: p.default for p in parameters}
         self._positional = [p.name for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD]
         self._is_plain = len(self._positional) + sum(p.kind is p.KEYWORD_ONLY for p in parameters) == len(parameters)

@@ -32,15 +32,15 @@ import jax.numpy as jnp
 
 from jaxann.core.binding import accepts
 from jaxann.core.checks import (
+    check_array,
     check_floating_leaves,
     check_key,
     check_pair,
-    check_plain,
     check_unmasked,
     fail,
     traceable,
 )
-from jaxann.core.domains import check_answers
+from jaxann.core.domains import check_answers, check_known_weights
 from jaxann.core.factories import Product, product_class
 from jaxann.core.modes import TrainMode, check_train
 from jaxann.core.padding import Padded, zero_padding
@@ -356,10 +356,12 @@ class Metric(Product):
         Known targets of a metric of classes are looked at first; traced ones that are no class give NaN.
 
         Raises:
-            InputError: a target is no class, or answers no binary question.
+            InputError: a target is no class, or answers no binary question; a known weight is below 0 or not finite.
         """
-        for argument, value in (("predictions", predictions), ("targets", targets), ("weights", weights)):
-            check_plain(self._factory.short_name, argument, value)
+        for argument, value in (("predictions", predictions), ("targets", targets)):
+            if value is not None:  # a metric of one's own may do without targets
+                check_array(self._factory.short_name, argument, value)
+        check_known_weights(self._factory.short_name, weights)
         classes = self._arguments.get("classes")
         check_answers(self._factory.short_name, self.traits, predictions, targets, weights, classes=classes)
         return self.functions[1](sums, predictions, targets, weights)

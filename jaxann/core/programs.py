@@ -6,8 +6,9 @@ ten times as long. So:
 
 - where JAX has not started when jaxann is imported, the flag that turns this off is added to `XLA_FLAGS`: every program
   of the process is compiled without it, whoever jits it;
-- where it has, programs of jaxann are compiled without it one by one (a compiler option), and a product that is known
-  to go wrong is tried once: if it does, a warning says what holds for programs that are jitted elsewhere.
+- where it has, or the flag is gone or another one by the time that a program is first asked for, programs of jaxann
+  are compiled without it one by one (a compiler option), and a product that is known to go wrong is tried once: if it
+  does, a warning says what holds for programs that are jitted elsewhere.
 
 An option that this jaxlib does not know is left out; a flag that it does not know would end the process, so flags are
 set for the versions alone that were tried. This one stays in the environment: XLA reads it when it compiles for the
@@ -74,24 +75,34 @@ def _version() -> tuple[int, ...]:
     return tuple(int(part) for part in jaxlib.__version__.split(".")[:3] if part.isdigit())
 
 
-def _is_left_out() -> bool:
-    return _FLAG in os.environ.get("XLA_FLAGS", "").split()
+def _chosen() -> str | None:
+    """The choice that stands in the environment: of several the last one holds."""
+    given = [flag for flag in os.environ.get("XLA_FLAGS", "").split() if flag.startswith(_FLAG)]
+    return given[-1] if given else None
 
 
 class _Settled:
     """What was found out when jaxann was imported, and what is yet to be told."""
 
-    by_flag = False  # whether all programs of this process are compiled without
+    in_time = False  # whether JAX had not started when jaxann was imported, and reads the flags yet
+    by_flag: bool | None = None  # whether all programs of this process are compiled without; None before the first
     is_told = False
 
 
 def leave_out_faults() -> None:
     """Set the flag where it has an effect yet; called once, when jaxann is imported."""
     if not has_started() and _TRIED[0] <= _version() < _TRIED[1]:
-        given = os.environ.get("XLA_FLAGS", "")
-        if _OPTION not in given:  # else somebody has chosen
+        given = os.environ.get("XLA_FLAGS", "").strip()
+        if _chosen() is None and given[:1] in ("", "-"):  # else somebody has chosen, or it names a file of flags
             os.environ["XLA_FLAGS"] = f"{given} {_FLAG}".strip()
-        _Settled.by_flag = _is_left_out()
+        _Settled.in_time = True
+
+
+def _by_flag() -> bool:
+    """Whether all programs are compiled without; looked at when the first one is, for flags may change until then."""
+    if _Settled.by_flag is None:
+        _Settled.by_flag = _Settled.in_time and _chosen() == _FLAG
+    return _Settled.by_flag
 
 
 @functools.cache
@@ -106,16 +117,30 @@ def _options() -> tuple[tuple[str, str], ...]:
 
 def tell_of_faults() -> None:
     """Say once what goes wrong outside of this library's programs; called where a layer becomes part of any."""
-    if _Settled.is_told or _Settled.by_flag:
+    if _Settled.is_told or _by_flag():
         return
     if jax.default_backend() == "cpu" and not _RIGHT <= _version() < _TRIED[1] and _goes_wrong():
         message = (
-            f"jaxlib {jaxlib.__version__} compiles some products wrongly on this CPU, as JAX had started before jaxann "
-            f"was imported. Programs of jaxann are compiled without the fault; for what you jit yourself, import "
-            f"jaxann first, or set XLA_FLAGS={_FLAG} before JAX starts."
+            f"jaxlib {jaxlib.__version__} compiles some products wrongly on this CPU, as {_reason()}. Programs of "
+            f"jaxann are compiled without the fault; for what you jit yourself, {_remedy()}."
         )
         notify(message, RuntimeWarning)  # which may raise, and then it is not told
     _Settled.is_told = True
+
+
+def _reason() -> str:
+    if _chosen() not in (None, _FLAG):
+        return f"XLA_FLAGS asks for it ({_chosen()})"
+    if _Settled.in_time:
+        return "XLA_FLAGS was changed after jaxann was imported, or names a file"
+    return "JAX had started before jaxann was imported"
+
+
+def _remedy() -> str:
+    if _chosen() not in (None, _FLAG):
+        return f"set {_FLAG} there"
+    before = "" if _Settled.in_time else "import jaxann first, or "
+    return f"{before}have {_FLAG} among the XLA_FLAGS before JAX starts"
 
 
 @functools.cache
@@ -234,7 +259,7 @@ class _Program:
     def of(self, setting: Hashable) -> Any:
         """The jitted function for one setting; the one not used for the longest time is given up for it."""
         tell_of_faults()
-        options = self._level | ({} if _Settled.by_flag else dict(_options()))
+        options = self._level | ({} if _by_flag() else dict(_options()))
         with _LOCK:
             found = self._kept.get(setting)
             if found is not None and found._cache_size() <= KEPT:

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxann.core import programs
-from jaxann.core.checks import check_choice, check_integer, check_range, check_untraced, fail
+from jaxann.core.checks import OUTSIDE, check_choice, check_flag, check_integer, check_range, check_untraced, fail
 from jaxann.core.trees import flatten_named
 from jaxann.core.typing import Array, Params
 from jaxann.diagnose.differences import FLOOR, KINK, Derivatives, compare, complex_derivatives, steps_for
@@ -79,7 +79,8 @@ def check_gradients(
             finite, gradients do not fit, or an option is out of its range.
     """
     positions = _options(args, argnums, directions, most, method, step)
-    check_untraced(_NAME, "args", args)
+    check_untraced(_NAME, "args", args, OUTSIDE)
+    check_flag(_NAME, "jit", jit)
     with jax.enable_x64(True):
         problem = read_problem(_NAME, fn, args, positions, weigh=gradients is None)
         if gradients is None:

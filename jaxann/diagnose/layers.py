@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxann.core.checks import check_key, check_unmasked, check_untraced
+from jaxann.core.checks import OUTSIDE, check_key, check_unmasked, check_untraced
 from jaxann.core.keys import fold_name
 from jaxann.core.modes import TrainMode, check_train
 from jaxann.core.products import Layer
@@ -45,7 +45,7 @@ def check_layer(
         InputError: `train` is no mode, as `check_gradients`, or what the layer itself refuses.
     """
     layer = as_layer(layer, "check_layer", "layer")
-    check_untraced("check_layer", "each argument", (layer, x, key))
+    check_untraced("check_layer", "each argument", (layer, x, key), OUTSIDE)
     train = check_train("check_layer", train)
     key = jax.random.key(0) if key is None else key
     check_key("check_layer", key)

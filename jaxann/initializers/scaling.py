@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
@@ -74,6 +75,11 @@ def variance_scaling(scale: Scalar = 1.0, *, mode: str = "fan_in", distribution:
     return draw
 
 
+def _times(gain: Scalar, draw: Initializer) -> Callable:
+    """The draw times the gain, whose square may be no number of float32."""
+    return lambda key, shape, dtype: draw(key, shape, dtype) * jnp.asarray(gain, dtype)
+
+
 @factory(Initializer)
 def glorot_uniform(*, gain: Scalar = 1.0):
     """w ~ U(-a, a), a = gain sqrt(6 / (fan_in + fan_out)); also called Xavier.
@@ -89,7 +95,7 @@ def glorot_uniform(*, gain: Scalar = 1.0):
         InputError: the gain is not positive, or the shape has fewer than two axes.
     """
     check_range("glorot_uniform", "gain", gain, 0, open_low=True)
-    return variance_scaling(gain**2, mode="fan_average", distribution="uniform").functions
+    return _times(gain, variance_scaling(mode="fan_average", distribution="uniform"))
 
 
 @factory(Initializer)
@@ -107,7 +113,7 @@ def glorot_normal(*, gain: Scalar = 1.0):
         InputError: the gain is not positive, or the shape has fewer than two axes.
     """
     check_range("glorot_normal", "gain", gain, 0, open_low=True)
-    return variance_scaling(gain**2, mode="fan_average", distribution="truncated_normal").functions
+    return _times(gain, variance_scaling(mode="fan_average", distribution="truncated_normal"))
 
 
 @factory(Initializer)

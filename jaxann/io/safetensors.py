@@ -39,7 +39,7 @@ from jaxann.io.header import (
     show,
 )
 
-__all__ = ["load_arrays", "read_arrays", "save_arrays", "write_arrays"]
+__all__ = ["load_arrays", "open_plain", "read_arrays", "save_arrays", "write_arrays"]
 
 _FLOATS = {"float16", "bfloat16", "float32", "float64"}
 _FOREIGN = {  # for messages only: nothing here is ever opened with another reader
@@ -103,6 +103,7 @@ def write_arrays(
 ) -> None:
     """`save_arrays` on behalf of `function`, whose name the messages bear."""
     text = check_path(function, path)
+    _check_flag(function, allow_nonfinite)
     _check_metadata(function, metadata)
     if len(arrays) > MOST_TENSORS:
         raise InputError(f"{function}: arrays must be at most {MOST_TENSORS}, got {len(arrays)}.")
@@ -131,8 +132,9 @@ def read_arrays(
 ) -> tuple[dict[str, np.ndarray], dict[str, str]]:
     """`load_arrays` on behalf of `function`; `inspect(where, metadata)` may refuse before the tensors are looked at."""
     text = check_path(function, path)
+    _check_flag(function, allow_nonfinite)
     where = f"{function}: {show_path(text)}"
-    with _open_plain(where, text) as file:
+    with open_plain(where, text) as file:
         size = os.fstat(file.fileno()).st_size
         start, head = _read_head(where, file, size)
         header = parse_header(where, head, size - len(start) - len(head), inspect)
@@ -145,6 +147,12 @@ def read_arrays(
     for tensor in header.tensors:
         _check_values(where, tensor, arrays[tensor.name], allow_nonfinite)
     return arrays, {name: value for name, value in header.metadata.items() if name != CHECKSUM}
+
+
+def _check_flag(function: str, allow_nonfinite: object) -> None:
+    """As `core.checks.check_flag`, which would import JAX: files are read and written without it."""
+    if not isinstance(allow_nonfinite, bool | np.bool_):
+        raise InputError(f"{function}: allow_nonfinite must be True or False, got {show(allow_nonfinite)}.")
 
 
 def _check_metadata(function: str, metadata: Mapping[str, str]) -> None:
@@ -184,7 +192,7 @@ def _plain(function: str, name: str, array: Any, allow_nonfinite: bool) -> np.nd
     return plain
 
 
-def _open_plain(where: str, path: str) -> BufferedReader:
+def open_plain(where: str, path: str) -> BufferedReader:
     """Open a plain file; a folder, a pipe or a device is refused without waiting on it."""
     try:
         mode = os.stat(path).st_mode

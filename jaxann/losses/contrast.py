@@ -9,13 +9,13 @@ from __future__ import annotations
 import jax.numpy as jnp
 from jax import lax
 
-from jaxann.core.checks import check_range
+from jaxann.core.checks import check_flag, check_range
 from jaxann.core.factories import named_functions
 from jaxann.core.logits import log_softmax
 from jaxann.core.padding import zero_padding
 from jaxann.core.typing import Array, Scalar
 from jaxann.losses.embedding import unit
-from jaxann.losses.inputs import check_flag, real_rows, structured
+from jaxann.losses.inputs import real_rows, structured
 
 __all__ = ["info_nce", "nt_xent"]
 

@@ -13,12 +13,12 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from jaxann.core.checks import check_range, is_concrete
+from jaxann.core.checks import check_flag, check_range, is_concrete
 from jaxann.core.domains import UNIT
 from jaxann.core.factories import named_functions
 from jaxann.core.typing import Array, Scalar
 from jaxann.losses.domains import targets_in
-from jaxann.losses.inputs import check_flag, over_classes, structured
+from jaxann.losses.inputs import over_classes, structured
 from jaxann.losses.terms import difference
 
 __all__ = ["contrastive", "cosine_distance", "cosine_embedding", "length", "triplet", "unit"]
@@ -100,8 +100,8 @@ def contrastive(predictions: Array, targets: Array, *, margin: Scalar = 1.0) -> 
     check_range("contrastive", "margin", margin, 0, open_low=True)
     gap = difference(predictions[..., 0, :], predictions[..., 1, :])
     short = jax.nn.relu(jnp.asarray(margin, gap.dtype) - length(gap))
-    square = jnp.sum(gap * gap, -1)
-    return (jnp.where(targets == 0, 0, targets * square) + (1 - targets) * short * short) / 2
+    half = jnp.sum(gap * (gap / 2), -1)
+    return jnp.where(targets == 0, 0, targets * half) + (1 - targets) * short * (short / 2)
 
 
 @structured(3, "features")

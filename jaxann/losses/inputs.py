@@ -20,11 +20,11 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from jaxann.core.checks import check_floating, check_int32, check_plain, check_same_shape, fail
+from jaxann.core.checks import check_array, check_floating, check_int32, check_plain, check_same_shape, fail
 from jaxann.core.trees import wide_dtype
 from jaxann.core.typing import Array
 
-__all__ = ["check_flag", "elementwise", "hits", "labelled", "on_device", "over_classes", "real_rows", "structured"]
+__all__ = ["elementwise", "hits", "labelled", "on_device", "over_classes", "real_rows", "structured"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -118,15 +118,10 @@ def real_rows(function: str, where: Any, predictions: Array) -> Array:
     return jnp.asarray(where).astype(bool)
 
 
-def check_flag(function: str, argument: str, value: Any) -> None:
-    """True or False, known when the program is traced."""
-    if not isinstance(value, bool | np.bool_):
-        fail(function, argument, "True or False", value)
-
-
 def _check_integers(function: str, targets: Any, dense: str) -> None:
     if not jnp.issubdtype(targets.dtype, jnp.integer):
         hint = f"For distributions use {dense}." if dense else None
+        hint = "As labels: y.astype('int32')." if targets.dtype == bool else hint
         fail(function, "targets", "integer labels", f" {targets.dtype}", hint=hint)
     if targets.dtype.itemsize > 4:  # JAX has all others as they are
         check_int32(function, "targets", targets)
@@ -144,7 +139,8 @@ def _guarded(formula: F, check: Callable[[Any, Any], None], *, integers: bool = 
     @functools.wraps(formula)
     def loss(predictions: Any, targets: Any, **keywords: Any) -> Array:
         check_floating(name, "predictions", predictions)
-        for argument, value in {"targets": targets, **keywords}.items():
+        check_array(name, "targets", targets)
+        for argument, value in keywords.items():
             check_plain(name, argument, value)
         check(predictions, targets)
         wide = wide_dtype(predictions.dtype)

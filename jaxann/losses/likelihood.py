@@ -6,11 +6,11 @@ import math
 
 import jax.numpy as jnp
 
-from jaxann.core.checks import check_range
+from jaxann.core.checks import check_flag, check_range
 from jaxann.core.factories import named_functions
 from jaxann.core.typing import Array, Scalar
 from jaxann.losses.domains import targets_in
-from jaxann.losses.inputs import check_flag, elementwise, structured
+from jaxann.losses.inputs import elementwise, structured
 from jaxann.losses.terms import held_above
 
 __all__ = ["gaussian_nll", "poisson_nll"]

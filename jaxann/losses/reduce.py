@@ -11,6 +11,7 @@ from jax import lax
 
 from jaxann.core.binding import bound
 from jaxann.core.checks import check_host_leaves, fail
+from jaxann.core.domains import check_known_weights
 from jaxann.core.trees import wide_dtype
 from jaxann.core.typing import Array, Targets
 
@@ -100,14 +101,17 @@ def mean(values: Array, *, where: Array | None = None, weights: Array | None = N
         weights: as `where`; both may be given.
 
     Returns:
-        A scalar in the values' dtype, summed in float32 or better.
+        A scalar in the values' dtype, summed in float32 or better; in float32 for flags and whole numbers.
 
     Raises:
-        InputError: the mask or the weights do not fit the values.
+        InputError: the mask or the weights do not fit the values, or a known weight is below 0 or not finite.
     """
     for argument, given in (("values", values), ("where", where), ("weights", weights)):
         check_host_leaves("losses.mean", argument, given)
+    check_known_weights("losses.mean", weights)
     values = jnp.asarray(values)
+    if not jnp.issubdtype(values.dtype, jnp.inexact):
+        values = values.astype(jnp.result_type(float))
     wide = values.astype(wide_dtype(values.dtype))
     counts = jnp.ones(values.shape, wide.dtype)
     for name, given in (("where", where), ("weights", weights)):

@@ -9,12 +9,21 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from jaxann.core.checks import check_floating, check_int32, check_integer, check_plain, fail, is_concrete
+from jaxann.core.checks import (
+    check_array,
+    check_flag,
+    check_floating,
+    check_int32,
+    check_integer,
+    check_plain,
+    fail,
+    is_concrete,
+)
 from jaxann.core.factories import named_functions
 from jaxann.core.logits import log_softmax, log_sum_exp
 from jaxann.core.trees import wide_dtype
 from jaxann.core.typing import Array
-from jaxann.losses.inputs import check_flag, on_device
+from jaxann.losses.inputs import on_device
 from jaxann.losses.reduce import weighed_by
 from jaxann.losses.terms import at_least_zero
 
@@ -97,7 +106,7 @@ def ctc(
 
 def _check_shapes(predictions: Any, targets: Any) -> int:
     check_floating("ctc", "predictions", predictions)
-    check_plain("ctc", "targets", targets)
+    check_array("ctc", "targets", targets)
     if not jnp.issubdtype(targets.dtype, jnp.integer):
         fail("ctc", "targets", "integer labels", f" {targets.dtype}")
     check_int32("ctc", "targets", targets)

@@ -11,12 +11,12 @@ import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 
-from jaxann.core.binding import bound
+from jaxann.core.binding import bound, misfit
 from jaxann.core.checks import fail
 from jaxann.core.errors import InputError
 from jaxann.core.typing import Array, Predictions, Targets
 
-__all__ = ["NotTraceableError", "figure_of", "takes_weights"]
+__all__ = ["NotTraceableError", "figure_of", "takes_weights", "uncallable"]
 
 _WEIGHTS = ("weights", "sample_weight")
 _TARGETS_FIRST = ("y_true",)  # scikit-learn's and Keras' name of a first argument that is the targets
@@ -88,6 +88,12 @@ def _or_nan(figure: Any, weights: Array) -> Any:
         return jnp.where(jnp.any(weights == 0), jnp.nan, value)
 
     return jax.tree.map(one, figure)
+
+
+def uncallable(metric: Callable) -> str | None:
+    """Name and signature of a metric that cannot be called as `figure_of` does; None for one that can, or has none."""
+    _, by_name, third = _asked(metric)
+    return misfit(metric, 3 if third else 2, *(() if by_name is None else (by_name,)))
 
 
 def takes_weights(metric: Callable) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from jaxann.core.checks import check_flag
 from jaxann.core.typing import Array
 from jaxann.metrics import streaming
 from jaxann.metrics.direction import lower_is_better
@@ -110,6 +111,7 @@ def expected_calibration_error(
     Raises:
         InputError: shapes fit no form, the predictions are integers, or there is less than one bin.
     """
+    check_flag("expected_calibration_error", "adaptive", adaptive)
     scores_form("expected_calibration_error", predictions, targets)
     check_weights("expected_calibration_error", weights, targets.shape)
     metric = streaming.expected_calibration_error(

@@ -6,7 +6,7 @@ from jaxann.core.checks import check_same_shape
 from jaxann.core.typing import Array, Scalar
 from jaxann.metrics import streaming
 from jaxann.metrics.direction import higher_is_better, lower_is_better
-from jaxann.metrics.streaming.sums import check_weights
+from jaxann.metrics.streaming.sums import check_given, check_weights
 
 __all__ = ["explained_variance", "mae", "mape", "median_absolute_error", "mse", "r2", "rmse"]
 
@@ -85,6 +85,7 @@ def median_absolute_error(predictions: Array, targets: Array, weights: Array | N
     Raises:
         InputError: shapes differ, `(n,)` against `(n, 1)` too.
     """
+    check_given("median_absolute_error", predictions, targets, weights)
     check_same_shape("median_absolute_error", predictions, targets)
     check_weights("median_absolute_error", weights, targets.shape)
     columns = 1 if targets.ndim < 2 else targets.shape[-1]
@@ -134,6 +135,7 @@ def r2(predictions: Array, targets: Array, weights: Array | None = None) -> Arra
     Raises:
         InputError: shapes differ.
     """
+    check_given("r2", predictions, targets, weights)
     columns = 1 if targets.ndim < 2 else targets.shape[-1]
     return streaming.r2(columns)(predictions, targets, weights)
 
@@ -157,5 +159,6 @@ def explained_variance(predictions: Array, targets: Array, weights: Array | None
     Raises:
         InputError: shapes differ.
     """
+    check_given("explained_variance", predictions, targets, weights)
     columns = 1 if targets.ndim < 2 else targets.shape[-1]
     return streaming.explained_variance(columns)(predictions, targets, weights)

@@ -16,7 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from jaxann.core.checks import check_floating, check_range, fail
+from jaxann.core.checks import check_flag, check_floating, check_range, fail
 from jaxann.core.programs import jit
 from jaxann.core.trees import wide_dtype
 from jaxann.core.typing import Array, Scalar
@@ -51,6 +51,8 @@ def ewma(x: Array, beta: Scalar, *, axis: int = 0, debias: bool = True, skip_nan
         InputError: beta is out of range, x is not floating point, or has no such axis.
     """
     check_range("ewma", "beta", beta, 0, 1, open_high=True)
+    check_flag("ewma", "debias", debias)
+    check_flag("ewma", "skip_nan", skip_nan)
     check_floating("ewma", "x", x)
     shape = np.shape(x)
     if not -len(shape) <= axis < len(shape):
@@ -105,6 +107,7 @@ def ewma_update(state: EwmaState, x: Array, beta: Scalar, *, skip_nan: bool = Fa
         InputError: beta is out of range, or x has another shape.
     """
     check_range("ewma_update", "beta", beta, 0, 1, open_high=True)
+    check_flag("ewma_update", "skip_nan", skip_nan)
     check_floating("ewma_update", "x", x)
     if jnp.shape(x) != state.value.shape:
         fail("ewma_update", "x", f"of the state's shape {state.value.shape}", f" shape {jnp.shape(x)}")
@@ -124,6 +127,7 @@ def ewma_read(state: EwmaState, beta: Scalar, *, debias: bool = True) -> Array:
         InputError: beta is out of range.
     """
     check_range("ewma_read", "beta", beta, 0, 1, open_high=True)
+    check_flag("ewma_read", "debias", debias)
     if not debias:
         return state.value
     decay = jnp.asarray(beta, state.value.dtype)

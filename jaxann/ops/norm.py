@@ -11,7 +11,7 @@ from jaxann.core.checks import check_unmasked
 from jaxann.core.trees import wide_dtype
 from jaxann.core.typing import Array, Scalar
 
-__all__ = ["moments", "normalize"]
+__all__ = ["inverse_deviation", "moments", "normalize"]
 
 
 def moments(x: Array, mask: Array | None = None) -> tuple[Array, Array, Array]:
@@ -43,6 +43,12 @@ def moments(x: Array, mask: Array | None = None) -> tuple[Array, Array, Array]:
     return mean, jnp.sum(centered * centered, axes) / safe, count
 
 
+def inverse_deviation(variance: Array, eps: Scalar) -> Array:
+    """1 / sqrt(variance + eps); 0 where that is 1 / 0, so that a constant feature without an eps is not 0 / 0."""
+    widened = variance + jnp.asarray(eps, variance.dtype)
+    return jnp.where(widened == 0, 0, lax.rsqrt(jnp.where(widened == 0, 1, widened)))
+
+
 def normalize(x: Array, mean: Array, variance: Array, scale: Array | None, bias: Array | None, eps: Scalar) -> Array:
     """y = scale (x - mean) / sqrt(variance + eps) + bias, along the last axis.
 
@@ -50,12 +56,12 @@ def normalize(x: Array, mean: Array, variance: Array, scale: Array | None, bias:
         x: `(..., channels)`; computed in the dtype of the statistics, returned in its own.
         mean, variance: `(channels,)`.
         scale, bias: `(channels,)` or None.
-        eps: keeps a constant feature from dividing 0 by 0.
+        eps: keeps the slope of a nearly constant feature small; a constant one of eps 0 gives the bias.
     """
     for argument, value in (("x", x), ("mean", mean), ("variance", variance), ("scale", scale), ("bias", bias)):
         check_unmasked("normalize", argument, value)
     wide = mean.dtype
-    factor = lax.rsqrt(variance + jnp.asarray(eps, wide))
+    factor = inverse_deviation(variance, eps)
     if scale is not None:
         factor = factor * scale.astype(wide)
     y = (x.astype(wide) - jnp.broadcast_to(mean, x.shape)) * jnp.broadcast_to(factor, x.shape)

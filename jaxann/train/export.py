@@ -20,7 +20,7 @@ from jaxann.core.errors import MissingDependencyError
 from jaxann.core.typing import Array, Hyperparameters
 from jaxann.io.atomic import check_path, write_atomically
 from jaxann.train.batches import Batch
-from jaxann.train.grouping import Build, built_recipe
+from jaxann.train.grouping import Build, built_recipe, check_build
 from jaxann.train.hyperparameters import split_floats
 from jaxann.train.inputs import is_one_array, known_array, named_leaves
 from jaxann.train.run import make_run
@@ -86,8 +86,7 @@ def export_run(
         _need_flatbuffers()
     if epochs is not None:
         check_integer("export_run", "epochs", epochs, 0)
-    if not callable(build):
-        fail("export_run", "build", "a function hyperparameters -> recipe", build)
+    check_build("export_run", build)
     if not isinstance(platforms, tuple | list) or not platforms:
         fail("export_run", "platforms", "a tuple of names", platforms, hint='("cpu", "cuda", "tpu")')
     for name in platforms:

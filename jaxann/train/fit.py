@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from jaxann.core.checks import check_key, check_untraced, fail
+from jaxann.core.checks import check_flag, check_key, check_untraced, fail
 from jaxann.core.devices import check_one_place
 from jaxann.core.notices import notify
 from jaxann.core.programs import hands_over, is_checking, jit
@@ -92,6 +92,7 @@ def fit(
     recipe = as_recipe("fit", recipe)
     wanted = epochs_of("fit", recipe, epochs)
     watching = check_observers("fit", observers)
+    check_flag("fit", "progress", progress)
     on_nonfinite = recipe.on_nonfinite
     recipe, key, train, validation, initial = on_automatic_meshes((recipe, key, train, validation, initial))
     if isinstance(resume, Result):  # its history keeps the order of its columns
@@ -116,7 +117,7 @@ def fit(
     if progress:
         bar = progress_bar(epochs=wanted, done=stand.done, examples=example_count(data.x))
         watching = (bar, *watching)
-    with held_interrupts() as interrupted, observing(watching) as observe:
+    with held_interrupts() as interrupted, observing("fit", watching) as observe:
         try:
             while stand.done < wanted and ended == Status.FINISHED:
                 begun = time.perf_counter()

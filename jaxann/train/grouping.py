@@ -18,8 +18,10 @@ from typing import Any, NamedTuple
 
 import jax
 import numpy as np
+from jax.core import Tracer
 
-from jaxann.core.checks import check_integer, check_unmasked, check_untraced, fail, show
+from jaxann.core.binding import misfit
+from jaxann.core.checks import check_integer, check_unmasked, check_untraced, fail, refuse_traced, show
 from jaxann.core.notices import notify
 from jaxann.train.prepare import MOST_EPOCHS, canonical, sized
 from jaxann.train.recipe import Recipe, Stopping
@@ -30,6 +32,7 @@ __all__ = [
     "TracedBuild",
     "as_columns",
     "built_recipe",
+    "check_build",
     "group_members",
     "member_recipe",
     "values_of",
@@ -76,6 +79,8 @@ def as_columns(function: str, hyperparameters: Any, members: int | None) -> dict
     columns = {}
     for name, values in hyperparameters.items():
         argument = f"hyperparameters[{name!r}]"
+        if any(isinstance(one, Tracer) for one in (values if isinstance(values, list | tuple) else [values])):
+            refuse_traced(function, argument)
         check_unmasked(function, argument, values)
         listed = isinstance(values, Sequence) or getattr(values, "ndim", 0) > 0
         if isinstance(values, str | bytes) or not listed:
@@ -102,13 +107,29 @@ def values_of(columns: Mapping[str, Any], member: int) -> dict[str, Any]:
     return {name: column[member] for name, column in columns.items()}
 
 
+def check_build(function: str, build: Any) -> None:
+    """A function that can be called with a dict of hyperparameters.
+
+    Raises:
+        InputError: it is none.
+    """
+    got = misfit(build, 1) if callable(build) else None
+    if got is not None or not callable(build):
+        fail(function, "build", "a function hyperparameters -> recipe", build if got is None else f" {got}")
+
+
 def built_recipe(function: str, build: Build, hyperparameters: dict[str, Any]) -> Recipe:
     """What `build` returns for these values.
 
     Raises:
         InputError: it is no recipe.
     """
-    built = build(hyperparameters)
+    try:
+        built = build(hyperparameters)
+    except KeyError as error:
+        if not any(error.args == (name,) for name in hyperparameters):
+            error.add_note(f"{function} called build with the names: {', '.join(map(str, hyperparameters)) or 'none'}.")
+        raise
     if not isinstance(built, Recipe):
         hint = "return ja.recipe(model, loss, optimizer, metrics=..., stopping=...)"
         fail(function, "build", "a function that returns a recipe", f" one that returned {show(built)}", hint=hint)
@@ -151,8 +172,7 @@ def group_members(
     Raises:
         InputError: build returns something else, or a setting is out of range.
     """
-    if not callable(build):
-        fail(function, "build", "a function hyperparameters -> recipe", build)
+    check_build(function, build)
     if epochs is not None:
         check_integer(function, "epochs", epochs, 0)
     make = _Maker(function, build, columns, epochs, batch_size, examples)

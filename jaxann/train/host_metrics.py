@@ -167,6 +167,8 @@ def _is_traceable(name: str, metric: Any, recipe: Recipe, predictions: Any, y: A
         figure_shape(metric, predictions, batch_y)
     except NotTraceableError:
         failed = _trial(name, metric, recipe, predictions, y)
+        if isinstance(failed, InputError):  # which says what is wrong: of a metric of jaxann's, or of no figure
+            raise failed from None
         if failed is not None:
             shapes = f"outputs of shape {_shapes(predictions)}"
             hint = f"A metric is handed the model's {shapes}, not labels: {_remedy(metric)}."

@@ -9,18 +9,15 @@ each value of the loss (a token, an output), or targets are `Padded`, the sums r
 from __future__ import annotations
 
 import functools
-import inspect
 import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax import lax
 
 from jaxann.core.augmentation import Mixed
-from jaxann.core.binding import bound
 from jaxann.core.checks import fail, traceable
 from jaxann.core.modes import TrainMode
 from jaxann.core.padding import unpadded, zero_padding
@@ -32,6 +29,7 @@ from jaxann.losses import target_weights
 from jaxann.losses.places import keeps_to_places
 from jaxann.train.batches import Batch, example_count
 from jaxann.train.own_functions import check_state_kept
+from jaxann.train.own_losses import check_own_loss, compares_examples
 from jaxann.train.recipe import Recipe
 
 __all__ = ["Forward", "apply_in", "example_sums", "loss_sums", "objective"]
@@ -58,7 +56,7 @@ def _values(
     given = loss
     if weights is not None:
         real = weights != 0
-        if weights.ndim == 1 and _compares_examples(loss):
+        if weights.ndim == 1 and compares_examples(loss):
             loss = functools.partial(loss, where=real)
         else:
             if weights.ndim > 1 and not keeps_to_places(loss, predictions, targets, weights.shape):
@@ -67,8 +65,7 @@ def _values(
     with traceable("loss", "values"):
         values = loss(predictions, targets)
     values = _checked(values, predictions, targets)
-    if _may_be_of_pairs(values, predictions, targets):
-        _refuse_pairs(given, predictions, targets)
+    check_own_loss(given, values, predictions, targets)
     counts = target_weights(loss, targets)
     if counts is not None:
         counts = jnp.broadcast_to(counts.astype(values.dtype), values.shape)
@@ -98,33 +95,6 @@ def _checked(values: Any, predictions: Any, targets: Targets) -> Array:
         hint = "A loss never averages; the trainer takes the weighted mean."
         fail("loss", "values", f"one for each example ({examples},)", f" shape {values.shape}", hint=hint)
     return values.astype(wide_dtype(values.dtype))
-
-
-def _may_be_of_pairs(values: Array, predictions: Any, targets: Targets) -> bool:
-    """Whether the second axis is as long as the batch although no second axis of what was given is."""
-    examples = example_count(targets)
-    seconds = {tuple(np.shape(leaf))[1:2] for leaf in jax.tree.leaves((predictions, targets))}
-    return values.ndim > 1 and values.shape[1] == examples > 1 and (examples,) not in seconds
-
-
-def _refuse_pairs(loss: Callable, predictions: Any, targets: Targets) -> None:
-    """Refuse a second axis that grows with the batch: of one example more it would have one place more."""
-    examples = example_count(targets)
-    longer = jax.tree.map(
-        lambda leaf: jax.ShapeDtypeStruct((examples + 1, *np.shape(leaf)[1:]), leaf.dtype), (predictions, targets)
-    )
-    found = jax.eval_shape(loss, *longer).shape
-    if found[1:2] == (examples + 1,):
-        hint = "Predictions (n, 1) against targets (n,) broadcast to (n, n): give both one shape."
-        fail("loss", "values", f"of each example alone, ({examples}, ...)", f" shape {(examples, examples)}", hint=hint)
-
-
-def _compares_examples(loss: Callable) -> bool:
-    """Whether a loss wants to know which examples there are: it has an argument `where`."""
-    try:
-        return "where" in inspect.signature(bound(loss)[0]).parameters
-    except (TypeError, ValueError):  # an object without a signature
-        return False
 
 
 def example_sums(
@@ -174,7 +144,7 @@ def loss_sums(
     if weights is not None and weights.ndim > 1:
         return _weighted_values(loss, predictions, targets, weights)
     values, counts = example_sums(
-        loss, predictions, targets, None if copies and not _compares_examples(loss) else weights
+        loss, predictions, targets, None if copies and not compares_examples(loss) else weights
     )
     if weights is None:
         total = jnp.asarray(values.shape[0], values.dtype) if counts is None else jnp.sum(counts)

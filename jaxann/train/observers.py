@@ -2,7 +2,8 @@
 
 An observer is a function `observer(moment) -> None`, or a context manager that gives one when it is entered (and is
 left when training ends, however it ends). It sees the new rows of the history, may ask for weights, and may end the run
-by returning True. The progress bar and Ctrl-C are observers; without any, nothing is called and nothing is copied.
+by returning True; an answer other than True, False or None is refused. The progress bar and Ctrl-C are observers;
+without any, nothing is called and nothing is copied.
 
     def log(moment):
         print(moment.epoch, moment.rows["validation_loss"][-1])
@@ -18,8 +19,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
+import jax
 import numpy as np
 
+from jaxann.core.binding import misfit
 from jaxann.core.checks import fail
 from jaxann.core.typing import Params, State
 
@@ -64,23 +67,53 @@ def check_observers(function: str, observers: Any) -> tuple:
     """A tuple of functions or context managers.
 
     Raises:
-        InputError: something else.
+        InputError: something else: a class, a function that takes no moment.
     """
     found = tuple(observers) if isinstance(observers, tuple | list) else (observers,)
     for one in found:
-        if not callable(one) and not hasattr(one, "__enter__"):
-            fail(function, "observers", "functions of a moment, or context managers that give one", one)
+        if isinstance(one, type) or not hasattr(one, "__enter__"):
+            _check_function(function, "observers", one)
     return found
 
 
 @contextlib.contextmanager
-def observing(observers: Iterable[Any]) -> Iterator[Callable[[Moment], bool]]:
-    """All observers as one function, True where one of them ends the run; each is called whatever the others say."""
+def observing(function: str, observers: Iterable[Any]) -> Iterator[Callable[[Moment], bool]]:
+    """All observers as one function, True where one of them ends the run; each is called whatever the others say.
+
+    Raises:
+        InputError: what a context manager gives is no function of a moment; or, when called, an observer answers with
+            something that is neither True, False nor None.
+    """
     with contextlib.ExitStack() as stack:
-        entered = [stack.enter_context(one) if hasattr(one, "__enter__") else one for one in observers]
-        yield lambda moment: any([_is_true(one(moment)) for one in entered])
+        entered = [_entered(function, one, stack) if hasattr(one, "__enter__") else one for one in observers]
+        yield lambda moment: any([_is_true(function, one, one(moment)) for one in entered])
 
 
-def _is_true(answer: Any) -> bool:
-    """Whether an observer said True; a comparison with a number of the history gives numpy's."""
-    return isinstance(answer, bool | np.bool_) and bool(answer)
+def _entered(function: str, manager: Any, stack: contextlib.ExitStack) -> Any:
+    given = stack.enter_context(manager)
+    _check_function(function, "what a context manager among observers gives", given)
+    return given
+
+
+def _check_function(function: str, argument: str, value: Any) -> None:
+    """Something to call with a moment, as far as its signature says; a class would make a new observer each time."""
+    expected = "functions of a moment, or context managers that give one"
+    if isinstance(value, type):
+        fail(function, argument, expected, f" the class {value.__name__}", hint=f"One of it: {value.__name__}(...).")
+    if not callable(value):
+        fail(function, argument, expected, value)
+    if (got := misfit(value, 1)) is not None:
+        fail(function, argument, expected, f" {got}")
+
+
+def _is_true(function: str, observer: Any, answer: Any) -> bool:
+    """Whether an observer said True; a comparison with a number of the history gives an array's."""
+    if answer is None or isinstance(answer, bool):
+        return bool(answer)
+    if isinstance(answer, np.bool_ | np.ndarray | jax.Array) and answer.dtype == bool and answer.ndim == 0:
+        return bool(answer)
+    fail(function, f"what observer {_name(observer)} returns", "True, which ends the run, False or None", answer)
+
+
+def _name(observer: Any) -> str:
+    return getattr(observer, "__name__", type(observer).__name__)

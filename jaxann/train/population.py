@@ -14,7 +14,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from jaxann.core.checks import check_choice, fail
+from jaxann.core.checks import check_choice, check_flag, fail
 from jaxann.core.errors import DivergedWarning
 from jaxann.core.keys import pick_keys
 from jaxann.core.notices import notify
@@ -197,6 +197,7 @@ def fit_population(
         InputError: an argument is wrong, or shapes, labels or values of the data are; before anything is compiled.
     """
     watching = check_observers("fit_population", observers)
+    check_flag("fit_population", "progress", progress)
     devices, at_once, memory = placed_on("fit_population", placement)
     members = check_keys("fit_population", keys)
     columns = as_columns("fit_population", hyperparameters, members)
@@ -222,7 +223,7 @@ def fit_population(
         bar = population_bar(members=members, epochs=total, monitor=first.monitor, mode=first.mode, heading=told)
         watching = (bar, *watching)
     kept = []
-    with observing(watching) as observe:
+    with observing("fit_population", watching) as observe:
         for part in cut:
             trainer = PopulationTrainer(
                 [part], keys, data, measured, folds=folds, devices=devices, members_at_once=at_once

@@ -8,7 +8,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from jaxann.core.checks import check_unmasked, fail
+from jaxann.core.checks import check_unmasked, check_untraced, fail
 from jaxann.train.batches import Batch, Rows, example_count
 from jaxann.train.inputs import as_batch
 from jaxann.train.members import Folds
@@ -45,6 +45,7 @@ def join_sets(
         return data, None if validation is None else as_batch(function, "validation", validation), None
     if not train:
         fail(function, "train", "at least one data set", " an empty list")
+    check_untraced(function, "dataset", dataset)
     check_unmasked(function, "dataset", dataset)
     if dataset is None or np.shape(dataset) != (members,) or np.asarray(dataset).dtype.kind not in "iu":
         fail(function, "dataset", f"{members} whole numbers, the data set of each member", dataset)

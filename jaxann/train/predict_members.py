@@ -21,6 +21,11 @@ from jaxann.train.weights import model_weights
 
 __all__ = ["predict_members"]
 
+_ONE_BY_ONE = (
+    "Inside jit, vmap and grad: jax.vmap(lambda p, s: ja.predict(model, p, s, x))(population.params, population.state),"
+    " or ja.predict with the params and state of population.member(i)."
+)
+
 
 @jit(static_argnames=("traced", "one_by_one"))
 def _forward(traced: TracedBuild | None, leaves: Any, params: Params, state: State, x: Inputs, one_by_one: bool) -> Any:
@@ -40,7 +45,7 @@ def predict_members(groups: Sequence[tuple[Group, Params, State]], members: int,
         InputError: x is not finite, does not fit, or members' predictions differ in shape.
     """
     check_integer("predict", "batch_size", batch_size)
-    check_untraced("predict", "each argument", x)
+    check_untraced("Population.predict", "each argument", x, _ONE_BY_ONE)
     x = as_inputs("predict", "x", x, features=True)
     group, *weights = groups[0]
     own, params, state = jax.tree.map(lambda a: a[0], (group.leaves, *weights))

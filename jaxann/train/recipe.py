@@ -16,14 +16,15 @@ from typing import Any, Self
 import jax
 
 from jaxann.core.augmentation import Augment
-from jaxann.core.binding import as_partial
+from jaxann.core.binding import as_partial, misfit
 from jaxann.core.checks import check_choice, check_count, check_integer, check_range, fail
 from jaxann.core.factories import Product, factory, product_class, some_declares
 from jaxann.core.products import Layer, Metric, Optimizer, Penalty
 from jaxann.core.typing import Loss, Scalar
 from jaxann.layers import as_layer
 from jaxann.metrics import direction_of
-from jaxann.metrics.forms import sizes_of
+from jaxann.metrics.calling import uncallable
+from jaxann.metrics.forms import is_known, sizes_of
 from jaxann.optimizers import as_optimizer
 
 __all__ = ["DTYPES", "Recipe", "Stopping", "as_recipe", "early_stopping", "recipe"]
@@ -269,6 +270,8 @@ def _metric(name: Any, metric: Any) -> Any:
         return metric
     if isinstance(metric, str) or not callable(metric):
         fail("recipe", f"metrics[{name!r}]", "a metric function (predictions, targets[, weights]) -> figure", metric)
+    if not is_known(metric) and (got := uncallable(metric)) is not None:
+        fail("recipe", f"metrics[{name!r}]", "a metric function (predictions, targets[, weights]) -> figure", f" {got}")
     return as_partial(metric, sizes_of(metric))  # average="macro" and classes=10 are structure, beta=2.0 a leaf
 
 
@@ -340,6 +343,8 @@ def recipe(
     """
     if isinstance(loss, str) or not callable(loss):
         fail("recipe", "loss", "a function (predictions, targets) -> values", loss, hint="See jaxann.losses.")
+    if (got := misfit(loss, 2)) is not None:
+        fail("recipe", "loss", "a function (predictions, targets) -> values", f" {got}")
     if penalty is not None and not isinstance(penalty, Penalty):
         fail("recipe", "penalty", "a penalty such as jaxann.regularizers.l2_penalty(1e-4), or None", penalty)
     if not isinstance(augment, tuple) or not all(isinstance(one, Augment) for one in augment):

@@ -21,7 +21,7 @@ from jaxann.tune.study import check_same_study, read_checked
 
 __all__ = ["Asked", "Asking", "import_optuna", "open_study"]
 
-_ATTRIBUTE = "jaxann"  # of a study: its definition
+_ATTRIBUTE = "jaxann"  # of a study: its definition; of a trial that waits: what it proposes, as the study stores it
 _STORAGE = "one whose storage can be read and written"
 _HINT = 'optuna.create_study(storage="sqlite:///search.db", study_name="digits", load_if_exists=True, direction=...)'
 
@@ -108,7 +108,26 @@ class Asking:
                 failed = trial.state == self._optuna.trial.TrialState.FAIL
                 if not failed and trial.system_attrs.get("fixed_params", trial.params) == setting:
                     return
-            self._study.enqueue_trial(dict(setting))
+            self._study.enqueue_trial(dict(setting), user_attrs={_ATTRIBUTE: dict(setting)})
+
+    def adopt(self, stored: Callable[[int, Mapping[str, Any]], dict[str, Any]]) -> None:
+        """Have what was enqueued by Optuna's own `enqueue_trial`, by value, proposed as the study stores it.
+
+        Args:
+            stored: from a trial's number and its values to the same as JSON; raises where they are not of the space,
+                and the study is left as it was.
+        """
+        waiting = (self._optuna.trial.TrialState.WAITING,)
+        with _told(_STORAGE):
+            found = []
+            for trial in self._study.get_trials(deepcopy=False, states=waiting):
+                fixed, meant = trial.system_attrs.get("fixed_params"), trial.user_attrs.get(_ATTRIBUTE)
+                if fixed is not None and (meant is None or meant != fixed):
+                    found.append((trial, stored(trial.number, fixed) if meant is None else meant))
+            for trial, meant in found:  # what is meant first: a start that ends in between is made good by the next
+                storage, number = self._study._storage, trial._trial_id
+                storage.set_trial_user_attr(number, _ATTRIBUTE, meant)
+                storage.set_trial_system_attr(number, "fixed_params", meant)
 
     @contextlib.contextmanager
     def generation(self, count: int, propose: Callable[[Any], tuple[dict, dict]]) -> Iterator[list[Asked]]:

@@ -13,7 +13,7 @@ import numpy as np
 from jaxann.core.checks import check_integer, check_key, fail
 from jaxann.core.notices import notify
 from jaxann.core.typing import Key
-from jaxann.train.grouping import Build, built_recipe
+from jaxann.train.grouping import Build, built_recipe, check_build
 from jaxann.train.interrupts import held_interrupts
 from jaxann.train.placement import Placement
 from jaxann.tune.asking import import_optuna, open_study
@@ -21,11 +21,12 @@ from jaxann.tune.budget import Budget, attempted, whole_epochs
 from jaxann.tune.described import described
 from jaxann.tune.dimensions import Choice, Dimension, Integer, LogUniform
 from jaxann.tune.enqueue import Dimensions, Enqueued
-from jaxann.tune.kept import Reader, as_stored
+from jaxann.tune.kept import Reader, as_enqueued, as_stored
 from jaxann.tune.known import check_places, known_settings
 from jaxann.tune.on_host import on_host
 from jaxann.tune.points import built_at, corners_of, middle_setting, of_all_structures, settings_of
 from jaxann.tune.resampling import Resampling, as_resampling
+from jaxann.tune.search import Search
 from jaxann.tune.space import Space, read_space
 from jaxann.tune.study import define_study, describe_space, in_stored_order
 from jaxann.tune.table import Table
@@ -71,14 +72,15 @@ def bayes(
             over, the running generation is not counted, unless there is no other.
         key: of the runs; it also seeds the sampler.
         space: name to dimension, see `uniform`, `log_uniform`, `integer`, `choice`, `conditional`; `enqueue` has known
-            settings proposed first, each once in a study.
+            settings proposed first, each once in a study. So does Optuna's own `enqueue_trial`, of values of the space.
         trials: how many settings the study shall have in all, those of earlier starts and other machines included.
         generation: settings proposed and tried together; a larger one fills more devices and learns less from each.
         study: any of Optuna's, its direction that of what the recipes monitor; when None, one in memory whose sampler
             is Optuna's tree-structured Parzen estimator, told of the running trials.
 
     Returns:
-        Table: all settings of the study; one that diverged has NaN and was told to Optuna as pruned.
+        Table: all settings of the study; one that diverged, or whose figure is no number (a warning says which), has
+            NaN and was told to Optuna as pruned.
 
     Raises:
         InputError: an argument is wrong, or shapes, labels or values of the data are.
@@ -93,8 +95,7 @@ def bayes(
     epochs, allowance = whole_epochs("bayes", epochs)
     check_places("bayes", space, trials)
     first, cut = known_settings("bayes", space), []
-    if not callable(build):
-        fail("bayes", "build", "a function hyperparameters -> recipe", build)
+    check_build("bayes", build)
     if study is not None and jax.process_count() > 1:
         hint = "Start the processes apart, each without jax.distributed: the study shares their work out."
         fail("bayes", "jax.process_count()", "1 where there is a study", jax.process_count(), hint=hint)
@@ -102,26 +103,13 @@ def bayes(
     recipe = attempted("bayes", allowance, lambda: made(middle_setting(known)))
     monitor, mode = recipe.monitor, recipe.mode
 
-    def trials_of(columns: Mapping[str, Any]) -> Trials:
-        return Trials(
-            "bayes",
-            build,
-            columns,
-            data,
-            scored_on=scored_on,
-            key=key,
-            epochs=epochs,
-            batch_size=batch_size,
-            placement=placement,
-            progress=progress,
-            allowance=allowance,
-        )
+    search = Search("bayes", build, data, scored_on, key, epochs, batch_size, placement, progress, allowance)
 
     def only_check(columns: Mapping[str, Any]) -> None:
         """Refuse what a generation would, before one is asked for: a refused call leaves a study as it was."""
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # generations say what there is to say
-            trials_of(columns)
+            Trials(search, columns)
 
     verbosity = optuna.logging.get_verbosity()
     optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -133,23 +121,21 @@ def bayes(
         if study is not None:
             points, describe = settings_of(known), functools.partial(described, first={})
             recipes = attempted("bayes", allowance, lambda: list(built_at([*points, *corners_of(known)], made)))
-            others, settings = {"epochs": epochs, "batch_size": batch_size}, describe_space(known)
-            asking.definition = define_study(
-                "bayes", settings, recipes, data, scored_on, key=key, others=others, describe=describe
-            )
+            asking.definition = define_study(search, describe_space(known), recipes, describe=describe)
             asking.compare()
             points = of_all_structures(points, recipes[: len(points)])
         attempted("bayes", allowance, lambda: only_check(known.columns(points)))
         reader = Reader(known, made, describe)
         asking.read = reader.read
         asking.compare()
+        asking.adopt(functools.partial(as_enqueued, known))
         for setting in first:
             active = {name: value for name, value in as_stored(known, setting).items() if value is not None}
             asking.enqueue(active)
 
         def tried(columns: Mapping[str, Any]) -> Table | None:
             """One generation's table; None if it was interrupted."""
-            population = trials_of(columns)
+            population = Trials(search, columns)
             with population.watched():
                 population.train(np.arange(population.count))
                 if not population.trainer.interrupted:
@@ -166,6 +152,7 @@ def bayes(
             while (left := trials - len(asking.finished())) > 0 and not (asking.exhausted or interrupted()):
                 if allowance.is_over() and asking.finished():
                     break
+                asking.adopt(functools.partial(as_enqueued, known))  # enqueued while the last generation trained
                 with asking.generation(min(generation, left), proposed) as asked:
                     if not asked:
                         break

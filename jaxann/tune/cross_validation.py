@@ -5,9 +5,8 @@ from __future__ import annotations
 import dataclasses
 import os
 
-from jaxann.core.checks import fail
+from jaxann.core.checks import check_flag, fail
 from jaxann.core.typing import Key
-from jaxann.losses.inputs import check_flag
 from jaxann.train.batches import example_count
 from jaxann.train.grouping import Build
 from jaxann.train.placement import Placement
@@ -18,6 +17,7 @@ from jaxann.tune.on_host import on_host
 from jaxann.tune.out_of_fold import out_of_fold_predictions
 from jaxann.tune.refit import refitted
 from jaxann.tune.resampling import Pairs, Resampling, as_resampling
+from jaxann.tune.search import Search
 from jaxann.tune.storage import open_storage
 from jaxann.tune.table import Table
 from jaxann.tune.trials import Trials
@@ -93,21 +93,9 @@ def cross_validate(
     check_flag("cross_validate", "refit", refit)
     if out_of_fold and scored_on.folds is None:
         fail("cross_validate", "folds", "given where out_of_fold is True", " a validation set")
-    others = {"epochs": epochs, "batch_size": batch_size}
-    kept = open_storage("cross_validate", storage, build, hyperparameters, data, scored_on, key=key, others=others)
-    trials = Trials(
-        "cross_validate",
-        build,
-        hyperparameters,
-        data,
-        scored_on=scored_on,
-        key=key,
-        epochs=epochs,
-        batch_size=batch_size,
-        placement=placement,
-        progress=progress,
-        allowance=allowance,
-    )
+    search = Search("cross_validate", build, data, scored_on, key, epochs, batch_size, placement, progress, allowance)
+    kept = open_storage(search, storage, hyperparameters)
+    trials = Trials(search, hyperparameters)
     trials.keep(kept)
     with trials.watched():
         train_in_turn(trials)
@@ -119,5 +107,5 @@ def cross_validate(
     return dataclasses.replace(
         table,
         out_of_fold=out_of_fold_predictions(trials, ended, example_count(data[0])) if out_of_fold else None,
-        refitted=refitted(trials, ended, table, build, data, scored_on, batch_size, progress) if refit else None,
+        refitted=refitted(trials, ended, table) if refit else None,
     )

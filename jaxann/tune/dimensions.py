@@ -204,6 +204,7 @@ def integer(low: int, high: int, *, log: bool = False) -> Integer:
     Raises:
         InputError: an end is no such integer, low is above high, or with `log` low is below 1.
     """
+    low, high = plain(low), plain(high)
     for name, value in (("low", low), ("high", high)):
         if isinstance(value, bool) or not isinstance(value, numbers.Integral) or not -(1 << 31) <= value < 1 << 31:
             fail("integer", name, "an integer of 32 bits", value)

@@ -16,6 +16,7 @@ from jaxann.tune.budget import Budget, retried, whole_epochs
 from jaxann.tune.enqueue import Enqueued, Settings
 from jaxann.tune.on_host import on_host
 from jaxann.tune.resampling import Resampling, as_resampling
+from jaxann.tune.search import Search
 from jaxann.tune.storage import open_storage
 from jaxann.tune.table import Table
 from jaxann.tune.trials import Trials
@@ -82,21 +83,9 @@ def halving(
     # its checks, before anything is compiled
     rungs(epochs, factor=factor, min_epochs=1 if min_epochs is None else min_epochs)
     scored_on = as_resampling("halving", "validation", validation)
-    others = {"epochs": epochs, "batch_size": batch_size, "factor": factor, "min_epochs": min_epochs}
-    kept = open_storage("halving", storage, build, hyperparameters, data, scored_on, key=key, others=others)
-    trials = Trials(
-        "halving",
-        build,
-        hyperparameters,
-        data,
-        scored_on=scored_on,
-        key=key,
-        epochs=epochs,
-        batch_size=batch_size,
-        placement=placement,
-        progress=progress,
-        allowance=allowance,
-    )
+    search = Search("halving", build, data, scored_on, key, epochs, batch_size, placement, progress, allowance)
+    kept = open_storage(search, storage, hyperparameters, others={"factor": factor, "min_epochs": min_epochs})
+    trials = Trials(search, hyperparameters)
     if min_epochs is None:  # as many rounds as it takes to leave one
         left, rounds = trials.count, 0
         while left > 1:

@@ -18,6 +18,7 @@ from jaxann.tune.known import check_places
 from jaxann.tune.on_host import on_host
 from jaxann.tune.resampling import Resampling, as_resampling
 from jaxann.tune.samplers import random
+from jaxann.tune.search import Search
 from jaxann.tune.space import read_space
 from jaxann.tune.storage import open_storage
 from jaxann.tune.table import Table
@@ -93,21 +94,9 @@ def hyperband(
     check_places("hyperband", space, sum(sizes))
     drawn = random(space, sum(sizes), key=fold_name(key, "settings"))
     scored_on = as_resampling("hyperband", "validation", validation)
-    others = {"epochs": epochs, "batch_size": batch_size, "factor": factor}
-    kept = open_storage("hyperband", storage, build, drawn, data, scored_on, key=key, space=known, others=others)
-    trials = Trials(
-        "hyperband",
-        build,
-        drawn,
-        data,
-        scored_on=scored_on,
-        key=key,
-        epochs=epochs,
-        batch_size=batch_size,
-        placement=placement,
-        progress=progress,
-        allowance=allowance,
-    )
+    search = Search("hyperband", build, data, scored_on, key, epochs, batch_size, placement, progress, allowance)
+    kept = open_storage(search, storage, drawn, space=known, others={"factor": factor})
+    trials = Trials(search, drawn)
     figures: dict[str, np.ndarray] = {}
     rounds = np.zeros(trials.count, int)
     trials.keep(kept)

@@ -29,7 +29,7 @@ from jaxann.core.typing import Array, Key
 from jaxann.ops import shuffled_positions
 from jaxann.train.batches import Batch, default_float, example_count, gather, noise_key, step_count
 from jaxann.train.epoch import begin, has_plateau
-from jaxann.train.grouping import Build, built_recipe
+from jaxann.train.grouping import Build, built_recipe, check_build
 from jaxann.train.hyperparameters import split_floats
 from jaxann.train.measure import measure
 from jaxann.train.prepare import check_known, epochs_of, for_model, sized
@@ -93,8 +93,7 @@ def hypergradient(
         DivergedError: training met a loss, gradient or update that is not finite.
     """
     check_key("hypergradient", key)
-    if not callable(build):
-        fail("hypergradient", "build", "a function hyperparameters -> recipe", build)
+    check_build("hypergradient", build)
     floats, rest = split_floats("hypergradient", hyperparameters)
     if not floats:
         expected = "a dict with at least one float to differentiate by"

@@ -14,12 +14,14 @@ import numpy as np
 from jaxann.core.checks import fail
 from jaxann.train.recipe import Recipe
 from jaxann.tune.asking import Asked
-from jaxann.tune.dimensions import Choice, same
+from jaxann.tune.dimensions import Choice, plain, same
 from jaxann.tune.space import Space
 from jaxann.tune.study import digest_of, read_checked, with_checksum
 from jaxann.tune.table import Table
 
-__all__ = ["Kept", "Reader", "as_stored"]
+__all__ = ["Kept", "Reader", "as_enqueued", "as_stored"]
+
+_REMEDY = "ja.tune.enqueue(space, [{...}]) has settings tried first; study.tell(study.ask(), state=FAIL) drops a trial."
 
 
 class Kept(NamedTuple):
@@ -38,10 +40,44 @@ def as_stored(known: Space, setting: Mapping[str, Any]) -> dict[str, Any]:
         if not known.active(name, setting):
             stored[name] = None
         elif isinstance(dimension, Choice):
-            stored[name] = next(i for i, option in enumerate(dimension.options) if same(value, option))
+            stored[name] = _number_of(dimension, value)
         else:
             stored[name] = value
     return stored
+
+
+def as_enqueued(known: Space, number: int, given: Mapping[str, Any]) -> dict[str, Any]:
+    """What Optuna's own `enqueue_trial` was given, values of the space, as `as_stored` has it; names may be left out.
+
+    Raises:
+        InputError: a name is unknown, or a value is not in its dimension, or plays no part.
+    """
+    where = f"waiting trial {number} of the study"
+    unknown = [str(name) for name in given if name not in known.dimensions]
+    if unknown:
+        fail("bayes", where, f"of the names {', '.join(known.dimensions)}", f" {', '.join(unknown)}", hint=_REMEDY)
+    certain: dict[str, Any] = {}
+    stored: dict[str, Any] = {}
+    for name in known.order:
+        dimension, wanted = known.dimensions[name], known.conditions.get(name, {})
+        possible = (any(same(certain[n], v) for v in values) for n, values in wanted.items() if n in certain)
+        if not all(possible):
+            certain[name] = known.otherwise[name]
+            if name in given and not same(plain(given[name]), certain[name]):
+                expected = f"{certain[name]!r} where it is inactive"
+                fail("bayes", f"{where}, {name!r},", expected, given[name], hint=_REMEDY)
+        elif name in given:
+            value = plain(given[name])
+            if not dimension.holds(value):
+                fail("bayes", f"{where}, {name!r},", dimension.expected, given[name], hint=_REMEDY)
+            if all(other in certain for other in wanted):
+                certain[name] = value
+            stored[name] = _number_of(dimension, value) if isinstance(dimension, Choice) else value
+    return stored
+
+
+def _number_of(dimension: Choice, value: Any) -> int:
+    return next(i for i, option in enumerate(dimension.options) if same(value, option))
 
 
 class Reader:

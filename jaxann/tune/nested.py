@@ -14,12 +14,12 @@ from jaxann.core.typing import Key
 from jaxann.train.grouping import Build
 from jaxann.train.inputs import as_batch
 from jaxann.train.placement import Placement
-from jaxann.train.population import warn_diverged
-from jaxann.tune.budget import Allowance, Budget, retried, started
+from jaxann.tune.budget import Budget, retried, started
 from jaxann.tune.enqueue import Enqueued, Settings
 from jaxann.tune.in_turn import train_in_turn
 from jaxann.tune.on_host import on_host
 from jaxann.tune.resampling import Pairs, Resampling, as_resampling
+from jaxann.tune.search import Search
 from jaxann.tune.table import Table
 from jaxann.tune.trial_data import fold_rows
 from jaxann.tune.trials import Trials
@@ -86,23 +86,9 @@ def nested_cross_validate(
         pairs = fold_rows("nested_cross_validate", inner, own_targets, drawn)
         inside += [(rows[train], rows[tested]) for train, tested in pairs]
 
-    def trials_on(columns: Settings | Enqueued, folds: Pairs, key: Key, allowance: Allowance) -> Trials:
-        return Trials(
-            "nested_cross_validate",
-            build,
-            columns,
-            data,
-            scored_on=scored_on._replace(folds=folds),
-            key=key,
-            epochs=epochs,
-            batch_size=batch_size,
-            placement=placement,
-            progress=progress,
-            whole_runs=True,
-            allowance=allowance,
-        )
-
-    trials = trials_on(hyperparameters, inside, key, allowance)
+    named, within = "nested_cross_validate", scored_on._replace(folds=inside)
+    search = Search(named, build, data, within, key, epochs, batch_size, placement, progress, allowance)
+    trials = Trials(search, hyperparameters, whole_runs=True)
     with trials.watched():
         train_in_turn(trials)
         figures = trials.figures()
@@ -124,7 +110,12 @@ def nested_cross_validate(
             fail("nested_cross_validate", "seconds of the budget", expected, f" none in fold {number}")
     chosen = [table.best for table in tables]
     columns = {name: [setting[name] for setting in chosen] for name in whole.hyperparameters}
-    final = trials_on(columns, outside, fold_name(key, "final"), allowance._replace(deadline=math.inf))
+    last = search._replace(
+        scored_on=scored_on._replace(folds=outside),
+        key=fold_name(key, "final"),
+        allowance=allowance._replace(deadline=math.inf),
+    )
+    final = Trials(last, columns, whole_runs=True)
     own = np.arange(final.repeats) % len(outside)  # each outer fold trains its own setting only
     row = np.arange(len(outside)) if columns else np.zeros(len(outside), int)
     diagonal = np.concatenate([row[o] * final.repeats + np.flatnonzero(own == o) for o in range(len(outside))])
@@ -137,7 +128,7 @@ def nested_cross_validate(
         found = final.figures()
     if final.trainer.interrupted:
         raise KeyboardInterrupt
-    warn_diverged("nested_cross_validate", np.isnan(found["loss"].reshape(-1)[diagonal]))
+    final.warn(found, diagonal)
     scores = {
         name: np.array([values[row[o], own == o].mean() for o in range(len(outside))]) for name, values in found.items()
     }

@@ -9,7 +9,7 @@ from typing import Any, ParamSpec, TypeVar
 
 from jax.core import Tracer
 
-from jaxann.core.checks import refuse_traced
+from jaxann.core.checks import OUTSIDE, refuse_traced
 from jaxann.core.programs import is_traced
 
 __all__ = ["on_host"]
@@ -25,14 +25,15 @@ def on_host(function: Callable[P, T]) -> Callable[P, T]:
         InputError: an argument is traced, or holds what is; or there is a key, and the call is part of a program.
     """
     names = list(inspect.signature(function).parameters)
+    hint = {} if "build" in names else {"hint": OUTSIDE}
 
     @functools.wraps(function)
     def checked(*args: P.args, **keywords: P.kwargs) -> T:
         for name, value in (*zip(names, args, strict=False), *keywords.items()):
             if _holds_traced(value):
-                refuse_traced(function.__name__, name)
+                refuse_traced(function.__name__, name, **hint)
         if keywords.get("key") is not None and is_traced(()):
-            refuse_traced(function.__name__, "key")
+            refuse_traced(function.__name__, "key", **hint)
         return function(*args, **keywords)
 
     return checked

@@ -14,8 +14,7 @@ from jaxann.core.keys import fold_name
 from jaxann.core.typing import Key
 from jaxann.train.grouping import Build, as_columns, values_of
 from jaxann.train.placement import Placement
-from jaxann.train.population import Population, assembled, warn_diverged
-from jaxann.train.run import Status
+from jaxann.train.population import Population, assembled
 from jaxann.tune.budget import Budget, retried, whole_epochs
 from jaxann.tune.dimensions import Choice, Integer
 from jaxann.tune.enqueue import Dimensions, Enqueued
@@ -24,6 +23,7 @@ from jaxann.tune.known import check_places
 from jaxann.tune.on_host import on_host
 from jaxann.tune.resampling import as_resampling
 from jaxann.tune.samplers import random
+from jaxann.tune.search import Search
 from jaxann.tune.space import Space, read_space
 from jaxann.tune.storage import open_storage
 from jaxann.tune.trials import Trials, warn_interrupted
@@ -111,26 +111,10 @@ def population_based(
         fail("population_based", "validation", "data (x, y): each member is one run", got)
     check_places("population_based", space, members)
     columns = random(space, members, key=fold_name(key, "settings"))
-    others = {"epochs": epochs, "batch_size": batch_size, "members": members, **exploration._asdict()}
-    kept = open_storage(
-        "population_based", storage, build, columns, data, scored_on, key=key, space=known, others=others, varied=True
-    )
-    trials = Trials(
-        "population_based",
-        build,
-        columns,
-        data,
-        scored_on=scored_on,
-        key=key,
-        epochs=epochs,
-        batch_size=batch_size,
-        placement=placement,
-        progress=progress,
-        allowance=allowance,
-        every_epoch=True,
-        own_keys=True,
-        whole_runs=True,
-    )
+    search = Search("population_based", build, data, scored_on, key, epochs, batch_size, placement, progress, allowance)
+    others = {"members": members, **exploration._asdict()}
+    kept = open_storage(search, storage, columns, space=known, others=others, varied=True)
+    trials = Trials(search, columns, every_epoch=True, own_keys=True, whole_runs=True)
     found = trials.structures(_extremes(known, values_of(columns, 0)))
     if len(trials.trainer.groups) > 1 or found > 1:
         told = f" {max(found, len(trials.trainer.groups))} structures"
@@ -143,7 +127,8 @@ def population_based(
     with trials.watched():
         for until in [*range(interval, epochs, interval), epochs]:
             trials.train(np.arange(members), until)
-            score = trials.score(trials.figures())
+            figures = trials.figures()
+            score = trials.score(figures)
             in_force.append(known.columns(now))
             parents.append(parent)
             scores.append(score if trials.mode == "min" else -score)
@@ -156,9 +141,9 @@ def population_based(
             trials.replace(parent, known.columns(now))
     trainer = trials.trainer
     warn_interrupted("population_based", trainer)
+    trials.warn(figures)
     last = as_columns("population_based", in_force[-1], members)
     population = assembled(build, last, trials.keys, trainer.groups, [(trainer, trainer.ended())])
-    warn_diverged("population_based", population.status == Status.DIVERGED)
     population.best_epoch[:] = -1  # an epoch of the history of whoever the weights came from
     return Evolution(population, in_force, np.stack(parents), np.stack(scores))
 

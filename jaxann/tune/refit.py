@@ -10,10 +10,9 @@ from jaxann.core.errors import DivergedError, DivergedWarning
 from jaxann.core.keys import fold_name
 from jaxann.core.notices import notify
 from jaxann.train.fit import fit
-from jaxann.train.grouping import Build, built_recipe
+from jaxann.train.grouping import built_recipe
 from jaxann.train.run import Result
 from jaxann.train.trainer import Ended
-from jaxann.tune.resampling import Resampling
 from jaxann.tune.table import Table
 from jaxann.tune.trial_data import prepared_data
 from jaxann.tune.trials import Trials
@@ -21,16 +20,7 @@ from jaxann.tune.trials import Trials
 __all__ = ["refitted"]
 
 
-def refitted(
-    trials: Trials,
-    ended: Sequence[Ended],
-    table: Table,
-    build: Build,
-    data: tuple,
-    scored_on: Resampling,
-    batch_size: int | None,
-    progress: bool,
-) -> Result | None:
+def refitted(trials: Trials, ended: Sequence[Ended], table: Table) -> Result | None:
     """The result of `fit` with the best setting on all data; None where no setting has finite scores, or after Ctrl-C.
 
     There is no validation set, so it stops after as many epochs as the runs of that setting took to the weights they
@@ -39,16 +29,17 @@ def refitted(
     stopped_by_hand = trials.trainer.interrupted and not trials.trainer.stopped
     if stopped_by_hand or not np.isfinite(table.mean[table.monitor][table.order[0]]):
         return None
-    recipe = built_recipe(trials.function, build, table.best)
-    x, y, weights = prepared_data(trials.function, data, scored_on.prepare)
+    search = trials.search
+    recipe = built_recipe(search.function, search.build, table.best)
+    x, y, weights = prepared_data(search.function, search.data, search.scored_on.prepare)
     try:
         return fit(
             recipe.replace(stopping=None, epochs=None),
             (x, y) if weights is None else (x, y, weights),
-            key=fold_name(trials.key, "refit"),
+            key=fold_name(search.key, "refit"),
             epochs=_epochs(trials, ended, trials.members(np.array([table.best_index]))),
-            batch_size=batch_size if recipe.batch_size is None else None,
-            progress=progress,
+            batch_size=search.batch_size if recipe.batch_size is None else None,
+            progress=search.progress,
         )
     except DivergedError:
         message = f"{trials.function}: the first step on all data was not finite; there is no refitted model."

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from jaxann.core.binding import misfit
 from jaxann.core.checks import check_integer, fail
 
 __all__ = ["Pairs", "Prepare", "Resampling", "as_resampling", "listed_folds", "resampling"]
@@ -51,6 +52,8 @@ def resampling(
     if prepare is not None and (not callable(prepare) or isinstance(prepare, type)):
         hint = "Of scikit-learn: lambda x, y: StandardScaler().fit(x).transform."
         fail("resampling", "prepare", "a function (x, y) -> (x -> x), or None", prepare, hint=hint)
+    if prepare is not None and (told := misfit(prepare, 2)) is not None:
+        fail("resampling", "prepare", "a function (x, y) -> (x -> x), or None", f" {told}")
     check_integer("resampling", "repeats", repeats)
     return Resampling(listed_folds(folds), validation, prepare, repeats)
 

@@ -22,11 +22,10 @@ import jax
 import numpy as np
 
 from jaxann.core.checks import check_key, fail
-from jaxann.core.typing import Key
 from jaxann.io.atomic import check_path, show_path, write_atomically
 from jaxann.io.header import parse_json, refuse, show
 from jaxann.io.safetensors import read_arrays, write_arrays
-from jaxann.train.grouping import Build, Group, built_recipe, values_of
+from jaxann.train.grouping import Group, built_recipe, check_build, values_of
 from jaxann.train.observers import Moment
 from jaxann.train.recipe import Recipe
 from jaxann.train.snapshots import put_in
@@ -35,7 +34,7 @@ from jaxann.tune.described import described
 from jaxann.tune.enqueue import Enqueued
 from jaxann.tune.known import columns_of
 from jaxann.tune.points import built_at, corners_of, settings_of
-from jaxann.tune.resampling import Resampling
+from jaxann.tune.search import Search
 from jaxann.tune.space import Space
 from jaxann.tune.study import (
     check_same_study,
@@ -233,26 +232,22 @@ class Storage:
 
 
 def open_storage(
-    function: str,
+    search: Search,
     folder: str | os.PathLike[str] | None,
-    build: Build,
     columns: Mapping[str, Any] | Enqueued,
-    data: tuple,
-    scored_on: Resampling,
     *,
-    key: Key,
     space: Space | None = None,
-    others: Mapping[str, Any],
+    others: Mapping[str, Any] | None = None,
     varied: bool = False,
 ) -> Storage | None:
     """The storage of a search, compared with what it holds; None without a folder.
 
     Args:
-        function: the search.
+        search: whose.
         folder: where; made when the search begins.
-        build, columns, data, scored_on, key: the search's.
+        columns: its settings.
         space: that settings were drawn from.
-        others: arguments of the search that scores depend on.
+        others: further arguments of the search that scores depend on.
         varied: whether other settings of the space come up later.
 
     Raises:
@@ -262,6 +257,7 @@ def open_storage(
     """
     if folder is None:
         return None
+    function = search.function
     path = os.fspath(folder) if isinstance(folder, str | os.PathLike) else None
     if not isinstance(path, str) or not path or "://" in path:
         hint = "Only bayes takes a database: study=optuna.create_study(storage=...)."
@@ -272,17 +268,16 @@ def open_storage(
     if jax.process_count() > 1:
         hint = "The folder is kept by one process: leave storage out, or search in one."
         fail(function, "jax.process_count()", "1 where there is a storage", jax.process_count(), hint=hint)
-    if not callable(build):
-        fail(function, "build", "a function hyperparameters -> recipe", build)
-    check_key(function, key)
+    check_build(function, search.build)
+    check_key(function, search.key)
     tried, _ = columns_of(function, columns)
     count = max((len(column) for column in tried.values()), default=1)
-    made, describe = functools.partial(built_recipe, function, build), functools.partial(described, first={})
+    made, describe = functools.partial(built_recipe, function, search.build), functools.partial(described, first={})
     recipes: list[Recipe | str] = [made(values_of(tried, i)) for i in range(count)]
     if varied and space is not None:
         recipes += built_at([*settings_of(space), *corners_of(space)], made)
     settings = ({} if space is None else describe_space(space)) | describe_columns(tried)
-    definition = define_study(function, settings, recipes, data, scored_on, key=key, others=others, describe=describe)
+    definition = define_study(search, settings, recipes, others=others, describe=describe)
     storage = Storage(function, text, definition, describe)
     storage.read()
     return storage

@@ -15,12 +15,11 @@ import jax
 import numpy as np
 
 from jaxann.core.checks import fail, show
-from jaxann.core.typing import Key
 from jaxann.io.header import refuse
 from jaxann.train.recipe import Recipe
 from jaxann.tune.described import described
 from jaxann.tune.dimensions import Choice, Dimension, Integer, LogUniform
-from jaxann.tune.resampling import Resampling
+from jaxann.tune.search import Search
 from jaxann.tune.space import Space
 from jaxann.tune.trial_data import data_of
 
@@ -41,39 +40,37 @@ _DIGESTS = ("recipe", "data", "validation", "folds", "key")  # what a message do
 
 
 def define_study(
-    function: str,
+    search: Search,
     settings: Mapping[str, Any],
     recipes: Sequence[Recipe | str],
-    data: tuple,
-    scored_on: Resampling,
     *,
-    key: Key,
-    others: Mapping[str, Any],
+    others: Mapping[str, Any] | None = None,
     describe: Callable[[Any], Any] = described,
 ) -> dict[str, Any]:
     """The definition of a study, lists, dicts and scalars that JSON can hold.
 
     Args:
-        function: the search.
+        search: its data are compared as they are after `prepare`.
         settings: what is tried, from `describe_space` or `describe_columns`.
         recipes: of some settings, the same at each start; the first one says what is ranked by. A text in the place of
             one stands for a setting that `build` refuses.
-        data, scored_on, key: as the search was given them; data are compared as they are after `prepare`.
-        others: arguments of the search that scores depend on.
+        others: further arguments of the search that scores depend on.
         describe: what recipes are told by.
     """
     first = recipes[0]
     assert isinstance(first, Recipe)
-    pairs, whole, measured, *_ = data_of(function, data, scored_on, key)
+    pairs, whole, measured, *_ = data_of(search.function, search.data, search.scored_on, search.key)
     definition = {
-        "search": function,
-        "key": digest_of([str(jax.random.key_impl(key)), np.asarray(jax.random.key_data(key)).tolist()]),
-        **{name: described(value) for name, value in others.items()},
+        "search": search.function,
+        "key": digest_of([str(jax.random.key_impl(search.key)), np.asarray(jax.random.key_data(search.key)).tolist()]),
+        "epochs": described(search.epochs),
+        "batch_size": described(search.batch_size),
+        **{name: described(value) for name, value in (others or {}).items()},
         **settings,  # after what they may be drawn by
         "monitor": first.monitor,
         "mode": first.mode,
         "metrics": sorted(first.metrics),
-        "repeats": scored_on.repeats,
+        "repeats": search.scored_on.repeats,
         "folds": None if pairs is None else digest_of(described(pairs)),
         "data": digest_of(described(tuple(whole))),
         "validation": None if pairs is not None else digest_of(described(tuple(measured))),

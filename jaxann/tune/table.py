@@ -16,6 +16,7 @@ from jaxann.core.errors import InputError
 from jaxann.core.typing import Predictions
 from jaxann.io.atomic import check_path, show_path, write_atomically
 from jaxann.io.header import parse_json, refuse
+from jaxann.io.safetensors import open_plain
 from jaxann.train.run import Result
 from jaxann.tune.dimensions import plain
 from jaxann.tune.layout import WIDTH, layout, short, shorten
@@ -242,7 +243,7 @@ def load_table(path: str | os.PathLike[str]) -> Table:
     """
     text = check_path("load_table", path)
     where = f"load_table: {show_path(text)}"
-    with open(text, "rb") as file:
+    with open_plain(where, text) as file:
         content = parse_json(where, file.read(), floats=True)
     if not isinstance(content, dict) or content.get("format") != _FORMAT:
         refuse(where, "be a table that Table.save wrote", "other JSON")

@@ -18,29 +18,27 @@ from typing import Any
 import jax
 import numpy as np
 
-from jaxann.core.checks import check_choice, check_integer, check_key, fail
+from jaxann.core.checks import check_choice, check_flag, check_integer, check_key, fail
 from jaxann.core.keys import pick_keys, split_name
 from jaxann.core.notices import notify
-from jaxann.core.typing import Key
 from jaxann.train.batches import example_count
 from jaxann.train.epoch import has_plateau
-from jaxann.train.grouping import Build, Group, as_columns, group_members
+from jaxann.train.grouping import Group, as_columns, group_members
 from jaxann.train.interrupts import held_interrupts
 from jaxann.train.members import at_once_on
 from jaxann.train.memory import available, predict_memory, summary
 from jaxann.train.observers import Moment, observing
-from jaxann.train.placement import Placement, placed_on
+from jaxann.train.placement import placed_on
 from jaxann.train.population import warn_diverged
 from jaxann.train.prepare import prepare_data
 from jaxann.train.progress import population_bar
 from jaxann.train.recipe import Recipe
 from jaxann.train.targets import check_counted
 from jaxann.train.trainer import PopulationTrainer
-from jaxann.tune.budget import UNLIMITED, Allowance
 from jaxann.tune.enqueue import Enqueued
 from jaxann.tune.in_turn import retry_diverged
 from jaxann.tune.known import columns_of
-from jaxann.tune.resampling import Resampling
+from jaxann.tune.search import Search
 from jaxann.tune.storage import Storage
 from jaxann.tune.table import Table
 from jaxann.tune.trial_data import by_size, data_of
@@ -52,18 +50,17 @@ class Trials:
     """Settings times folds in training.
 
     Args:
-        function: the search, for messages.
-        build, hyperparameters, data, key, epochs, batch_size, placement, progress: as in `cross_validate`.
-        scored_on: what settings are scored on.
+        search: as it was called.
+        hyperparameters: as in `cross_validate`.
         every_epoch: whether the validation set is measured after every epoch although no recipe asks for it.
         own_keys: whether each member has a key of its own.
         whole_runs: whether recipes that stop early or restore their best epoch are refused.
-        allowance: of time and retries.
 
     Raises:
         InputError: an argument is wrong, or recipes differ in what they monitor; before anything is compiled.
 
     Attributes:
+        search, function: as it was called, and its name for messages.
         hyperparameters: columns, one entry a setting.
         pairs: the rows of the folds; None on a validation set.
         count, repeats: how many settings there are, and how many members each has.
@@ -77,27 +74,20 @@ class Trials:
 
     def __init__(
         self,
-        function: str,
-        build: Build,
+        search: Search,
         hyperparameters: Mapping[str, Any] | Enqueued,
-        data: tuple,
         *,
-        scored_on: Resampling,
-        key: Key,
-        epochs: int | None,
-        batch_size: int | None,
-        placement: Placement | None,
-        progress: bool,
         every_epoch: bool = False,
         own_keys: bool = False,
         whole_runs: bool = False,
-        allowance: Allowance = UNLIMITED,
     ):
+        function, build, data, scored_on, key, epochs, batch_size, placement, progress, allowance = search
         check_key(function, key)
         if epochs is not None:
             check_integer(function, "epochs", epochs)
+        check_flag(function, "progress", progress)
         devices, at_once, _ = placed_on(function, placement)
-        self.function, self.key, self.allowance = function, key, allowance
+        self.search, self.function, self.key, self.allowance = search, function, key, allowance
         self.at_once = None if (each := at_once_on(at_once, devices[0])) is None else each * len(devices)
         self.hyperparameters, self.enqueued = columns_of(function, hyperparameters)
         self.count = len(next(iter(self.hyperparameters.values()))) if self.hyperparameters else 1
@@ -183,7 +173,7 @@ class Trials:
         """Show the bar, and let Ctrl-C and the clock wait for a moment at which the search can be told as it stands."""
         assert self.trainer.groups  # begun by now, and what watches them known
         held = contextlib.nullcontext() if self._storage is None else self._storage.held()
-        with held, held_interrupts(), observing(self._watching) as observe:
+        with held, held_interrupts(), observing(self.function, self._watching) as observe:
             self.observe = observe if self._watching else None
             yield
             self.observe = None
@@ -282,6 +272,26 @@ class Trials:
         members = self.members(settings)
         self.epochs[members] = self.trainer.expected[members] = self.trainer.epoch[members]
 
+    def warn(self, figures: Mapping[str, np.ndarray], chosen: np.ndarray | None = None) -> None:
+        """Say which members diverged, and of whom the figure that ranks, or the loss, is no number though they did not.
+
+        Args:
+            figures: by name, `(settings, repeats)`.
+            chosen: the members that are meant; None for all.
+        """
+        order = np.arange(len(self.epochs)) if chosen is None else chosen
+        begun, diverged = self.trainer.epoch[order] > 0, self.trainer.diverged()[order]
+        warn_diverged(self.function, diverged)
+        for name in dict.fromkeys((self.monitor, "validation_loss")):
+            values = figures[name.removeprefix("validation_")].reshape(-1)[order]
+            none = np.isnan(values) & begun & ~diverged
+            if none.any():
+                message = f"{self.function}: {name} of {none.sum()} of {none.size} members is no number, the first of"
+                notify(
+                    f"{message} them member {np.argmax(none)}: did it overflow, or nothing in it count?", UserWarning
+                )
+                break
+
     def table(self, figures: Mapping[str, np.ndarray], rounds: np.ndarray | None = None) -> Table:
         """The figures as a table; says which members diverged.
 
@@ -290,11 +300,7 @@ class Trials:
             rounds: int `(settings,)`, how far each came where scores are comparable only among equals.
         """
         warn_interrupted(self.function, self.trainer)
-        none = np.isnan(figures["loss"]).reshape(-1)
-        warn_diverged(self.function, ~self.trainer.going & none)
-        if rounds is None and (bad := np.flatnonzero(self.trainer.going & none)).size:
-            message = f"{self.function}: the loss of {bad.size} of {none.size} members is no number, the first of them"
-            notify(f"{message} member {bad[0]}; did anything in it count?", UserWarning)
+        self.warn(figures)
         columns = {name: _column(values) for name, values in self.hyperparameters.items()}
         epochs = self.trainer.epoch.reshape(self.count, self.repeats)
         monitor = self.monitor.removeprefix("validation_")

@@ -1,11 +1,13 @@
 """The product that jaxlib 0.10.2 compiles wrongly, through every verb: `python -m tests.core.known_product HOW`.
 
-HOW is `first` (jaxann is imported before JAX starts) or `late` (after). Prints what each way gives as JSON.
+HOW is `first` (jaxann is imported before JAX starts), `late` (after) or `changed` (before, and then the flags are).
+Prints what each way gives as JSON.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import sys
 import tempfile
 import warnings
@@ -20,6 +22,9 @@ if how == "late":
     jnp.zeros(3).block_until_ready()
 
 import jaxann as ja  # noqa: E402
+
+if how == "changed":
+    os.environ["XLA_FLAGS"] = ""
 
 ROWS = 32769
 RIGHT = float((ROWS - 1) ** 2)

@@ -57,6 +57,22 @@ def test_range_says_which_end_is_open_and_which_member_is_out():
     assert_input_error(lambda: check_range("f", "a", np.array([0.5, 7.0, 0.1]), 0, 1, arrays=True), "a", given="7.0")
 
 
+def test_range_looks_at_a_number_as_programs_hold_it():
+    def check(value: Any, **ends: Any) -> Any:
+        return lambda: check_range("f", "a", value, 0, 1, **ends)
+
+    assert_input_error(check(0.99999999, open_high=True), "a", given="0.99999999, which is 1 in float32")
+    assert_input_error(check(1e-40, open_low=True), "a", given="1e-40, which is 0 in float32")
+    assert_input_error(lambda: check_range("f", "a", 1e39, 0), "a", given="1e+39, which is inf in float32")
+    assert_input_error(lambda: check_range("f", "a", np.longdouble(0.5)), "a", expected="at most 64 bits")
+    check(1e-40)()
+    check(0.9999999, open_high=True)()
+    with jax.enable_x64(True):
+        check(0.99999999, open_high=True)()
+        check(1e-40, open_low=True)()
+        assert_input_error(check(1e-310, open_low=True), "a", given="0 in float64")
+
+
 def test_range_lets_traced_numbers_and_shapes_pass():
     jax.jit(lambda v: check_range("f", "a", v, 0, 1))(5.0)
     check_range("f", "a", jax.ShapeDtypeStruct((), jnp.float32), 0, 1)
@@ -72,6 +88,13 @@ def test_integers_and_counts():
         check_integer("f", "n", good)
     for bad in (0, -1, 2.0, True, "2", None, np.float32(2), jnp.int32(2), np.array(2)):
         assert_input_error(lambda bad=bad: check_integer("f", "n", bad), "n", expected="an integer of at least 1")
+    for bad, given in (
+        (jnp.int32(20), "int32 array 20"),
+        (np.array(20), "int64 array 20"),
+        (jnp.ones(2, int), "shape"),
+    ):
+        hint = assert_input_error(lambda bad=bad: check_integer("f", "batch_size", bad), "batch_size", given=given)
+        assert ("int(batch_size)" in hint) == (bad.ndim == 0)
     for good in (0, 3, 3.0, np.int64(2), jnp.int32(2)):
         check_count("f", "n", good)
     for bad in (-1, 2.5, np.nan, np.inf, np.float64(2.5), np.float32(2.5), jnp.float32(2.5), np.array(2.5), "3", True):

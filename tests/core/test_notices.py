@@ -69,8 +69,8 @@ def test_no_warning_counts_frames_by_hand():
 
 
 def test_a_warning_turned_into_an_error_comes_each_time(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(programs._Settled, "by_flag", False)
-    monkeypatch.setattr(programs._Settled, "is_told", False)
+    for settled in ("in_time", "by_flag", "is_told"):
+        monkeypatch.setattr(programs._Settled, settled, False)
     monkeypatch.setattr(programs, "_goes_wrong", lambda: True)
     monkeypatch.setattr(programs, "_RIGHT", (99,))
     monkeypatch.setattr(jax, "default_backend", lambda: "cpu")

@@ -53,6 +53,35 @@ def test_no_array_passes_for_a_number(row: Row):
                 assert_input_error(lambda g=given: product.replace(**g).functions, "", given="shape")
 
 
+@pytest.mark.parametrize("row", PRODUCTS, ids=str)
+def test_no_object_passes_for_a_flag(row: Row):
+    product = row.build()
+    for name in product._factory.flags:
+        for other in ("no", "true", 2, 0.5, None, object(), np.array([True, False]), jnp.array(True)):
+            assert_input_error(lambda n=name, v=other: product.replace(**{n: v}), name, expected="True or False")
+        assert product.replace(**{name: np.bool_(product.arguments[name])}) == product
+
+
+KEY = jax.random.key(0)
+FLAGS = {
+    "glu": lambda flag: ja.activations.glu(GRADS["w"].T, gate_first=flag),
+    "swiglu": lambda flag: ja.activations.swiglu(GRADS["w"].T, gate_first=flag),
+    "gelu": lambda flag: ja.activations.gelu(GRADS["w"], flag),
+    "gumbel_softmax": lambda flag: ja.activations.gumbel_softmax(GRADS["w"], key=KEY, hard=flag),
+    "ewma": lambda flag: ja.ops.ewma(GRADS["w"], 0.9, debias=flag),
+    "ewma, skip_nan": lambda flag: ja.ops.ewma(GRADS["w"], 0.9, skip_nan=flag),
+    "expected_calibration_error": lambda flag: ja.metrics.expected_calibration_error(
+        np.ones(3, np.float32), np.ones(3, np.int32), adaptive=flag
+    ),
+}
+
+
+@pytest.mark.parametrize("name", FLAGS)
+def test_no_object_passes_for_a_flag_of_a_function(name: str):
+    for other in ("no", 2, None, np.array([True, False])):
+        assert_input_error(lambda v=other: FLAGS[name](v), "", expected="True or False")
+
+
 @pytest.mark.parametrize("row", [r for r in LOSSES if r.numbers], ids=str)
 def test_no_array_passes_for_a_number_of_a_loss(row: LossRow):
     random = np.random.default_rng(0)

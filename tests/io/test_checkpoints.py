@@ -194,6 +194,10 @@ def test_what_is_no_model_is_refused(tmp_path):
 
 def test_values_that_are_not_finite_are_kept_only_when_told(tmp_path):
     params = {"a": jnp.array([np.nan, np.inf, 1.0])}
+    for call in (lambda: save(tmp_path / "a", scaled(3), params, {}, allow_nonfinite="yes"),  # pyright: ignore
+                 lambda: load(tmp_path / "a", allow_nonfinite="yes")):  # pyright: ignore  # fmt: skip
+        with pytest.raises(InputError, match="allow_nonfinite must be True or False"):
+            call()
     save(tmp_path / "a", scaled(3), params, {}, allow_nonfinite=True)
     with pytest.raises(CheckpointError, match=r"params\.a.*2 NaN or infinite"):
         load(tmp_path / "a")

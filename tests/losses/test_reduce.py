@@ -146,3 +146,12 @@ def test_bound_names_and_flags_are_static_and_numbers_are_not():
     np.testing.assert_allclose(values, [1.5], rtol=1e-6)
     member = losses.each_member(functools.partial(losses.multiclass_hinge, kind="weston_watkins", margin=0.5))
     np.testing.assert_allclose(jax.jit(lambda loss: loss(scores[:, None], labels))(member), [[1.5]], rtol=1e-6)
+
+
+def test_the_mean_of_flags_and_whole_numbers_is_a_fraction():
+    assert float(losses.mean(np.array([True, False, False]))) == pytest.approx(1 / 3)
+    assert float(losses.mean(np.int8([100, 100, 101]))) == pytest.approx(301 / 3, rel=1e-6)
+    assert float(losses.mean(np.int8([100, 101]), weights=np.float32([0.25, 0.75]))) == pytest.approx(100.75)
+    for weight in (-1.0, np.nan, np.inf):
+        weights = np.array([1.0, weight], np.float32)
+        assert_input_error(lambda w=weights: losses.mean(np.float32([1, 2]), weights=w), "weights", given="at row 1")

@@ -88,6 +88,29 @@ def test_one_class_alone():
     np.testing.assert_allclose(figures(many), [5 / 12, 5 / 12, (3 / 4 + 2 / 3) / 2], rtol=1e-5)
 
 
+@pytest.mark.parametrize("scale", [1e-30, 1e-20, 1e18, 1e30])
+def test_ranks_are_those_of_weights_of_any_size(scale: float):
+    sklearn = pytest.importorskip("sklearn.metrics")
+    random = np.random.default_rng(0)
+    labels, scores = random.integers(0, 2, 40), random.normal(size=40).astype(np.float32)
+    weights = (random.uniform(0.5, 1.5, 40) * scale).astype(np.float32)
+    wanted = sklearn.roc_auc_score(labels, scores, sample_weight=weights.astype(np.float64))
+    assert float(metrics.roc_auc(scores, labels, weights)) == pytest.approx(wanted, rel=1e-5)
+    binned = float(metrics.streaming.roc_auc(bins=4096)(scores, labels, weights))
+    assert binned == pytest.approx(wanted, abs=5e-3)
+
+
+def test_probabilities_are_probabilities():
+    outside, labels = np.float32([1.5, -0.2, 0.3, 0.5]), np.array([0, 0, 1, 1])
+    rows = np.float32([[0.9, 0.9], [0.5, 0.5]])
+    for figure in (metrics.log_loss, metrics.brier, metrics.expected_calibration_error):
+        refused = functools.partial(figure, from_logits=False)
+        assert_input_error(lambda f=refused: f(outside, labels), "predictions", given="1.5", expected="in [0, 1]")
+        assert_input_error(lambda f=refused: f(rows, labels[1:3]), "predictions", given="sum 1.8", expected="sum to 1")
+        counted = np.float32([0, 0, 1, 1])
+        assert np.isfinite(refused(outside, labels, counted)) and np.isnan(refused(outside[2:] * np.nan, labels[2:]))
+
+
 def test_of_equal_scores_the_first_rank_first():
     scores = np.asarray([[1, 1, 1], [0, 2, 2], [3, 0, 3], [np.nan, 0, 1]], np.float32)
     hits = jax.jit(jax.vmap(lambda p, y, k: metrics.top_k_accuracy(p[None], y[None], k=k), (0, 0, None)))

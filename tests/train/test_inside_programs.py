@@ -103,6 +103,17 @@ REFUSED: dict[str, Callable[[], Any]] = {
     "population of nothing traced": lambda: jax.jit(
         lambda: ja.train.fit_population(lambda hyper: RECIPE, {}, (X, Y), keys=KEYS, epochs=1).status
     )(),
+    "column of a population": lambda: jax.jit(
+        lambda a: ja.train.fit_population(lambda hyper: RECIPE, {"a": a}, (X, Y), keys=KEYS, epochs=1).status
+    )(np.ones(2, np.float32)),
+    "which data set": lambda: jax.jit(
+        lambda which: (
+            ja.train.fit_population(lambda hyper: RECIPE, {}, [(X, Y)], keys=KEYS, epochs=1, dataset=which).status
+        )
+    )(np.zeros(2, int)),
+    "number in a column": lambda: jax.jit(
+        lambda a: ja.train.fit_population(lambda hyper: RECIPE, {"a": [1.0, a]}, (X, Y), keys=KEYS, epochs=1).status
+    )(1.0),
     "cross-validation": lambda: jax.jit(
         lambda x: ja.tune.cross_validate(lambda hyper: RECIPE, {"a": [1.0]}, (x, Y), key=KEY, epochs=1, folds=2).scores
     )(X),
@@ -113,6 +124,18 @@ REFUSED: dict[str, Callable[[], Any]] = {
 def test_verbs_of_the_host_name_what_trains_inside_a_program(where: str):
     with pytest.raises(ja.InputError, match=r"(?s)must be known when it is called.*train\.make_run\(recipe"):
         REFUSED[where]()
+
+
+def test_a_population_names_what_predicts_inside_a_program():
+    many = ja.train.fit_population(lambda hyper: RECIPE, {}, (X, Y), keys=KEYS, epochs=1)
+    told = (
+        r"(?s)Population\.predict: each argument must be known.*jax\.vmap\(lambda p, s: ja\.predict.*population\.member"
+    )
+    with pytest.raises(ja.InputError, match=told) as caught:
+        jax.jit(many.predict)(X)
+    assert "make_run" not in str(caught.value)
+    inside = jax.jit(lambda x: jax.vmap(lambda p, s: ja.predict(RECIPE, p, s, x))(many.params, many.state))(X)
+    np.testing.assert_allclose(inside, many.predict(X), rtol=1e-5, atol=1e-6)
 
 
 def test_several_keys_for_one_run_are_told_what_works():

@@ -95,7 +95,7 @@ def test_true_ends_the_run_and_it_goes_on_bit_for_bit():
     rest = _fit(6, resume=cut)
     assert rest.status is Status.FINISHED
     assert equal_bits((whole.params, whole.history), (rest.params, rest.history))
-    for answer in (1, "yes", None, False):
+    for answer in (None, False):
         assert _fit(2, observers=(lambda moment, a=answer: a,)).epochs_run == 2  # True alone ends it
 
 
@@ -239,10 +239,47 @@ def test_the_bar_is_drawn_beside_other_observers(capsys: pytest.CaptureFixture):
     assert "3 alive" in capsys.readouterr().out and len(moments) == 4
 
 
-@pytest.mark.parametrize("bad", [3, "print", (print, 3)])
+class Counting:
+    """An observer of a person's own, an instance of it."""
+
+    def __call__(self, moment: Moment) -> None: ...
+
+
+class Managing(Counting):
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, *error: object) -> None: ...
+
+
+@pytest.mark.parametrize("bad", [3, "print", (print, 3), Counting, Managing, lambda: None, lambda a, b: None])
 def test_what_is_no_observer_is_refused(bad: Any):
     assert_input_error(lambda: _fit(observers=bad), "observers")
     assert_input_error(lambda: _population(bad), "observers")
+
+
+def test_the_bar_is_asked_for_by_a_flag():
+    for bad in ("tqdm", 2):
+        assert_input_error(lambda bad=bad: _fit(progress=bad), "progress", given=repr(bad))
+
+
+def test_flags_of_any_kind_are_answers_and_nothing_else_is():
+    for answer in (True, np.bool_(True), np.array(True), jnp.array(True)):
+        assert _fit(observers=lambda moment, answer=answer: answer).status == Status.STOPPED
+    for answer in (np.bool_(False), jnp.array(False)):
+        assert _fit(2, observers=lambda moment, answer=answer: answer).status == Status.FINISHED
+    for answer in (np.array([True, False]), "stop", 1, 0.0, jnp.array([True])):
+
+        def observer(moment, answer=answer):
+            return answer
+
+        for run in (_fit, _population):
+            with pytest.raises(ja.InputError, match="what observer observer returns must be True, which ends the run"):
+                run(observers=observer)
+
+
+def test_what_a_context_manager_gives_is_called():
+    with pytest.raises(ja.InputError, match="fit: what a context manager among observers gives .*, got None"):
+        _fit(observers=Managing())
 
 
 def test_a_generator_context_is_an_observer():

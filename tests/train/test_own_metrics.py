@@ -13,6 +13,7 @@ from sklearn import metrics as sklearn_metrics
 
 import jaxann as ja
 from jaxann.metrics.calling import figure_of
+from tests.contract import assert_input_error
 from tests.train.problems import compiles
 
 KEY = jax.random.key(0)
@@ -227,6 +228,13 @@ def test_what_a_metric_of_the_host_says_must_be_one_figure():
         ja.fit(recipe, TRAIN, key=KEY, epochs=1)
 
 
+def test_a_metric_of_the_host_that_gives_no_number_is_told_what_it_gives():
+    for answer, given in (("good", "'good'"), (1j, "1j")):
+        recipe = recipe_of({"m": lambda p, t, answer=answer: (np.asarray(p), answer)[1]})
+        told = assert_input_error(lambda r=recipe: ja.fit(r, TRAIN, key=KEY, epochs=1), "metrics['m']", given=given)
+        assert told == f"fit: metrics['m'] must be a metric that gives one figure, got {given}."
+
+
 def test_a_metric_of_the_host_is_tried_before_anything_is_compiled():
     for metric in (sklearn_metrics.accuracy_score, functools.partial(sklearn_metrics.f1_score, average="macro")):
         recipe, before = recipe_of({"wrong": metric}), compiles()
@@ -282,6 +290,7 @@ def test_an_error_of_a_metric_of_ones_own_names_it():
     ],
 )
 def test_a_signature_says_what_a_metric_is_given(metric: Any, expected: tuple):
+    recipe_of({"a": metric})
     found = figure_of(metric, np.ones(2), np.zeros(2), np.full(2, 5))
     assert [value if isinstance(value, str | int) else int(value[0]) for value in found] == list(expected)
 

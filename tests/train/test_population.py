@@ -272,6 +272,7 @@ def _hyper(rates: Any) -> dict[str, Any]:
         ("dataset", {"train": [digits()[0]], "validation": [digits()[1]], "dataset": [0, 0, 0, 0, 1]}),
         ("build", {"made": lambda hyper: 3}),
         ("build", {"made": 3}),
+        ("progress", {"progress": "tqdm"}),
         ("build", {"made": lambda hyper: (*build(hyper).arguments.values(),)}),
         ("each keyword", {"batchsize": 3}),
     ],

@@ -113,6 +113,35 @@ def test_metrics_take_nothing_from_behind_a_mask(row: Any):
                 figure(**arrays | {"targets": targets.astype(str).astype(object)})
 
 
+@pytest.mark.parametrize("row", LOSSES, ids=str)
+def test_losses_take_real_arrays_alone(row: Any):
+    predictions, targets = pair_of(row)
+    for other in (targets.astype(np.complex64), targets.tolist(), None):
+        with pytest.raises(InputError, match="targets must be"):
+            row.build(predictions, other)
+    with pytest.raises(InputError, match="predictions must be"):
+        row.build(predictions.astype(np.complex64), targets)
+
+
+@pytest.mark.parametrize("row", METRICS, ids=str)
+def test_metrics_take_real_arrays_and_weights_that_count(row: Any):
+    shape = (6, 3)
+    arrays = {
+        "predictions": np.full(shape, 0.5, np.float32),
+        "targets": np.asarray(row.targets(jax.random.key(0), shape)),
+        "weights": np.ones(6, np.float32),
+    }
+    for figure in (row.build(), row.plain):
+        for name in arrays if figure is not None else ():
+            for other in (arrays[name].astype(np.complex64), arrays[name].tolist(), "text"):
+                with pytest.raises(InputError, match=f"{name} must be an array"):
+                    figure(**arrays | {name: other})
+        for value in (-1, np.nan, np.inf) if figure is not None else ():
+            weights = np.where(np.arange(6) == 4, np.float32(value), np.float32(1))
+            with pytest.raises(InputError, match=f"weights must be finite and at least 0, got {value:g} at row 4"):
+                figure(**arrays | {"weights": weights})
+
+
 @pytest.mark.parametrize("row", ACTIVATIONS, ids=str)
 def test_activations_take_nothing_from_behind_a_mask(row: Any):
     with pytest.raises((InputError, ValueError), match="masked"):  # JAX's own of two

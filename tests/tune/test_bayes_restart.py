@@ -14,6 +14,7 @@ import pytest
 
 import jaxann as ja
 from jaxann.tune.asking import open_study
+from jaxann.tune.search import Search
 from jaxann.tune.space import read_space
 from jaxann.tune.study import define_study, describe_space
 from tests.contract import assert_input_error
@@ -179,8 +180,8 @@ def test_another_loss_of_the_same_name_is_another_recipe(loss):
         known = read_space("bayes", RATES)
         recipe = BY_LOSS({"learning_rate": 0.1}, loss=loss)
         scored_on = ja.tune.resampling(validation=digits(100))
-        setting = {"key": KEY, "others": {}}
-        return define_study("bayes", describe_space(known), [recipe], digits(), scored_on, **setting)["recipe"]
+        search = Search("bayes", BY_LOSS, digits(), scored_on, KEY, 1)
+        return define_study(search, describe_space(known), [recipe])["recipe"]
 
     def same() -> Any:
         return lambda predictions, targets: 2 * ja.losses.softmax_cross_entropy(predictions, targets)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -112,3 +113,64 @@ def test_ctrl_c_between_generations_keeps_what_was_told(monkeypatch):
     with pytest.warns(UserWarning, match="2 of 6 settings were tried before it was interrupted"):
         table = search(study=study, trials=6, generation=2)
     assert len(table) == 2 and {trial.state.name for trial in study.get_trials()} == {"COMPLETE"}
+
+
+WIDTHS = RATES | {
+    "width": [1, 4, 8],
+    "activation": ["relu", "tanh"],
+    "slope": ja.tune.conditional(ja.tune.uniform(0, 1), when={"activation": "relu"}, otherwise=0.0),
+}
+OURS = {"learning_rate": 1e-4, "width": 4, "activation": "relu", "slope": 0.25}
+
+
+def enqueued(*settings: dict[str, Any], **changes: Any) -> optuna.Study:
+    """A study with settings that were enqueued with Optuna's own function."""
+    study = optuna.create_study(**({"direction": "minimize"} | changes))
+    for setting in settings:
+        study.enqueue_trial(setting)
+    return study
+
+
+def test_settings_enqueued_with_optuna_are_values_of_the_space(tmp_path: Path):
+    given = [{"width": 8, "activation": "tanh"}, {"width": 1, "learning_rate": 1e-2, "slope": 0.5}]
+    stored: dict[str, Any] = {"storage": f"sqlite:///{tmp_path / 's.db'}", "study_name": "a", "load_if_exists": True}
+    study = enqueued(*given, **stored)
+    search(study=study, space=ja.tune.enqueue(WIDTHS, [OURS]), trials=1)
+    again = optuna.create_study(direction="minimize", **stored)
+    again.enqueue_trial({"width": 8})
+    table = search(study=again, space=ja.tune.enqueue(WIDTHS, [OURS]), trials=4)
+    settings = [table.setting(i) for i in range(4)]
+    assert settings[0]["width"] == 8 and settings[0]["activation"] == "tanh" and settings[0]["slope"] == 0.0
+    assert settings[1]["width"] == 1 and settings[1]["learning_rate"] == 1e-2
+    assert settings[2] == OURS and settings[3]["width"] == 8
+
+
+def test_settings_enqueued_while_a_generation_trains_are_values_too(monkeypatch):
+    study, module = optuna.create_study(direction="minimize"), sys.modules[ja.tune.bayes.__module__]
+
+    class Meanwhile(module.Trials):
+        def train(self, settings, until=None):
+            study.enqueue_trial({"width": 1})
+            super().train(settings, until)
+
+    monkeypatch.setattr(module, "Trials", Meanwhile)
+    table = search(study=study, space=WIDTHS, trials=2, generation=1)
+    assert table.setting(1)["width"] == 1
+
+
+@pytest.mark.parametrize(
+    ("bad", "given"),
+    [
+        ({"width": 2}, "2"),
+        ({"learning_rate": 5.0}, "5.0"),
+        ({"other": 5.0}, "other"),
+        ({"activation": "tanh", "slope": 0.5}, "0.5"),
+    ],
+)
+def test_settings_enqueued_outside_of_the_space_are_refused_and_left_alone(bad: dict[str, Any], given: str):
+    study = enqueued({"width": 8}, bad)
+    before = [(trial.system_attrs, *states(study)) for trial in study.get_trials()]
+    space = ja.tune.enqueue(WIDTHS, [OURS])
+    told = assert_input_error(lambda: search(study=study, space=space), "waiting trial 1 of the study", given=given)
+    assert "ja.tune.enqueue(space" in told
+    assert [(trial.system_attrs, *states(study)) for trial in study.get_trials()] == before

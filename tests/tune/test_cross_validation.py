@@ -154,6 +154,13 @@ def test_nested_scores_are_of_rows_that_chose_nothing():
         assert found.scores["accuracy"][number] == pytest.approx(np.mean(expected), abs=1e-6)
 
 
+def test_a_name_that_build_misses_is_told_with_those_there_are():
+    for columns, names in (({}, "none"), ({"rate": [1e-3]}, "rate")):
+        with pytest.raises(KeyError, match="learning_rate") as caught:
+            validate(build=lambda hyper: build({"learning_rate": hyper["learning_rate"]}), hyperparameters=columns)
+        assert caught.value.__notes__ == [f"cross_validate called build with the names: {names}."]
+
+
 @pytest.mark.parametrize(
     ("argument", "change"),
     [
@@ -170,6 +177,7 @@ def test_nested_scores_are_of_rows_that_chose_nothing():
         ("prepare", {"folds": ja.tune.resampling(PAIRS, prepare=lambda x, y: 3)}),
         ("build", {"build": lambda hyper: ja.models.mlp((10,))}),
         ("build", {"build": "adam"}),
+        ("build", {"build": lambda: build({})}),
         ("folds", {"folds": [([0, 1], [1, 2])]}),
         ("data x", {"data": (np.full((20, 3), np.nan), np.zeros(20, np.int32))}),
     ],

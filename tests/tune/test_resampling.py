@@ -118,6 +118,7 @@ def test_resampling_refusals():
     assert_input_error(resampling, "folds or validation", given="neither")
     assert_input_error(lambda: resampling(3, validation=digits()), "folds or validation", given="both")
     assert_input_error(lambda: resampling(3, prepare=1), "prepare", given="1")
+    assert_input_error(lambda: resampling(3, prepare=lambda x: x), "prepare", given="<lambda>(x)")
     assert_input_error(lambda: resampling(3, repeats=0), "repeats", given="0")
     assert_input_error(lambda: as_resampling("bayes", "validation", None), "validation", expected="resampling(folds=5)")
     assert_input_error(lambda: as_resampling("cross_validate", "folds", None), "folds", given="None")

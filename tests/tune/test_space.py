@@ -88,6 +88,10 @@ def test_decode_follows_the_formulas():
     )
 
 
+def test_ends_of_integers_are_integers_of_any_kind():
+    assert tune.integer(np.int8(1), jnp.int32(5)) == tune.integer(1, 5)
+
+
 @pytest.mark.parametrize("log", (False, True))
 def test_integer_shares_follow_the_scale(log: bool):
     unit = (np.arange(100_000) + 0.5) / 100_000

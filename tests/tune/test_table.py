@@ -346,8 +346,12 @@ def test_load_refuses_what_is_no_table(content, tmp_path):
 
 
 def test_load_says_what_is_missing(tmp_path):
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(
+        FileNotFoundError, match=r"load_table: '.*nothing.json' must be a file that can be read, got: No"
+    ):
         load_table(tmp_path / "nothing.json")
+    with pytest.raises(CheckpointError, match="must be a plain file, got a folder"):
+        load_table(tmp_path)
     assert_input_error(lambda: load_table(""), "path")
 
 

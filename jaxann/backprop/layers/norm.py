@@ -12,6 +12,7 @@ from jaxann.core.modes import TrainMode
 from jaxann.core.padding import real_places
 from jaxann.core.trees import wide_dtype
 from jaxann.core.typing import Array
+from jaxann.ops.norm import inverse_deviation
 
 __all__ = []
 
@@ -47,7 +48,7 @@ def _batch_norm(call: Call) -> Step:
         axes, wide = tuple(range(x.ndim - 1)), wide_dtype(x.dtype)
         mean, variance, count = (old["mean"], old["var"], None) if resting else ops.moments(x, mask)
         wide = mean.dtype if resting else wide
-        r = lax.rsqrt(variance + jnp.asarray(settings["eps"], variance.dtype))
+        r = inverse_deviation(variance, settings["eps"])
         scale = call.params["scale"].astype(wide)
 
         def each(vector: Array) -> Array:

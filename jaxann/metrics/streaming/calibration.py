@@ -13,7 +13,7 @@ from jaxann.core.factories import factory
 from jaxann.core.products import Metric
 from jaxann.core.typing import Array
 from jaxann.metrics.streaming.ranks import around
-from jaxann.metrics.streaming.reading import is_nan, no_class, positives, probabilities, scores_form
+from jaxann.metrics.streaming.reading import check_shares, is_nan, no_class, positives, probabilities, scores_form
 from jaxann.metrics.streaming.rows import add_rows, empty_rows, kept
 from jaxann.metrics.streaming.sums import added, flat_weights, real, summed_by, totals, zeros
 
@@ -53,6 +53,7 @@ def expected_calibration_error(
 
     def read(predictions, targets, weights):
         kind = scores_form(function, predictions, targets)
+        check_shares(function, predictions, targets, weights, from_logits)
         w = flat_weights(function, weights, targets.shape)
         p = probabilities(kind, predictions, from_logits)
         if kind == "binary":

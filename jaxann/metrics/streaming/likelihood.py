@@ -10,7 +10,14 @@ import jax.numpy as jnp
 from jaxann.core.factories import factory
 from jaxann.core.products import Metric
 from jaxann.core.typing import Array
-from jaxann.metrics.streaming.reading import clipped, is_one_of, log_probabilities, probabilities, scores_form
+from jaxann.metrics.streaming.reading import (
+    check_shares,
+    clipped,
+    is_one_of,
+    log_probabilities,
+    probabilities,
+    scores_form,
+)
 from jaxann.metrics.streaming.sums import add_mean, check_weights, mean, no_mean, real
 
 __all__ = ["brier", "log_loss", "perplexity"]
@@ -39,6 +46,8 @@ def _mean_surprise(
 ) -> tuple[Callable, Callable, Callable]:
     def update(sums, predictions, targets, weights):
         check_weights(function, weights, targets.shape)
+        scores_form(function, predictions, targets)
+        check_shares(function, predictions, targets, weights, from_logits)
         return add_mean(sums, _surprise(function, predictions, targets, from_logits), weights)
 
     return no_mean, update, lambda sums: finish(mean(sums))
@@ -63,6 +72,7 @@ def brier(*, from_logits: bool = True):
     def update(sums, predictions, targets, weights):
         check_weights("brier", weights, targets.shape)
         kind = scores_form("brier", predictions, targets)
+        check_shares("brier", predictions, targets, weights, from_logits)
         p = probabilities(kind, predictions, from_logits)
         if kind == "binary":
             return add_mean(sums, (p - real(targets)) ** 2, weights)

@@ -42,6 +42,7 @@ def wins(scores: Array, own: Array, others: Array) -> Array:
         own: weights `(n,)` of the examples that should score high.
         others: weights `(n, groups)` of those that should score low.
     """
+    own, others = _unscaled(own, 0), _unscaled(others, 0)
     order, below, through = around(scores, others)
     # sums of products, as a matrix product may be rounded to fewer digits on an accelerator
     won = jnp.sum(lax.expand_dims(own[order], [1]) * (below + through), 0) / 2
@@ -50,9 +51,17 @@ def wins(scores: Array, own: Array, others: Array) -> Array:
 
 def binned_wins(own: Array, others: Array) -> Array:
     """The same from weights per bin, low to high: `(bins,)` and `(groups, bins)`; equal is who shares a bin."""
+    own, others = _unscaled(own, 0), _unscaled(others, -1)
     through = jnp.cumsum(others, -1)
     won = jnp.sum((through - others / 2) * lax.expand_dims(own, [0]), -1)
     return _share(won, jnp.sum(own), jnp.sum(others, -1))
+
+
+def _unscaled(weights: Array, axis: int) -> Array:
+    """Weights times a power of two that brings their greatest to [0.5, 1): products of two sums stay numbers."""
+    greatest = jnp.max(weights, axis, keepdims=True, initial=0)
+    _, exponent = jnp.frexp(jnp.where(jnp.isfinite(greatest), greatest, 0))
+    return jnp.ldexp(weights, jnp.broadcast_to(-exponent, weights.shape))
 
 
 def _share(won: Array, own: Array, others: Array) -> Array:

@@ -9,13 +9,15 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from jaxann.core.checks import check_int32, check_integer, check_plain, fail, is_concrete
+from jaxann.core.checks import check_array, check_int32, check_integer, fail, is_concrete
+from jaxann.core.domains import counted_places
 from jaxann.core.logits import log_softmax, softmax
 from jaxann.core.typing import Array, Scalar
-from jaxann.metrics.streaming.sums import check_weights, real
+from jaxann.metrics.streaming.sums import check_given, check_weights, real
 
 __all__ = [
     "Labels",
+    "check_shares",
     "class_count",
     "clipped",
     "form",
@@ -46,7 +48,7 @@ def form(function: str, predictions: Array, targets: Array) -> str:
         InputError: the shapes fit none, entries are masked, or labels are too large for int32.
     """
     for argument, value in (("predictions", predictions), ("targets", targets)):
-        check_plain(function, argument, value)
+        check_array(function, argument, value)
         check_int32(function, argument, value)
     if predictions.shape == (*targets.shape, 1):
         expected = f"of shape {predictions.shape}: one logit an example is binary, not one class"
@@ -78,6 +80,7 @@ def class_count(function: str, predictions: Any, targets: Any, weights: Any, cla
     Raises:
         InputError: shapes do not fit, it is not that of the scores, or labels are traced and it is not given.
     """
+    check_given(function, predictions, targets, weights)
     check_weights(function, weights, targets.shape)
     kind = form(function, predictions, targets)
     if classes is not None:
@@ -106,6 +109,7 @@ def label_count(function: str, predictions: Any, targets: Any, classes: int | No
     Raises:
         InputError: whole numbers other than 0 and 1 in several columns, without their number of classes.
     """
+    check_given(function, predictions, targets)
     if average == "binary" or len(targets.shape) < 2 or tuple(predictions.shape) != tuple(targets.shape):
         return None
     if targets.shape[-1] == 1:
@@ -177,6 +181,29 @@ def log_probabilities(predictions: Array, from_logits: bool) -> Array:
     if from_logits:
         return log_softmax(real(predictions))
     return jnp.log(clipped(predictions))
+
+
+def check_shares(function: str, predictions: Array, targets: Array, weights: Array | None, from_logits: bool) -> None:
+    """Known predictions that are said to be probabilities are in [0, 1], and those of classes sum to 1.
+
+    NaN passes, which makes the figure NaN, and so does what has weight 0.
+    """
+    if from_logits or not is_concrete(predictions):
+        return
+    shares = np.asarray(predictions).astype(np.float64)
+    counted = counted_places(np.shape(targets), weights)
+    if counted is not None:
+        shares = shares[counted]
+    slack = 16 * float(jnp.finfo(predictions.dtype).eps)
+    hint = "from_logits=True is for scores of any size."
+    outside = shares[(shares < -slack) | (shares > 1 + slack)]
+    if outside.size:
+        fail(function, "predictions", "probabilities in [0, 1]", f" {outside[0]:g}", hint=hint)
+    if predictions.ndim > targets.ndim:
+        totals = shares.sum(-1)
+        other = totals[np.abs(totals - 1) > max(1e-3, slack * shares.shape[-1])]
+        if other.size:
+            fail(function, "predictions", "probabilities that sum to 1", f" a row of sum {other[0]:g}", hint=hint)
 
 
 def clipped(p: Array) -> Array:

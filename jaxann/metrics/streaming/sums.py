@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from jaxann.core.checks import fail
+from jaxann.core.checks import check_array, fail
 from jaxann.core.products import Metric
 from jaxann.core.typing import Array
 
@@ -24,6 +24,7 @@ __all__ = [
     "add_mean",
     "added",
     "broadcast_weights",
+    "check_given",
     "check_weights",
     "flat_weights",
     "gathered",
@@ -166,8 +167,17 @@ def zeros(*shape: int) -> Any:
     return np.zeros(shape, jnp.result_type(float))
 
 
+def check_given(function: str, predictions: Any, targets: Any, weights: Any = None) -> None:
+    """Arrays of real numbers, with a shape to be looked at."""
+    for argument, value in (("predictions", predictions), ("targets", targets), ("weights", weights)):
+        if argument != "weights" or value is not None:
+            check_array(function, argument, value)
+
+
 def check_weights(function: str, weights: Array | None, shape: tuple[int, ...]) -> None:
     """One weight an example, or one for each of several leading axes."""
+    if weights is not None:
+        check_array(function, "weights", weights)
     if weights is not None and weights.shape != shape[: weights.ndim]:
         fail(function, "weights", f"of shape {shape[:1]}, one an example", f" shape {weights.shape}")
 
