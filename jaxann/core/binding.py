@@ -78,16 +78,20 @@ def misfit(function: Callable, count: int, *keywords: str) -> str | None:
         code, optional = function.__code__, len(function.__defaults__ or ())
         if code.co_argcount - optional <= count <= code.co_argcount and not code.co_kwonlyargcount:
             return None
-    try:
-        signature = inspect.signature(function)
-    except (TypeError, ValueError):
-        return None
-    try:
-        signature.bind(*range(count), **dict.fromkeys(keywords))
-    except TypeError:
-        name = getattr(bound(function)[0], "__name__", type(function).__name__)
-        return f"{name}{signature}"[:100]
-    return None
+    told, each = None, function
+    while each is not None:  # a decorator may take what the function inside does not, and the other way round
+        try:
+            signature = inspect.signature(each, follow_wrapped=False)
+            signature.bind(*range(count), **dict.fromkeys(keywords))
+        except TypeError:
+            name = getattr(bound(function)[0], "__name__", type(function).__name__)
+            told = told or f"{name}{inspect.signature(each)}"[:100]
+        except ValueError:  # of one without a signature
+            return None
+        else:
+            return None
+        each = getattr(each, "__wrapped__", None)
+    return told
 
 
 def accepts(function: Callable, name: str) -> bool:

@@ -21,7 +21,7 @@ import numpy as np
 from jax.core import Tracer
 
 from jaxann.core.errors import InputError
-from jaxann.core.held import as_held, between, is_held_between
+from jaxann.core.held import between, held_as, is_held_between
 from jaxann.core.tracing import ASKED_FOR_A_VALUE, is_traced
 
 __all__ = [
@@ -131,11 +131,13 @@ def check_range(
     open_low: bool = False,
     open_high: bool = False,
     arrays: bool = False,
+    as_held: bool = True,
 ) -> None:
     """One real, finite number between low and high, or an array of them with `arrays`; tracers and shapes pass.
 
     An array that stands for one number is refused: it would be broadcast against whatever it meets. A number is looked
-    at as programs hold it, too: in float32 (float64 under jax_enable_x64) 0.99999999 is 1, and 1e-40 is 0.
+    at as programs hold it, too: in float32 (float64 under jax_enable_x64) 0.99999999 is 1, and 1e-40 is 0. Not with
+    `as_held=False`, of numbers for the host.
     """
     if type(value) in (float, int) and is_held_between(value, low, high, open_low, open_high):
         return  # nearly all there are
@@ -159,8 +161,10 @@ def check_range(
     if array.ndim and not arrays:
         _one_of_many(function, argument, value, expected)
     good = between(array.astype(np.float64), low, high, open_low, open_high)
+    if good.all() and not as_held:
+        return
     if good.all():
-        held = as_held(array)
+        held = held_as(array)
         good = between(held, low, high, open_low, open_high)
         if not good.all():
             worst = int(np.argmin(good.reshape(-1)))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import jax
 import numpy as np
 
-__all__ = ["as_held", "between", "is_held_between"]
+__all__ = ["between", "held_as", "is_held_between"]
 
 _LARGEST, _TINY = float(np.finfo(np.float32).max), float(np.finfo(np.float32).tiny)
 
@@ -32,7 +32,7 @@ def between(array: np.ndarray, low: float | None, high: float | None, open_low: 
     return good
 
 
-def as_held(array: np.ndarray) -> np.ndarray:
+def held_as(array: np.ndarray) -> np.ndarray:
     """Numbers as programs have them: in the default float, what is below its normal numbers being 0."""
     x64: bool = jax.config.jax_enable_x64  # pyright: ignore[reportAttributeAccessIssue]
     with np.errstate(over="ignore", under="ignore"):

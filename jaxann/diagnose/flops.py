@@ -71,6 +71,19 @@ def _size(variable: Any) -> int:
     return math.prod(getattr(variable.aval, "shape", ()))
 
 
+CONVOLUTIONS = frozenset(("convolution", "convolution_input_gradient", "convolution_weight_gradient"))
+
+
+def _of_convolution(name: str, left: tuple[int, ...], right: tuple[int, ...], geometry: Any) -> int:
+    """Two for each number of a window, input and output of a group, position and example."""
+    windows, places, groups = geometry
+    if name.endswith("weight_gradient"):
+        channels = left[-1] * right[-1]
+    else:
+        channels = right[-2] * right[-1] * groups
+    return 2 * left[0] * math.prod(windows.count(places)) * math.prod(windows.size) * channels // groups
+
+
 def _operations(equation: Any) -> int:
     name = equation.primitive.name
     made = sum(map(_size, equation.outvars))
@@ -78,6 +91,9 @@ def _operations(equation: Any) -> int:
         return 0
     if name == "dense_product":
         return 2 * made * equation.invars[0].aval.shape[1]
+    if name in CONVOLUTIONS:
+        left, right = (variable.aval.shape for variable in equation.invars)
+        return _of_convolution(name, left, right, equation.params["geometry"])
     if name == "dot_general":
         (contracted, _), _ = equation.params["dimension_numbers"]
         shape = equation.invars[0].aval.shape

@@ -33,7 +33,7 @@ def disagreement(model: Layer, params: Params, state: State) -> tuple[str, str, 
     """
     given = _named(params, state)
     found: list[dict[str, Shape]] = []
-    for alike in _inputs(given):
+    for alike in _inputs(given, _groups(model)):
         refused = 0
         for spec in alike[:1] if found else alike:  # of inputs with other axes one shows what depends on the axes
             fresh = _fresh(model, spec)
@@ -89,9 +89,17 @@ def _of_children(model: Layer, params: Any, state: Any) -> tuple[str, str, str] 
     return None
 
 
-def _inputs(given: dict[str, Shape]) -> Iterator[list[Any]]:
+def _groups(model: Layer) -> set[int]:
+    """Into how many groups layers inside divide their channels: of those a weight has the share of one group."""
+    own = model.arguments.get("groups")
+    found = {own} if isinstance(own, int) and own > 1 else set()
+    return found.union(*(_groups(child) for child in model.children.values()))
+
+
+def _inputs(given: dict[str, Shape], groups: set[int]) -> Iterator[list[Any]]:
     """Inputs to try: rows of so many features as an array is long somewhere, then sequences, pictures and labels."""
     sizes = list(dict.fromkeys(size for shape in given.values() for size in shape if size > 0))[:_MOST_SIZES]
+    sizes += [size * count for count in sorted(groups) for size in sizes]
     sizes += [size for size in (1, 4) if size not in sizes]
     members = [(size,) for size in sizes[:4]]  # an axis of a length of the model's own before the features
     for leading in ((), (5,), *members, (16, 16), (32, 32)):

@@ -44,9 +44,13 @@ def moments(x: Array, mask: Array | None = None) -> tuple[Array, Array, Array]:
 
 
 def inverse_deviation(variance: Array, eps: Scalar) -> Array:
-    """1 / sqrt(variance + eps); 0 where that is 1 / 0, so that a constant feature without an eps is not 0 / 0."""
+    """1 / sqrt(variance + eps); 0 where that is 1 / 0, so that a constant feature without an eps is not 0 / 0.
+
+    NaN where the variance has overflowed: 0 in its place would make all features the bias, and look like a result.
+    """
     widened = variance + jnp.asarray(eps, variance.dtype)
-    return jnp.where(widened == 0, 0, lax.rsqrt(jnp.where(widened == 0, 1, widened)))
+    found = jnp.where(widened == 0, 0, lax.rsqrt(jnp.where(widened == 0, 1, widened)))
+    return jnp.where(jnp.isposinf(widened), jnp.nan, found)
 
 
 def normalize(x: Array, mean: Array, variance: Array, scale: Array | None, bias: Array | None, eps: Scalar) -> Array:

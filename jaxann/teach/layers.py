@@ -84,6 +84,36 @@ def _dense(layer: Layer, train: Mode) -> str:
     return "u W + b"
 
 
+@layer_formula(layers.conv)
+def _conv(layer: Layer, train: Mode) -> str:
+    return "the sum of W times each window of u, plus b"
+
+
+@layer_formula(layers.depthwise_conv)
+def _depthwise_conv(layer: Layer, train: Mode) -> str:
+    return "the sum of W times each window of u, each channel by itself, plus b"
+
+
+@layer_formula(layers.conv_transpose)
+def _conv_transpose(layer: Layer, train: Mode) -> str:
+    return "the sum of the windows W times each place of u, plus b"
+
+
+@layer_formula(layers.max_pool)
+def _max_pool(layer: Layer, train: Mode) -> str:
+    return "the greatest of each window of u"
+
+
+@layer_formula(layers.avg_pool)
+def _avg_pool(layer: Layer, train: Mode) -> str:
+    return "the mean of each window of u"
+
+
+@layer_formula(layers.global_pool)
+def _global_pool(layer: Layer, train: Mode) -> str:
+    return f"the {'mean' if layer.arguments['kind'] == 'avg' else 'greatest'} of all places of u"
+
+
 @layer_formula(layers.drop_connect_dense)
 def _drop_connect_dense(layer: Layer, train: Mode) -> str:
     return "drop_connect_dense(u)" if train else "u W + b"

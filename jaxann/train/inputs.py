@@ -17,7 +17,7 @@ import numpy as np
 from jax.core import Tracer
 
 from jaxann.core.checks import check_int32, check_unmasked, check_untraced, fail
-from jaxann.core.held import as_held
+from jaxann.core.held import held_as
 from jaxann.core.padding import Padded
 from jaxann.core.reading import read_array
 from jaxann.train.batches import Batch, default_float
@@ -271,6 +271,6 @@ def as_weights(function: str, argument: str, weights: Any, rows: int) -> Any:
         if (host < 0).any():
             place = np.argwhere(host < 0)[0]
             fail(function, argument, "at least 0", f" {host[tuple(place)]:g} at {_place(place)}")
-        if not as_held(host).any():
+        if not held_as(host).any():
             fail(function, argument, "positive somewhere", " only zeros, and numbers that are 0 in a program")
     return weights.astype(default_float())

@@ -186,7 +186,7 @@ def log_uniform(low: float, high: float) -> LogUniform:
     Raises:
         InputError: low is not positive, or not below high.
     """
-    check_range("log_uniform", "low", low, 0, open_low=True)
+    check_range("log_uniform", "low", low, 0, open_low=True, as_held=False)
     ends = _interval("log_uniform", low, high)
     if math.log(ends[0]) == math.log(ends[1]):
         fail("log_uniform", "high", "so far above low that their logarithms differ", high)
@@ -267,7 +267,7 @@ def conditional(dimension: Dimension | Sequence[Any], *, when: Mapping[str, Any]
     if isinstance(inner, Uniform):
         if not isinstance(value, int | float):
             fail("conditional", "otherwise", "a number", otherwise)
-        check_range("conditional", "otherwise", value)
+        check_range("conditional", "otherwise", value, as_held=False)
         value = float(value)
     elif isinstance(inner, Integer):
         if isinstance(value, bool) or not isinstance(value, int) or not -(1 << 31) <= value < 1 << 31:
@@ -292,8 +292,8 @@ def same(a: Any, b: Any) -> bool:
 
 
 def _interval(function: str, low: Any, high: Any) -> tuple[float, float]:
-    check_range(function, "low", low)
-    check_range(function, "high", high)
+    check_range(function, "low", low, as_held=False)
+    check_range(function, "high", high, as_held=False)
     if not low < high:
         fail(function, "high", f"above low, {low:g}", high)
     if not math.isfinite(float(high) - float(low)):

@@ -110,3 +110,14 @@ def test_features_are_those_of_the_weights():
     layer = batch_norm()
     params, state = layer.init(jax.random.key(0), jnp.zeros((2, 3)))
     assert_input_error(lambda: layer.apply(params, state, np.zeros((2, 4), np.float32)), "x", given="(2, 4)")
+
+
+def test_nothing_that_varies_without_an_eps_gives_the_bias_and_what_overflows_is_no_number():
+    layer = batch_norm(eps=0.0)
+    x = jnp.stack([jnp.ones(4), jnp.arange(4.0), jnp.arange(4.0) * 1e19], 1)
+    params, state = layer.init(jax.random.key(0), x)
+    params = params | {"bias": jnp.array([0.5, 0.5, 0.5])}
+    y = np.asarray(layer.apply(params, state, x, train=True)[0])
+    assert (y[:, 0] == 0.5).all() and np.isfinite(y[:, 1]).all() and np.isnan(y[:, 2]).all()
+    slope = jax.grad(lambda x: jnp.sum(layer.apply(params, state, x, train=True)[0][:, :2] ** 3))(x)
+    assert np.isfinite(slope[:, :2]).all() and not np.asarray(slope[:, 0]).any()

@@ -252,6 +252,12 @@ CASES: dict[str, tuple[Any, Callable[[Any], Any]]] = {
             functools.partial(lambda f, name, given, v: f(**given | {name: v}), f, name, given),
         )  # fmt: skip
         for f, given in {
+            ja.ops.conv: {"x": IMAGES[..., None], "weight": np.ones((2, 2, 1, 3), np.float32), "bias": X[0]},
+            ja.ops.conv_transpose: {"x": IMAGES[..., None], "weight": np.ones((2, 2, 3, 1), np.float32), "bias": X[0]},
+            ja.ops.max_pool: {"x": IMAGES[..., None], "window": 2},
+            ja.ops.avg_pool: {"x": IMAGES[..., None], "window": 2},
+            ja.ops.lp_pool: {"x": IMAGES[..., None], "window": 2, "p": 2.0},
+            ja.ops.adaptive_pool: {"x": IMAGES[..., None], "sizes": 2, "kind": "avg"},
             ja.ops.alpha_dropout: {"x": X, "key": KEY, "rate": 0.5},
             ja.ops.dropout: {"x": X, "key": KEY, "rate": 0.5},
             ja.ops.drop_block: {"x": IMAGES[..., None], "key": KEY, "rate": 0.5, "block": 2, "real": WEIGHTS},

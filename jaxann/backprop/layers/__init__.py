@@ -4,12 +4,14 @@ from jaxann.backprop.layers import (
     activation,
     base,
     branches,
+    conv,
     dense,
     drop_connect,
     dropout,
     ensemble,
     noise,
     norm,
+    pool,
     stochastic_depth,
 )
 
@@ -17,11 +19,13 @@ __all__ = [
     "activation",
     "base",
     "branches",
+    "conv",
     "dense",
     "drop_connect",
     "dropout",
     "ensemble",
     "noise",
     "norm",
+    "pool",
     "stochastic_depth",
 ]
