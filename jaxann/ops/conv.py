@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import jax.numpy as jnp
 
-from jaxann.core.checks import check_choice, check_integer, check_unmasked, fail
+from jaxann.core.checks import check_array, check_choice, check_floating, check_integer, fail
 from jaxann.core.typing import Array
 from jaxann.ops.conv_maps import Geometry, convolve, input_gradient
 from jaxann.ops.windows import MODES, Padding, Windows, as_axes, as_padding, as_windows, positions
@@ -52,7 +52,7 @@ def conv(
     positions("conv", geometry.windows, geometry.places)
     if padding_mode != "zeros":
         x, geometry = filled("conv", x, geometry, padding_mode)
-    return _with_bias(convolve(x, weight, geometry), bias)
+    return _with_bias("conv", convolve(x, weight, geometry), bias)
 
 
 def conv_transpose(
@@ -89,7 +89,7 @@ def conv_transpose(
         InputError: an argument is wrong, or shapes do not fit together.
     """
     geometry = transposed("conv_transpose", x, weight, stride, padding, output_padding, dilation, groups)
-    return _with_bias(input_gradient(x, weight, geometry), bias)
+    return _with_bias("conv_transpose", input_gradient(x, weight, geometry), bias)
 
 
 def geometry_of(
@@ -163,8 +163,8 @@ def filled(function: str, x: Array, geometry: Geometry, mode: str) -> tuple[Arra
 
 def _check(function: str, x: Array, weight: Array, groups: int) -> int:
     """The number of axes of places."""
-    check_unmasked(function, "x", x)
-    check_unmasked(function, "weight", weight)
+    check_floating(function, "x", x)
+    check_floating(function, "weight", weight)
     check_integer(function, "groups", groups)
     rank = weight.ndim - 2
     if rank < 1:
@@ -176,6 +176,11 @@ def _check(function: str, x: Array, weight: Array, groups: int) -> int:
     return rank
 
 
-def _with_bias(z: Array, bias: Array | None) -> Array:
-    check_unmasked("conv", "bias", bias)
-    return z if bias is None else z + jnp.broadcast_to(bias, z.shape)
+def _with_bias(function: str, z: Array, bias: Array | None) -> Array:
+    if bias is None:
+        return z
+    check_array(function, "bias", bias)
+    if bias.shape != z.shape[-1:] or bias.dtype != z.dtype:
+        got = f" {bias.dtype} of shape {bias.shape}"
+        fail(function, "bias", f"{z.dtype} of shape {z.shape[-1:]}, one for each output", got)
+    return z + jnp.broadcast_to(bias, z.shape)

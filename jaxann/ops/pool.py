@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 import jax.numpy as jnp
 from jax import lax
 
-from jaxann.core.checks import check_unmasked, fail
+from jaxann.core.checks import check_choice, check_floating, check_range, fail
 from jaxann.core.trees import wide_dtype
 from jaxann.core.typing import Array, Scalar
 from jaxann.ops.windows import Padding, Windows, as_axes, as_windows, positions
@@ -99,6 +99,7 @@ def lp_pool(
     Raises:
         InputError: an argument is wrong, or no window fits into x.
     """
+    check_range("lp_pool", "p", p, 1)
     windows = windows_of("lp_pool", x, window, stride, padding, 1)
     wide = wide_dtype(x.dtype)
     size = jnp.abs(x.astype(wide))
@@ -125,9 +126,12 @@ def adaptive_pool(x: Array, sizes: int | Sequence[int], kind: str) -> Array:
     Peers: PyTorch's AdaptiveAvgPool2d and AdaptiveMaxPool2d.
 
     Raises:
-        InputError: sizes are no positive integers, one for each axis.
+        InputError: sizes are no positive integers, one for each axis, the kind is unknown, or x has no axis of places.
     """
-    check_unmasked("adaptive_pool", "x", x)
+    check_floating("adaptive_pool", "x", x)
+    check_choice("adaptive_pool", "kind", kind, ("avg", "max"))
+    if x.ndim < 3:
+        fail("adaptive_pool", "x", "of shape (batch, *places, channels)", f" shape {x.shape}")
     wanted = as_axes("adaptive_pool", "sizes", sizes, x.ndim - 2)
     y = x.astype(wide_dtype(x.dtype)) if kind == "avg" else x
     for axis, (n, m) in enumerate(zip(x.shape[1:-1], wanted, strict=True), start=1):
@@ -153,7 +157,7 @@ def windows_of(function: str, x: Array, window: object, stride: object, padding:
     Raises:
         InputError: an argument is wrong, or no window fits into x.
     """
-    check_unmasked(function, "x", x)
+    check_floating(function, "x", x)
     if x.ndim < 3:
         fail(function, "x", "of shape (batch, *places, channels)", f" shape {x.shape}")
     size = as_axes(function, "window", window, x.ndim - 2)

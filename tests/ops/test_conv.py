@@ -154,7 +154,12 @@ def test_what_does_not_fit_is_named():
     ):  # fmt: skip
         assert_input_error(lambda c=changes: ops.conv(x, weight, **c), argument)
     assert_input_error(lambda: ops.conv(x[0], weight), "x", expected="2 axes of places")
+    assert_input_error(lambda: ops.conv(x.astype(np.int32), weight), "x", given="int32")
     assert_input_error(lambda: ops.conv(x.astype(np.float64), weight), "x", expected="float32", given="float64")
     for changes, argument in (({"output_padding": 1}, "output_padding"), ({"padding": 9}, "padding"),
                               ({"padding": "same", "output_padding": 1, "stride": 2}, "output_padding")):  # fmt: skip
         assert_input_error(lambda c=changes: ops.conv_transpose(x, weight.swapaxes(2, 3), **c), argument)
+    eager = jnp.asarray(x), jnp.asarray(weight)
+    ops.conv(*eager)  # compiled before what is refused is watched
+    for bias in (np.ones(1, np.float32), np.ones(8, np.float64), [1.0] * 8):
+        assert_input_error(lambda b=bias: ops.conv(*eager, b), "bias")

@@ -91,3 +91,7 @@ def test_what_does_not_fit_is_named():
     assert_input_error(lambda: ops.avg_pool(x, (2, 0)), "window")
     assert_input_error(lambda: ops.adaptive_pool(x, (0, 1), "avg"), "sizes")
     assert_input_error(lambda: ops.max_pool(x[:, 0, 0], 2), "x")
+    assert_input_error(lambda: ops.max_pool(x.astype(np.int32), 2), "x", given="int32")
+    assert_input_error(lambda: ops.adaptive_pool(x, 2, "sum"), "kind")
+    assert_input_error(lambda: ops.adaptive_pool(x[:, 0, 0], 2, "avg"), "x")
+    assert_input_error(lambda: ops.lp_pool(x, 0.5, 2), "p")
