@@ -5,10 +5,11 @@ from __future__ import annotations
 import argparse
 import sys
 
-from benchmarks import backprop, memory, mlp, optimizers, overhead, population, table, tuning
+from benchmarks import backprop, conv, memory, mlp, optimizers, overhead, population, table, tuning
 
 COMMANDS = {
     "backprop": backprop,
+    "conv": conv,
     "mlp": mlp,
     "population": population,
     "memory": memory,

@@ -14,6 +14,7 @@ from tests.rows import initializers as initializer_rows
 from tests.rows import layers as layer_rows
 from tests.rows import losses as loss_rows
 from tests.rows import metrics as metric_rows
+from tests.rows import models as model_rows
 from tests.rows import optimizers as optimizer_rows
 from tests.rows import regularizers as regularizer_rows
 from tests.rows import schedules as schedule_rows
@@ -64,7 +65,7 @@ INITIALIZERS = initializer_rows.INITIALIZERS
 SCHEDULES = schedule_rows.SCHEDULES
 LOSSES = loss_rows.LOSSES
 METRICS = metric_rows.METRICS
-LAYERS = layer_rows.LAYERS
+LAYERS = layer_rows.LAYERS + model_rows.MODELS
 OPTIMIZERS = optimizer_rows.OPTIMIZERS + structured_rows.OPTIMIZERS_STRUCTURED + transform_rows.TRANSFORMS
 REGULARIZERS = regularizer_rows.REGULARIZERS
 AUGMENTS = augment_rows.AUGMENTS
@@ -78,6 +79,7 @@ HELPERS = {
         loss_rows,
         metric_rows,
         layer_rows,
+        model_rows,
         optimizer_rows,
         regularizer_rows,
         augment_rows,
@@ -97,7 +99,10 @@ PRODUCTS = [
     *(Row(row.name, lambda row=row: row.build(0.1), row.oracle, row.bad, row.saved) for row in OPTIMIZERS),
 ]
 
-_MIXED = ("layers.sequential", "layers.rrelu")  # random, and no regularizers
+# Random where they are, or hold something that is; and no regularizers.
+_HOLDERS = ("sequential", "rrelu", "dense_block", "encode_sample_decode", "highway", "remat", "repeat")
+_MIXED = {f"layers.{name}" for name in _HOLDERS}
+_MIXING = ("data.cutmix", "data.cutout", "data.mixup", "data.random_erasing")
 _WHOLE = ("optimizers.chain", "optimizers.custom", "optimizers.from_optax", "optimizers.clip_by_global_norm")
 
 
@@ -115,8 +120,10 @@ TABLES = {  # what the count and CATALOGUE.md show, by title
     "gradient transformations": [*_names(*transform_rows.TRANSFORMS), *_WHOLE],
     "schedules": _names(*SCHEDULES),
     "initializers": [*_names(*INITIALIZERS), "initializers.lsuv"],
-    "regularizers": [*_names(*REGULARIZERS), *_NOISY, *_names(*AUGMENTS), "train.monte_carlo_predict"],
+    "regularizers": [*_names(*REGULARIZERS), *_NOISY, *_MIXING, "train.monte_carlo_predict"],
+    "augmentations": [name for name in _names(*AUGMENTS) if name not in _MIXING],
     "metrics": _names(*METRICS),
     "averages": ["ops.ewma"],
-    "layers": [name for name in _names(*LAYERS) if name not in _NOISY],
+    "layers": [name for name in _names(*LAYERS) if name.startswith("layers.") and name not in _NOISY],
+    "models": [name for name in _names(*LAYERS) if name.startswith("models.")],
 }

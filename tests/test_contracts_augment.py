@@ -13,6 +13,7 @@ from jaxann.core.augmentation import Augment, Mixed
 from tests.catalogue import AUGMENTS, AugmentRow
 from tests.contract import assert_input_error
 from tests.programs import quick_jit
+from tests.tolerances import close
 
 every_augment = pytest.mark.parametrize("row", AUGMENTS, ids=str)
 change = quick_jit(lambda augment, key, x, y, example_mask: augment(key, x, y, example_mask))
@@ -46,7 +47,9 @@ def test_augment_keeps_shapes_and_dtypes(row: AugmentRow):
     else:
         assert jax.eval_shape(augment, jax.random.key(0), whole, y)[0].dtype == jnp.uint8
     if len(row.shape) == 4:
-        assert_input_error(lambda: jax.eval_shape(augment, jax.random.key(0), whole[0], y), "x", given="(5, 7, 2)")
+        assert_input_error(
+            lambda: jax.eval_shape(augment, jax.random.key(0), whole[0], y), "x", given=str(row.shape[1:])
+        )
     assert_input_error(lambda: augment(3, x, y), "key", given="3")
 
 
@@ -61,7 +64,7 @@ def test_augment_depends_on_the_key_alone(row: AugmentRow):
     keys = jax.random.split(jax.random.key(7), 3)
     many = quick_jit(jax.vmap(augment, in_axes=(0, None, None)))(keys, x, y)
     one = change(augment, keys[1], x, y, None)
-    jax.tree.map(lambda a, b: np.testing.assert_allclose(a[1], b, rtol=1e-6), many, one)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a[1], b, rtol=close("float32", "program")), many, one)
     if row.nothing is not None:
         np.testing.assert_array_equal(change(augment.replace(**row.nothing), keys[0], x, y, None)[0], x)
 
@@ -81,6 +84,17 @@ def test_augment_mixes_no_padding_in(row: AugmentRow):
                 assert set(np.asarray(targets.second)[real]) == set(np.asarray(y)[real])
                 np.testing.assert_array_equal(np.asarray(targets.second)[~real], np.asarray(y)[~real])
     assert change(augment, jax.random.key(0), x, y, jnp.zeros(6))[0].shape == x.shape
+
+
+@pytest.mark.parametrize("row", [row for row in AUGMENTS if not row.mixes], ids=str)
+def test_augment_draws_for_each_example_alone(row: AugmentRow):
+    (x, y), augment, key = _batch(row), row.build(), jax.random.key(3)
+    whole = np.asarray(change(augment, key, x, y, None)[0])
+    fewer = change(augment, key, x[:4], y[:4], None)[0]
+    np.testing.assert_allclose(fewer, whole[:4], rtol=close("float32", "program"))
+    others = jnp.concatenate([x[:2], x[2:] * 3 + 1])
+    np.testing.assert_array_equal(change(augment, key, others, y, None)[0][:2], whole[:2])
+    assert len({row.tobytes() for row in np.asarray(change(augment, key, x[:1].repeat(6, 0), y, None)[0])}) > 1
 
 
 @every_augment

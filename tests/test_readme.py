@@ -46,6 +46,7 @@ def test_readme_states_the_shapes_it_gets(names):
     assert inks.shape == (1438, 1)
     assert names["rows"].shape == (1438, 8, 8) and names["tagged"].epochs_run == 3
     assert names["two"].history["loss"][-1] < names["two"].history["loss"][0]
+    assert names["seen"].history["accuracy"][-1] > 0.5
     assert names["watched"].history["validation_accuracy"][-1] > 0.9 and names["watched"].epochs_run < 50
     assert names["trace"].layers["dense0"].delta.shape == (8, 256)
     assert (names["report"].converged, names["report"].epochs, *names["weights"]) == (True, 6, 0.5, 0.25, 0.5)

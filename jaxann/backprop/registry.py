@@ -68,7 +68,8 @@ def layer_rule(
             return Step(y, state, lambda g: Cotangents(s * g, {"s": (call.x * g).sum()}))
 
     A layer made of layers declares its children (`LayerFunctions`), and its rule runs each of them by
-    `call.child(name, x)`; one whose children run one after the other (the trait "chain") needs no rule.
+    `call.child(name, x)`, or with other parameters than their own by `call.child(name, x, given=params)`; one whose
+    children run one after the other (the trait "chain") needs no rule.
 
     Args:
         layer: the factory that makes it, or the `apply` function of a `layers.custom`.
@@ -234,6 +235,7 @@ def rule_of(verb: str, layer: Layer, path: str = "") -> LayerRule | None:
     Raises:
         InputError: it has none; the message names it and its path.
     """
+    layer = layer.resolved
     apply = layer.functions[1]
     found = LAYERS.get(layer._factory.public)
     if found is None and isinstance(apply, Hashable):
@@ -252,6 +254,7 @@ def check_rules(verb: str, layer: Layer, path: str = "") -> None:
     Raises:
         InputError: one has none; the message names it and its path.
     """
+    layer = layer.resolved
     found = rule_of(verb, layer, path)
     if found is not None and found.function is not None:
         activation_vjp(found.function(layer), verb, f"activation at {path!r}" if path else "activation")

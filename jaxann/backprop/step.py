@@ -56,7 +56,9 @@ class Call(NamedTuple):
     x: Inputs
     key: Key | None
     context: Context
-    child: Callable[..., Step]  # runs the layer inside that goes by this name on an x; ended=True after a sequence
+    # Runs the layer inside that goes by this name on an x; ended=True after a sequence, block=l for one of a stack,
+    # given= other parameters, which leaves it out of the trace.
+    child: Callable[..., Step]
 
     @property
     def train(self) -> bool | TrainMode:

@@ -9,6 +9,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax import lax
 
 from jaxann.backprop.layers.base import chain
 from jaxann.backprop.registry import rule_of
@@ -32,6 +33,7 @@ class _Note:
     x: Any
     y: Any
     z: Array | None
+    apart: set[str]  # children that ran with other parameters than their own, and are not noted
     cotangents: Cotangents | None = None
     g: Any = None
 
@@ -59,11 +61,15 @@ class Walk:
     def _run(
         self, layer: Layer, path: str, params: Params, state: State, x: Inputs, key: Key | None, context: Context
     ) -> Step:
-        rule, children = rule_of("backprop.backward", layer, path), layer.children
+        layer = layer.resolved
+        rule, children, apart = rule_of("backprop.backward", layer, path), layer.children, set()
 
-        def child(name: str, x: Inputs, *, ended: bool = False) -> Step:
+        def child(
+            name: str, x: Inputs, *, ended: bool = False, block: int | None = None, given: Params | None = None
+        ) -> Step:
             check_choice("backprop.backward", "the name of each child that a rule runs", name, children)
-            folded = None if key is None else fold_name(key, name)
+            folded = key if key is None or block is None else jax.random.fold_in(key, block)
+            folded = None if folded is None else fold_name(folded, name)
             where = f"{path}.{name}" if path else name
             for argument, tree in (("params", params), ("state", state)):
                 if not isinstance(tree, Mapping) or name not in tree:
@@ -78,8 +84,15 @@ class Walk:
                     x,
                 )
             inner = context._replace(sequence_mask=None) if ended else context
+            own, before = params[name], state[name]
+            if block is not None:
+                one = lambda leaf: lax.index_in_dim(jnp.asarray(leaf), block, keepdims=False)  # noqa: E731
+                own, before, where = jax.tree.map(one, own), jax.tree.map(one, before), f"{where}.{block}"
             with jax.named_scope(name):
-                return self._run(children[name], where, params[name], state[name], x, folded, inner)
+                if given is None:
+                    return self._run(children[name], where, own, before, x, folded, inner)
+                apart.add(name)
+                return Walk(folded, inner).forward(children[name], given, before, x)
 
         run = chain if rule is None else rule.run
         step = run(Call(layer, params, state, x, key, context, child))
@@ -87,7 +100,7 @@ class Walk:
             return step
         activation = rule is not None and rule.activation
         name = path or layer._factory.short_name
-        note = self._notes[name] = _Note(layer, activation, x, step.y, step.z)
+        note = self._notes[name] = _Note(layer, activation, x, step.y, step.z, apart)
 
         def vjp(g: Any) -> Cotangents:
             note.g, note.cotangents = g, step.vjp(g)
@@ -115,6 +128,7 @@ def _as_trace(note: _Note, after: _Note | None) -> LayerTrace:
         values["output_grad"] = note.g
         values["grads"] = found.grads
         if note.layer.children:  # whose gradients stand with the children
-            values["grads"] = {name: g for name, g in found.grads.items() if name not in note.layer.children}
+            elsewhere = note.layer.children.keys() - note.apart
+            values["grads"] = {name: g for name, g in found.grads.items() if name not in elsewhere}
         values["input_grad"] = found.input_grad if floating(note.x) else None
     return LayerTrace(note.layer._factory.short_name, **values)

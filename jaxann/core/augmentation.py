@@ -26,7 +26,8 @@ class Mixed(NamedTuple):
 class Augment(Product):
     """A random change of training examples in the program. Its factory returns `(key, x, y, example_mask) -> (x, y)`.
 
-    The targets come back as they are, or as `Mixed` with them as the first.
+    The targets come back as they are (the same object), changed with the examples (a flipped mask), or as `Mixed` with
+    them as the first.
     """
 
     __slots__ = ()

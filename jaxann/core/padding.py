@@ -15,7 +15,7 @@ from jax import lax
 from jaxann.core.checks import check_unmasked, fail, is_concrete
 from jaxann.core.typing import Array, Predictions, Targets
 
-__all__ = ["Padded", "is_padded", "padded", "real_places", "unpadded", "zero_padding"]
+__all__ = ["Padded", "check_mask", "is_padded", "padded", "real_places", "unpadded", "zero_padding"]
 
 
 class Padded(NamedTuple):
@@ -118,3 +118,17 @@ def unpadded(
         fail("unpadded", "weights", f"of the mask's shape {real.shape} or its first axis", f" shape {shape}")
     wide = lax.expand_dims(jnp.asarray(weights).astype(real.dtype), tuple(range(len(shape), real.ndim)))
     return predictions, targets, jnp.where(real == 0, 0, jnp.broadcast_to(wide, real.shape))
+
+
+def check_mask(function: str, argument: str, mask: Any, axes: int, x: Any) -> None:
+    """A mask over the leading axes of x, where x is one array."""
+    shape = getattr(mask, "shape", None)
+    expected = getattr(x, "shape", None)
+    if mask is None:
+        return
+    if shape is None or len(shape) != axes:
+        names = "(batch,)" if axes == 1 else "(batch, time)"
+        hint = "Padded rows are example_mask=, padded positions of sequences are sequence_mask=."
+        fail(function, argument, f"of shape {names}", mask if shape is None else f" shape {tuple(shape)}", hint=hint)
+    if expected is not None and tuple(expected[:axes]) != tuple(shape):
+        fail(function, argument, f"of x's leading shape {tuple(expected[:axes])}", f" shape {tuple(shape)}")

@@ -43,7 +43,7 @@ from jaxann.core.checks import (
 from jaxann.core.domains import check_answers, check_known_weights
 from jaxann.core.factories import Product, product_class
 from jaxann.core.modes import TrainMode, check_train
-from jaxann.core.padding import Padded, zero_padding
+from jaxann.core.padding import Padded, check_mask, zero_padding
 from jaxann.core.programs import tell_of_faults
 from jaxann.core.trees import wide_dtype
 from jaxann.core.typing import Array, Inputs, Key, Params, Spec, State, Updates
@@ -70,6 +70,7 @@ class LayerFunctions(NamedTuple):
     start: Callable | None = None
     step: Callable | None = None
     traits: Iterable[str] = ()
+    alias_of: Layer | None = None  # the layer that it is, under another name and with other arguments
 
 
 @product_class
@@ -83,6 +84,13 @@ class Layer(Product):
             # Each position of a sequence is computed by itself; in evaluation alone for one that takes a sequence_mask.
             "positionwise",
             "ends_sequence",  # its output has no positions, or brings their mask along as Padded
+            # Its parameter `weight`, which is multiplied and nothing else, has its outputs on the last axis, or on the
+            # one before: what makes its weights of others (`layers.weight_norm`) has to know which.
+            "outputs_last",
+            "outputs_before_last",
+            # Its one child stands for several, one after the other: parameters, state and carry have an axis of them.
+            "stacked",
+            "wraps",  # it is the layer that it is given, run in another way: names, children, parameters are that one's
         )
     )
 
@@ -93,6 +101,17 @@ class Layer(Product):
         A child's parameters and state are `params[name]` and `state[name]`, its key the parent's folded with the name.
         """
         return getattr(self.declared, "children", {})
+
+    @property
+    def resolved(self) -> Layer:
+        """The layer that it is: itself, or the one that it is another name of, whose rules are its own."""
+        inner = getattr(self.declared, "alias_of", None)
+        return self if inner is None else inner.resolved
+
+    @property
+    def alias(self) -> LayerFunctions:
+        """What a factory returns whose product is this layer under another name."""
+        return LayerFunctions(*self.functions)._replace(traits=tuple(self.traits), alias_of=self)
 
     @property
     def carries(self) -> bool:
@@ -157,10 +176,10 @@ class Layer(Product):
             x, sequence_mask = zero_padding(x.values, x.mask), x.mask
         masks = {}
         if accepts(apply, "example_mask"):
-            _check_mask(name, "example_mask", example_mask, 1, x)
+            check_mask(name, "example_mask", example_mask, 1, x)
             masks["example_mask"] = example_mask
         if accepts(apply, "sequence_mask"):
-            _check_mask(name, "sequence_mask", sequence_mask, 2, x)
+            check_mask(name, "sequence_mask", sequence_mask, 2, x)
             masks["sequence_mask"] = sequence_mask
         elif sequence_mask is not None and "positionwise" not in self.traits:
             hint = (
@@ -203,20 +222,6 @@ class Layer(Product):
         step = self.functions.step
         with traceable(self._factory.short_name, "step"):
             return step(params, carry, x, **({"state": state} if accepts(step, "state") else {}))
-
-
-def _check_mask(function: str, argument: str, mask: Any, axes: int, x: Any) -> None:
-    """A mask over the leading axes of x, where x is one array."""
-    shape = getattr(mask, "shape", None)
-    expected = getattr(x, "shape", None)
-    if mask is None:
-        return
-    if shape is None or len(shape) != axes:
-        names = "(batch,)" if axes == 1 else "(batch, time)"
-        hint = "Padded rows are example_mask=, padded positions of sequences are sequence_mask=."
-        fail(function, argument, f"of shape {names}", mask if shape is None else f" shape {tuple(shape)}", hint=hint)
-    if expected is not None and tuple(expected[:axes]) != tuple(shape):
-        fail(function, argument, f"of x's leading shape {tuple(expected[:axes])}", f" shape {tuple(shape)}")
 
 
 class OptimizerFunctions(NamedTuple):

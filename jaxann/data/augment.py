@@ -169,7 +169,9 @@ def random_erasing(
         _check_pictures("random_erasing", x)
         batch, height, width, _ = x.shape
         real = jnp.result_type(float)
-        draws = jax.random.uniform(fold_name(key, "box"), (5, batch), real)
+        draws = jax.random.uniform(
+            fold_name(key, "box"), (batch, 5), real
+        ).T  # an example's own, however many there are
         low, high = (jnp.asarray(s, real) for s in scale)
         area = (low + (high - low) * draws[0]) * (height * width)
         flat, steep = (jnp.log(jnp.asarray(r, real)) for r in ratio)

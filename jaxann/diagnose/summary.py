@@ -177,13 +177,15 @@ class _Walk:
         self._shapes: list[Any] = []
 
     def __call__(self, layer: Layer, params: Any, run: Any) -> Any:
-        path = self._path(params)
+        path = self._path(layer, params)
         if path is None:  # what a layer has inside without showing it
             return run()
         number = self._numbers.setdefault(path, len(self._numbers))
         if number == len(self._layers):
             self._layers.append(layer)
             self._shapes.append(None)
+        elif "wraps" in self._layers[number].traits:
+            self._layers[number] = layer  # the row is that of the layer inside
         self._open.append((layer, params, path))
         try:
             with jax.named_scope(f"{MARK}{number}"):
@@ -193,12 +195,15 @@ class _Walk:
         self._shapes[number] = jax.tree.map(lambda a: tuple(a.shape), _plain(y))
         return y, after
 
-    def _path(self, params: Any) -> str | None:
+    def _path(self, layer: Layer, params: Any) -> str | None:
         if not self._open:
             return None if self._numbers else ""
         parent, given, path = self._open[-1]
-        for name in parent.children:
-            if isinstance(given, Mapping) and name in given and given[name] is params:
+        if "wraps" in parent.traits and layer is parent.arguments.get("layer"):
+            return path
+        for name, child in parent.children.items():
+            one = isinstance(given, Mapping) and name in given and given[name] is params
+            if one or "stacked" in parent.traits and layer is child:  # which is given one block's parameters at a time
                 return f"{path}.{name}" if path else name
         return None
 

@@ -31,9 +31,11 @@ def disagreement(model: Layer, params: Params, state: State) -> tuple[str, str, 
 
     A model that takes none of the inputs tried (a dict of several) is asked child by child.
     """
+    if "stacked" in model.traits and _nested(model, params, state):
+        return _of_blocks(model, params, state)
     given = _named(params, state)
     found: list[dict[str, Shape]] = []
-    for alike in _inputs(given, _groups(model)):
+    for alike in _inputs(given, _groups(model), _places(model)):
         refused = 0
         for spec in alike[:1] if found else alike:  # of inputs with other axes one shows what depends on the axes
             fresh = _fresh(model, spec)
@@ -89,6 +91,18 @@ def _of_children(model: Layer, params: Any, state: Any) -> tuple[str, str, str] 
     return None
 
 
+def _of_blocks(model: Layer, params: Any, state: Any) -> tuple[str, str, str] | None:
+    """The same of many blocks whose arrays are stacked: each has as many entries, and one is the block's own."""
+    given = _named(params, state)
+    times = model.arguments.get("times", next(iter(given.values()), (0,))[0])
+    for name, shape in given.items():
+        if shape[:1] != (times,):
+            return name, f"of {times} blocks along the first axis", f"shape {shape}"
+    one = [jax.tree.map(lambda leaf: np.zeros(jnp.shape(leaf)[1:], leaf.dtype), tree) for tree in (params, state)]
+    wrong = _of_children(model, *one)
+    return None if wrong is None else (wrong[0], f"{wrong[1]} in each block", wrong[2])
+
+
 def _groups(model: Layer) -> set[int]:
     """Into how many groups layers inside divide their channels: of those a weight has the share of one group."""
     own = model.arguments.get("groups")
@@ -96,13 +110,20 @@ def _groups(model: Layer) -> set[int]:
     return found.union(*(_groups(child) for child in model.children.values()))
 
 
-def _inputs(given: dict[str, Shape], groups: set[int]) -> Iterator[list[Any]]:
+def _places(model: Layer) -> list[Shape]:
+    """Height and width of the pictures that a model is made for, where it takes no others."""
+    size = model.arguments.get("image_size")
+    sides: tuple[Any, ...] = size if isinstance(size, tuple) else (size, size)
+    return [sides] if all(isinstance(side, int) for side in sides) else []
+
+
+def _inputs(given: dict[str, Shape], groups: set[int], places: list[Shape]) -> Iterator[list[Any]]:
     """Inputs to try: rows of so many features as an array is long somewhere, then sequences, pictures and labels."""
     sizes = list(dict.fromkeys(size for shape in given.values() for size in shape if size > 0))[:_MOST_SIZES]
     sizes += [size * count for count in sorted(groups) for size in sizes]
     sizes += [size for size in (1, 4) if size not in sizes]
     members = [(size,) for size in sizes[:4]]  # an axis of a length of the model's own before the features
-    for leading in ((), (5,), *members, (16, 16), (32, 32)):
+    for leading in ((), (5,), *members, (16, 16), (32, 32), *places):
         yield [jax.ShapeDtypeStruct((1, *leading, size), np.float32) for size in sizes]
     yield [jax.ShapeDtypeStruct((1, *leading), np.int32) for leading in ((), (5,), (7,))]
 

@@ -1,18 +1,29 @@
 """Layers: `init(key, spec) -> (params, state)` and `apply(params, state, x, *, key, train) -> (y, state)`."""
 
 from jaxann.layers.activation import gated_dense, maxout, prelu, rrelu, swish
+from jaxann.layers.autoencoder import contractive_encode_decode, encode_decode, encode_sample_decode
 from jaxann.layers.base import as_layer, custom, elementwise, residual, sequential
 from jaxann.layers.branches import branch, concatenate, parallel
 from jaxann.layers.conv import conv, conv_transpose, depthwise_conv
 from jaxann.layers.dense import dense, flatten
+from jaxann.layers.dense_block import dense_block
 from jaxann.layers.drop_connect import drop_connect_dense
 from jaxann.layers.dropout import alpha_dropout, drop_block, dropout, spatial_dropout
 from jaxann.layers.ensemble import batch_ensemble_dense, packed_dense, repeat_members
+from jaxann.layers.highway import highway
 from jaxann.layers.layer_outputs import layer_outputs
 from jaxann.layers.noise import gaussian_dropout, gaussian_noise
-from jaxann.layers.norm import batch_norm
+from jaxann.layers.norm import batch_norm, group_norm, instance_norm, layer_norm, rms_norm
+from jaxann.layers.places import crop, pad, pixel_shuffle, pixel_unshuffle
 from jaxann.layers.pool import adaptive_pool, avg_pool, global_pool, lp_pool, max_pool
+from jaxann.layers.remat import remat
+from jaxann.layers.repeat import repeat
+from jaxann.layers.resize import resize
+from jaxann.layers.scale import layer_scale
+from jaxann.layers.shape import permute, reshape
+from jaxann.layers.squeeze_excitation import squeeze_excitation
 from jaxann.layers.stochastic_depth import stochastic_depth
+from jaxann.layers.weight_norm import spectral_norm, weight_norm, weight_standardized
 
 __all__ = [
     "adaptive_pool",
@@ -23,32 +34,55 @@ __all__ = [
     "batch_norm",
     "branch",
     "concatenate",
+    "contractive_encode_decode",
     "conv",
     "conv_transpose",
+    "crop",
     "custom",
     "dense",
+    "dense_block",
     "depthwise_conv",
     "drop_block",
     "drop_connect_dense",
     "dropout",
     "elementwise",
+    "encode_decode",
+    "encode_sample_decode",
     "flatten",
     "gated_dense",
     "gaussian_dropout",
     "gaussian_noise",
     "global_pool",
+    "group_norm",
+    "highway",
+    "instance_norm",
+    "layer_norm",
     "layer_outputs",
+    "layer_scale",
     "lp_pool",
     "max_pool",
     "maxout",
     "packed_dense",
+    "pad",
     "parallel",
+    "permute",
+    "pixel_shuffle",
+    "pixel_unshuffle",
     "prelu",
+    "remat",
+    "repeat",
     "repeat_members",
+    "reshape",
     "residual",
+    "resize",
+    "rms_norm",
     "rrelu",
     "sequential",
     "spatial_dropout",
+    "spectral_norm",
+    "squeeze_excitation",
     "stochastic_depth",
     "swish",
+    "weight_norm",
+    "weight_standardized",
 ]

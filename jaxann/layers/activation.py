@@ -126,7 +126,7 @@ def rrelu(lower: Scalar = 1 / 8, upper: Scalar = 1 / 3):
     return init, apply
 
 
-@factory(Layer, static=("units", "k"), traits=("positionwise",))
+@factory(Layer, static=("units", "k"), traits=("outputs_last", "positionwise"))
 def maxout(
     units: int,
     *,
@@ -163,7 +163,7 @@ def maxout(
     return inner.init, apply
 
 
-@factory(Layer, static=("units",), traits=("positionwise",))
+@factory(Layer, static=("units",), traits=("outputs_last", "positionwise"))
 def gated_dense(
     units: int,
     *,

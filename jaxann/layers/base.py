@@ -25,6 +25,7 @@ from jaxann.core.keys import fold_name
 from jaxann.core.padding import Padded
 from jaxann.core.products import Layer, LayerFunctions
 from jaxann.core.typing import Array, Inputs, Key, Params, Spec, State
+from jaxann.ops.once import computed_once
 
 __all__ = [
     "as_layer",
@@ -70,7 +71,8 @@ def custom(
         start, step: `start(params, batch)` and `step(params, carry, x)` of a layer that carries something from one
             position of a sequence to the next; either may take `state` too.
         children: the layers inside by name, whose parameters are `params[name]`, for everything that looks inside.
-        traits: what it declares of itself, of `Layer.TRAITS`: "positionwise" for one that needs no sequence_mask.
+        traits: what it declares of itself, of `Layer.TRAITS`: "positionwise" for one that needs no sequence_mask,
+            "outputs_last" or "outputs_before_last" for the axis of the outputs in a parameter `weight`.
 
     Two products are equal, and share one compiled program, when they hold the same functions. It cannot be saved
     to a file; make a factory with `jaxann.core.factory` for that.
@@ -325,6 +327,7 @@ def residual(body: Layer, skip: Layer | None = None):
         return straight + y
 
     def apply(params, state, x, **context):
+        x = jax.tree.map(computed_once, x)
         results = {name: run_child(layer, name, params, state, x, **context) for name, layer in sides.items()}
         straight = x if skip is None else results["skip"][0]
         return added(straight, results["body"][0]), {name: after for name, (_, after) in results.items()}

@@ -23,7 +23,7 @@ __all__ = ["conv", "conv_transpose", "depthwise_conv"]
 _STATIC = ("filters", "kernel_size", "stride", "padding", "dilation", "groups", "padding_mode")
 
 
-@factory(Layer, static=_STATIC)
+@factory(Layer, static=_STATIC, traits=("outputs_last",))
 def conv(
     filters: int,
     kernel_size: int | tuple[int, ...],
@@ -78,7 +78,7 @@ def conv(
     )
 
 
-@factory(Layer, static=("multiplier", *_STATIC[1:5], "padding_mode"))
+@factory(Layer, static=("multiplier", *_STATIC[1:5], "padding_mode"), traits=("outputs_last",))
 def depthwise_conv(
     kernel_size: int | tuple[int, ...],
     *,
@@ -175,7 +175,11 @@ def _check_positions(name: str, z: Array, x: Array, sequence_mask: Array | None,
         fail(name, "sequence_mask", f"None where padding_mode is {mode!r}", sequence_mask)
 
 
-@factory(Layer, static=("filters", "kernel_size", "stride", "padding", "output_padding", "dilation", "groups"))
+@factory(
+    Layer,
+    static=("filters", "kernel_size", "stride", "padding", "output_padding", "dilation", "groups"),
+    traits=("outputs_before_last",),
+)
 def conv_transpose(
     filters: int,
     kernel_size: int | tuple[int, ...],

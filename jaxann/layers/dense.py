@@ -15,7 +15,7 @@ from jaxann.ops import dense as dense_map
 __all__ = ["dense", "flatten"]
 
 
-@factory(Layer, static=("units",), traits=("positionwise",))
+@factory(Layer, static=("units",), traits=("outputs_last", "positionwise"))
 def dense(
     units: int,
     *,

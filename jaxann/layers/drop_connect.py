@@ -14,7 +14,7 @@ from jaxann.layers.dense import dense
 __all__ = ["drop_connect_dense"]
 
 
-@factory(Layer, static=("units", "per_example"), traits=("positionwise",))
+@factory(Layer, static=("units", "per_example"), traits=("outputs_last", "positionwise"))
 def drop_connect_dense(
     units: int,
     rate: Scalar,

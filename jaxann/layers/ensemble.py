@@ -52,7 +52,7 @@ def repeat_members(members: int):
     return init, apply
 
 
-@factory(Layer, static=("units", "members"), traits=("positionwise",))
+@factory(Layer, static=("units", "members"), traits=("outputs_last", "positionwise"))
 def batch_ensemble_dense(
     units: int,
     members: int,

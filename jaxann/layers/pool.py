@@ -11,10 +11,9 @@ from jax import lax
 from jaxann import ops
 from jaxann.core.checks import check_choice, check_floating, check_range, fail
 from jaxann.core.factories import factory
-from jaxann.core.padding import zero_padding
 from jaxann.core.products import Layer
-from jaxann.core.trees import wide_dtype
 from jaxann.core.typing import Array, Scalar
+from jaxann.ops.pool import mean_of_places
 from jaxann.ops.windows import as_axes, check_window
 
 __all__ = ["adaptive_pool", "avg_pool", "global_pool", "lp_pool", "max_pool"]
@@ -137,18 +136,14 @@ def global_pool(*, kind: str = "avg"):
 
     def apply(params, state, x, *, key=None, train=False, sequence_mask=None):
         _check("global_pool", x)
+        if kind == "avg":
+            return mean_of_places(x, sequence_mask).astype(x.dtype), state
         axes = tuple(range(1, x.ndim - 1))
-        wide = x.astype(wide_dtype(x.dtype))
         if sequence_mask is None:
-            return (jnp.mean(wide, axes) if kind == "avg" else jnp.max(wide, axes)).astype(x.dtype), state
+            return jnp.max(x, axes), state
         real = jnp.broadcast_to(lax.expand_dims(sequence_mask.astype(bool), range(2, x.ndim)), x.shape)
-        some = jnp.any(real, axes)
-        if kind == "max":
-            y = jnp.max(jnp.where(real, wide, -jnp.inf), axes)
-            return jnp.where(some, y, 0).astype(x.dtype), state
-        count = jnp.sum(real, axes, dtype=wide.dtype)
-        y = jnp.sum(zero_padding(wide, sequence_mask), axes) / jnp.maximum(count, 1)
-        return y.astype(x.dtype), state
+        y = jnp.max(jnp.where(real, x, jnp.asarray(-jnp.inf, x.dtype)), axes)
+        return jnp.where(jnp.any(real, axes), y, 0), state
 
     return lambda key, spec: ({}, {}), apply
 

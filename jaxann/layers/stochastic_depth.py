@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import jax
+
 from jaxann import ops
 from jaxann.core.checks import check_range, fail
 from jaxann.core.factories import factory
@@ -9,6 +11,7 @@ from jaxann.core.keys import fold_name
 from jaxann.core.products import Layer
 from jaxann.core.typing import Scalar
 from jaxann.layers.base import as_layer, residual, run_child
+from jaxann.ops.once import computed_once
 
 __all__ = ["stochastic_depth"]
 
@@ -47,6 +50,7 @@ def stochastic_depth(body: Layer, rate: Scalar, *, skip: Layer | None = None):
             return whole.apply(params, state, x, key=key, **context)
         if key is None:
             fail("stochastic_depth", "key", "given when train=True", None)
+        x = jax.tree.map(computed_once, x)
         y, after = run_child(body, "body", params, state, x, key=key, train=train, **context)
         y = ops.stochastic_depth(y, fold_name(key, "depth"), rate)
         straight, other = x, {}

@@ -1,5 +1,6 @@
 """Losses `(predictions, targets) -> values`: one value an example or element; the trainer takes the weighted mean."""
 
+from jaxann.losses.autoencoding import contractive, negative_elbo, sparse_code
 from jaxann.losses.classification import sigmoid_cross_entropy, softmax_cross_entropy, softmax_cross_entropy_dense
 from jaxann.losses.contrast import info_nce, nt_xent
 from jaxann.losses.divergence import jensen_shannon_divergence, kl_divergence, reverse_kl_divergence
@@ -26,6 +27,7 @@ __all__ = [
     "barron_parameters",
     "binary_cross_entropy_probs",
     "by_head",
+    "contractive",
     "contrastive",
     "cosine_distance",
     "cosine_embedding",
@@ -45,6 +47,7 @@ __all__ = [
     "masked",
     "mean",
     "multiclass_hinge",
+    "negative_elbo",
     "nt_xent",
     "perceptron",
     "poisson_nll",
@@ -56,6 +59,7 @@ __all__ = [
     "softmax_cross_entropy",
     "softmax_cross_entropy_dense",
     "softmax_focal",
+    "sparse_code",
     "squared_error",
     "squared_hinge",
     "target_weights",

@@ -1,6 +1,39 @@
 """Whole models, made of layers."""
 
+from jaxann.models.autoencoder import (
+    autoencoder,
+    contractive_autoencoder,
+    conv_autoencoder,
+    variational_autoencoder,
+)
+from jaxann.models.convnext import convnext
+from jaxann.models.densenet import densenet
+from jaxann.models.lenet import lenet5
+from jaxann.models.likelihood import elbo, importance_log_likelihood
+from jaxann.models.mixer import mlp_mixer
 from jaxann.models.mlp import mlp
+from jaxann.models.resnet import resnet, resnet_cifar
 from jaxann.models.tabm import tabm
+from jaxann.models.unet import unet
+from jaxann.models.vgg import vgg
+from jaxann.models.wide_resnet import wide_resnet
 
-__all__ = ["mlp", "tabm"]
+__all__ = [
+    "autoencoder",
+    "contractive_autoencoder",
+    "conv_autoencoder",
+    "convnext",
+    "densenet",
+    "elbo",
+    "importance_log_likelihood",
+    "lenet5",
+    "mlp",
+    "mlp_mixer",
+    "resnet",
+    "resnet_cifar",
+    "tabm",
+    "unet",
+    "variational_autoencoder",
+    "vgg",
+    "wide_resnet",
+]

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 
 from jaxann.core.checks import check_array, check_choice, check_floating, check_integer, fail
 from jaxann.core.typing import Array
+from jaxann.ops.channels import at_all_places
 from jaxann.ops.conv_maps import Geometry, convolve, input_gradient
 from jaxann.ops.windows import MODES, Padding, Windows, as_axes, as_padding, as_windows, positions
 
@@ -183,4 +184,4 @@ def _with_bias(function: str, z: Array, bias: Array | None) -> Array:
     if bias.shape != z.shape[-1:] or bias.dtype != z.dtype:
         got = f" {bias.dtype} of shape {bias.shape}"
         fail(function, "bias", f"{z.dtype} of shape {z.shape[-1:]}, one for each output", got)
-    return z + jnp.broadcast_to(bias, z.shape)
+    return z + at_all_places(bias, z)

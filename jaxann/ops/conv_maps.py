@@ -31,10 +31,10 @@ from jax.sharding import AxisType
 from jaxann.core.programs import jit
 from jaxann.core.trees import wide_dtype
 from jaxann.core.typing import Array
-from jaxann.ops.conv_forms import convolve_on_cpu
+from jaxann.ops.conv_forms import convolve_on_cpu, input_gradient_on_cpu, weight_gradient_on_cpu
 from jaxann.ops.windows import Windows
 
-__all__ = ["Geometry", "convolve", "input_gradient", "weight_gradient"]
+__all__ = ["BY_XLA", "Geometry", "convolve", "input_gradient", "weight_gradient"]
 
 
 class Geometry(NamedTuple):
@@ -127,7 +127,7 @@ def _bound(primitive: Primitive, a: Array, b: Array, geometry: Geometry) -> Arra
     """The primitive; or XLA's own form where the type of an array says how it is laid out on a mesh."""
     kinds = [jax.typeof(one) for one in (a, b)]
     if any(AxisType.Explicit in k.sharding.mesh.axis_types or k.manual_axis_type.varying for k in kinds):
-        return _BY_XLA[primitive](a, b, geometry=geometry)
+        return BY_XLA[primitive](a, b, geometry=geometry)
     return primitive.bind(a, b, geometry=geometry)
 
 
@@ -141,7 +141,7 @@ def _primitive(
     primitive = Primitive(name)
     primitive.def_impl(functools.partial(_at_once, primitive))
     primitive.def_abstract_eval(lambda a, b, geometry: ShapedArray(shape(a.shape, b.shape, geometry), a.dtype))
-    batching.primitive_batchers[primitive] = functools.partial(_batched, by_xla)
+    batching.primitive_batchers[primitive] = functools.partial(_batched, primitive, by_xla)
     mlir.register_lowering(primitive, mlir.lower_fun(by_xla, multiple_results=False))
     if on_cpu is not None:
         chosen = functools.partial(on_cpu, by_xla=by_xla)
@@ -155,22 +155,45 @@ def _at_once(primitive: Primitive, a: Array, b: Array, geometry: Geometry) -> Ar
 
 
 def _batched(
-    by_xla: Callable[..., Array], args: tuple[Array, Array], axes: Any, *, geometry: Geometry
+    primitive: Primitive, by_xla: Callable[..., Array], args: tuple[Array, Array], axes: Any, *, geometry: Geometry
 ) -> tuple[Array, int]:
-    """Members of a population, as XLA groups them."""
-    return jax.vmap(functools.partial(by_xla, geometry=geometry), in_axes=axes)(*args), 0
+    """Members of a population: on a CPU one after the other, each in the form of its shape; elsewhere as XLA groups
+    them. (Grouped on a CPU they took two to three times as long, and far longer where they stand in a loop.)
+    """
+    batched = [axis is not None for axis in axes]
+    given = [jnp.moveaxis(a, axis, 0) if b else a for a, axis, b in zip(args, axes, batched, strict=True)]
+
+    def one_by_one(a: Array, b: Array) -> Array:
+        def one(member: tuple[Array, ...]) -> Array:
+            own = iter(member)
+            both = (next(own) if is_own else whole for is_own, whole in zip(batched, (a, b), strict=True))
+            return primitive.bind(*both, geometry=geometry)
+
+        return lax.map(one, tuple(whole for is_own, whole in zip(batched, (a, b), strict=True) if is_own))
+
+    def grouped(a: Array, b: Array) -> Array:
+        in_axes = [0 if is_own else None for is_own in batched]
+        return jax.vmap(functools.partial(by_xla, geometry=geometry), in_axes=in_axes)(a, b)
+
+    return lax.platform_dependent(*given, cpu=one_by_one, default=grouped), 0
 
 
 _convolution = _primitive(
     "convolution", _convolve_by_xla, lambda x, w, g: (x[0], *g.windows.count(g.places), w[-1]), convolve_on_cpu
 )
 _input_gradient = _primitive(
-    "convolution_input_gradient", _input_gradient_by_xla, lambda d, w, g: (d[0], *g.places, w[-2] * g.groups)
+    "convolution_input_gradient",
+    _input_gradient_by_xla,
+    lambda d, w, g: (d[0], *g.places, w[-2] * g.groups),
+    functools.partial(input_gradient_on_cpu, convolve_by_xla=_convolve_by_xla),
 )
 _weight_gradient = _primitive(
-    "convolution_weight_gradient", _weight_gradient_by_xla, lambda x, d, g: (*g.windows.size, x[-1] // g.groups, d[-1])
+    "convolution_weight_gradient",
+    _weight_gradient_by_xla,
+    lambda x, d, g: (*g.windows.size, x[-1] // g.groups, d[-1]),
+    weight_gradient_on_cpu,
 )
-_BY_XLA = {
+BY_XLA = {
     _convolution: _convolve_by_xla,
     _input_gradient: _input_gradient_by_xla,
     _weight_gradient: _weight_gradient_by_xla,

@@ -17,7 +17,7 @@ from jaxann.core.trees import wide_dtype
 from jaxann.core.typing import Array, Scalar
 from jaxann.ops.windows import Padding, Windows, as_axes, as_windows, positions
 
-__all__ = ["adaptive_pool", "avg_pool", "lp_pool", "max_pool", "windows_of"]
+__all__ = ["adaptive_pool", "avg_pool", "lp_pool", "max_pool", "mean_of_places", "windows_of"]
 
 
 def max_pool(
@@ -149,6 +149,24 @@ def adaptive_pool(x: Array, sizes: int | Sequence[int], kind: str) -> Array:
             found.append(piece if kind == "max" else piece / (high - low))
         y = jnp.concatenate(found, axis)
     return y.astype(x.dtype)
+
+
+def mean_of_places(x: Array, mask: Array | None = None) -> Array:
+    """The mean over all places of each channel, in float32 or better.
+
+    Args:
+        x: `(batch, *places, channels)`.
+        mask: `(batch, time)`, 0 for a place along the first axis that does not count.
+
+    Returns:
+        `(batch, channels)`; 0 where no place counts.
+    """
+    axes, wide = tuple(range(1, x.ndim - 1)), x.astype(wide_dtype(x.dtype))
+    if mask is None:
+        return jnp.mean(wide, axes)
+    real = jnp.broadcast_to(lax.expand_dims(mask.astype(bool), range(2, x.ndim)), x.shape)
+    count = jnp.sum(real, axes, dtype=wide.dtype)
+    return jnp.sum(jnp.where(real, wide, 0), axes) / jnp.maximum(count, 1)
 
 
 def windows_of(function: str, x: Array, window: object, stride: object, padding: object, dilation: object) -> Windows:

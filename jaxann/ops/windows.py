@@ -85,7 +85,7 @@ def check_window(function: str, window: Any, *, stride: Any, padding: Any, dilat
     as_padding(function, padding, rank)
 
 
-def as_padding(function: str, padding: Any, rank: int) -> str | tuple[tuple[int, int], ...]:
+def as_padding(function: str, padding: Any, rank: int, argument: str = "padding") -> str | tuple[tuple[int, int], ...]:
     """The word "same" or "valid", or the places before and after along each axis.
 
     Raises:
@@ -96,17 +96,17 @@ def as_padding(function: str, padding: Any, rank: int) -> str | tuple[tuple[int,
             fail(function, "padding", '"same", "valid", a whole number, or numbers for each axis', padding)
         return padding
     if not isinstance(padding, tuple | list):
-        check_integer(function, "padding", padding, 0)
+        check_integer(function, argument, padding, 0)
         return ((int(padding), int(padding)),) * rank
     if len(padding) != rank:
-        fail(function, "padding", f"of one entry for each of the {rank} axes", tuple(padding))
+        fail(function, argument, f"of one entry for each of the {rank} axes", tuple(padding))
     found = []
     for entry in padding:
         pair = tuple(entry) if isinstance(entry, tuple | list) else (entry, entry)
         if len(pair) != 2:
-            fail(function, "padding", "of numbers or pairs (before, after)", tuple(padding))
+            fail(function, argument, "of numbers or pairs (before, after)", tuple(padding))
         for number in pair:
-            check_integer(function, "each of padding", number, 0)
+            check_integer(function, f"each of {argument}", number, 0)
         found.append((int(pair[0]), int(pair[1])))
     return tuple(found)
 

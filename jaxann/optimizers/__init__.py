@@ -44,6 +44,7 @@ from jaxann.optimizers.nadam import nadam, nadamw
 from jaxann.optimizers.noise import NoiseState, add_noise
 from jaxann.optimizers.novograd import NovoGradState, novograd
 from jaxann.optimizers.partition import PartitionState, UnfreezingState, freeze, gradual_unfreezing, masked, partition
+from jaxann.optimizers.per_block import per_block
 from jaxann.optimizers.per_leaf import layerwise_learning_rate, per_leaf
 from jaxann.optimizers.polyak_sgd import PolyakSGDState, polyak_sgd
 from jaxann.optimizers.prodigy import ProdigyState, prodigy
@@ -146,6 +147,7 @@ __all__ = [
     "nadamw",
     "novograd",
     "partition",
+    "per_block",
     "per_leaf",
     "polyak",
     "polyak_sgd",

@@ -28,7 +28,7 @@ from jaxann.teach.steps import Net, Section, quoted
 from jaxann.teach.text import lines
 from jaxann.teach.update import Update, descent_rate, update
 from jaxann.teach.update import after as after_it
-from jaxann.teach.walk import Item, Sizes, items
+from jaxann.teach.walk import Item, Sizes, by_block, items, places_of
 from jaxann.train.recipe import Recipe
 
 __all__ = ["Account", "explain"]
@@ -89,8 +89,8 @@ def explain(
 
     The forward pass, the backward pass by the chain rule (no automatic differentiation), the first step of the recipe's
     optimizer on the same batch, and the loss after it. Computed in float64 whatever the arrays are. Of a layer wider
-    than four units, and of a batch, a part is written out; of layers that are neither a weighted sum nor an activation,
-    what goes in, what comes out and what comes back.
+    than four units, and of a batch, a part is written out; of a convolution the window of each place, of more than four
+    the first one's; of other layers that are no activation, what goes in, what comes out and what comes back.
 
     Args:
         recipe: what is trained: its `model`, any that `backprop.backward` takes, its `loss` and its `optimizer` are
@@ -135,15 +135,15 @@ def explain(
             jax.tree.map(lambda w, u, sign=sign: w + sign * np.asarray(u), params, done.updates) for sign in (1, -1)
         )
         second, third = run(moved), run(climbed)
-    sizes = Sizes(digits, labels)
     found = items(model, params, first.trace.layers)
+    sizes = Sizes(digits, labels, places_of(found))
     again = items(model, moved, second.trace.layers)
     before, after, climbing = (float(p.trace.loss) for p in (first, second, third))
     sections = (
         *forward(found, sizes, train),
         loss_section(found[-1], first.trace.predictions, y, first.values, first.trace.loss, loss, sizes),
         *backward(found, first.trace.predictions, y, loss, sizes, train),
-        update(found, params, done, sizes),
+        update(found, by_block(model, params), done._replace(updates=by_block(model, done.updates)), sizes),
         *after_it(again, first.trace.loss, second.trace.loss, third.trace.loss, done, sizes),
     )
     grads, new = (jax.tree.map(np.asarray, tree) for tree in (first.trace.grads, moved))

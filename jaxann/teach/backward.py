@@ -11,10 +11,11 @@ from jaxann.core.binding import bound
 from jaxann.core.modes import TrainMode
 from jaxann.core.trees import flatten_named
 from jaxann.teach.branches import apart, together
+from jaxann.teach.convolution import gradients
 from jaxann.teach.cost import slope_section
 from jaxann.teach.formulas import call, is_plain, name_of, slope_formula, written
-from jaxann.teach.forward import ROWWISE, joined
-from jaxann.teach.steps import Section, Step, bare, number, operand, quoted, vector
+from jaxann.teach.forward import ROWWISE
+from jaxann.teach.steps import Section, Step, bare, joined, number, operand, quoted, vector
 from jaxann.teach.walk import MOST, Item, Sizes, at, gradient, row, shown, weight
 
 __all__ = ["backward"]
@@ -42,6 +43,8 @@ def backward(
         elif item.branches is not None:
             steps = tuple(apart(item, item.branches.ends, found, sizes, drawn=bool(train)))
             sections.append(Section(f"Backward: {item.name} ({item.kind})", (), steps))
+        elif item.formula.convolution:
+            sections.append(Section(f"Backward: {item.name} (convolution)", (), tuple(gradients(item, sizes))))
         else:
             steps = tuple(_other(item, sizes))
             sections += [Section(f"Backward: {item.name} ({item.kind})", (), steps)] if steps else []

@@ -7,11 +7,12 @@ import numpy as np
 from jaxann.activations import gumbel_softmax, hard_max, identity, log_softmax, softmax, sparsemax
 from jaxann.core.binding import bound
 from jaxann.core.modes import TrainMode
+from jaxann.teach.convolution import convolved, told
 from jaxann.teach.formulas import call, is_plain, kind_formula, name_of, value_formula, written
-from jaxann.teach.steps import Section, Step, bare, number, operand, vector
+from jaxann.teach.steps import Section, Step, bare, joined, number, operand, vector
 from jaxann.teach.walk import MOST, Item, Sizes, at, row, shown, weight
 
-__all__ = ["ROWWISE", "forward", "joined"]
+__all__ = ["ROWWISE", "forward"]
 
 ROWWISE = (softmax, log_softmax, sparsemax, hard_max, gumbel_softmax)  # each output from all inputs
 
@@ -30,17 +31,14 @@ def forward(found: list[Item], sizes: Sizes, train: bool | TrainMode) -> list[Se
                 sections.append(Section(title, last.text, last.steps + steps))
             else:
                 sections.append(Section(f"Forward: {item.name} ({name_of(item.activation)[0]})", (), steps))
+        elif item.formula.convolution:
+            title = f"Forward: {item.name} (convolution)"
+            sections.append(Section(title, (told(item),), tuple(convolved(item, sizes))))
         else:
             what, letters = kind_formula(item.layer, item.source, train)
             text = (f"Here {letters}.",) if letters else ()
             sections.append(Section(f"Forward: {item.name} ({item.kind})", text, (_other(item, what, sizes),)))
     return sections
-
-
-def joined(terms: list[str], total: int) -> str:
-    """`a + b + ... 62 more`: the terms that are written out, and how many are not."""
-    rest = total - len(terms)
-    return " + ".join([*terms, f"... {rest:,} more"] if rest else terms)
 
 
 def _dense(item: Item, sizes: Sizes):

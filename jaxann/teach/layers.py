@@ -28,6 +28,7 @@ class LayerFormula(NamedTuple):
     branches: bool = False
     scaled: str | None = None
     of_batch: Callable[[Layer], bool] | None = None
+    convolution: bool = False
 
 
 _FORMULAS: dict[Callable, LayerFormula] = {}
@@ -40,6 +41,7 @@ def layer_formula(
     branches: bool = False,
     scaled: str | None = None,
     of_batch: Callable[[Layer], bool] | None = None,
+    convolution: bool = False,
 ) -> Callable[[F], F]:
     """Decorate the formula of a layer, `formula(layer, train) -> text`, for the accounts of `explain`.
 
@@ -55,6 +57,8 @@ def layer_formula(
             input itself.
         scaled: of branches, the child whose output is multiplied by a number drawn for each example in training.
         of_batch: whether a layer takes the mean and the variance of the batch in training.
+        convolution: whether it is one with the parameters `weight` `(*size, channels / groups, filters)` and `bias`,
+            and the arguments `stride`, `padding`, `dilation` and `padding_mode` of `layers.conv`.
 
     The input is `u` in the text; what follows `; ` says what the letters mean.
 
@@ -65,7 +69,7 @@ def layer_formula(
         fail("teach.layer_formula", "layer", "a factory of layers", layer)
 
     def enter(text: F) -> F:
-        _FORMULAS[layer] = LayerFormula(text, weighted_sum, branches, scaled, of_batch)
+        _FORMULAS[layer] = LayerFormula(text, weighted_sum, branches, scaled, of_batch, convolution)
         return text
 
     return enter
@@ -73,7 +77,7 @@ def layer_formula(
 
 def formula_of(layer: Layer) -> LayerFormula:
     """The formula of a layer; its name where it has none."""
-    return _FORMULAS.get(layer._factory.public, _NAMED)
+    return _FORMULAS.get(layer.resolved._factory.public, _NAMED)
 
 
 _NAMED = LayerFormula(lambda layer, train: f"{layer._factory.short_name}(u)")
@@ -84,12 +88,12 @@ def _dense(layer: Layer, train: Mode) -> str:
     return "u W + b"
 
 
-@layer_formula(layers.conv)
+@layer_formula(layers.conv, convolution=True)
 def _conv(layer: Layer, train: Mode) -> str:
     return "the sum of W times each window of u, plus b"
 
 
-@layer_formula(layers.depthwise_conv)
+@layer_formula(layers.depthwise_conv, convolution=True)
 def _depthwise_conv(layer: Layer, train: Mode) -> str:
     return "the sum of W times each window of u, each channel by itself, plus b"
 
@@ -157,6 +161,47 @@ def _batch_norm(layer: Layer, train: Mode) -> str:
     return f"scale (u - mean)/sqrt(var + eps) + bias; mean and var are {statistics}"
 
 
+@layer_formula(layers.layer_norm)
+def _layer_norm(layer: Layer, train: Mode) -> str:
+    return f"{_affine(layer)}; mean and var are those of each example's features"
+
+
+@layer_formula(layers.group_norm)
+def _group_norm(layer: Layer, train: Mode) -> str:
+    return f"{_affine(layer)}; mean and var are those of a group of channels in each example"
+
+
+@layer_formula(layers.instance_norm)
+def _instance_norm(layer: Layer, train: Mode) -> str:
+    return f"{_affine(layer)}; mean and var are those of a channel in each example"
+
+
+def _affine(layer: Layer) -> str:
+    scale, bias = layer.arguments["use_scale"], layer.arguments["use_bias"]
+    return f"{'scale ' if scale else ''}(u - mean)/sqrt(var + eps){' + bias' if bias else ''}"
+
+
+@layer_formula(layers.rms_norm)
+def _rms_norm(layer: Layer, train: Mode) -> str:
+    return f"{'scale ' if layer.arguments['use_scale'] else ''}u/sqrt(mean(u^2) + eps)"
+
+
+@layer_formula(layers.weight_standardized)
+def _weight_standardized(layer: Layer, train: Mode) -> str:
+    scale = "scale " if layer.arguments["use_scale"] else ""
+    return f"layer(u) with {scale}(W - mean)/sqrt(var + eps) for its W; mean and var are those of an output's weights"
+
+
+@layer_formula(layers.weight_norm)
+def _weight_norm(layer: Layer, train: Mode) -> str:
+    return "layer(u) with scale W/|W| for its W; |W| is the length of an output's weights"
+
+
+@layer_formula(layers.spectral_norm)
+def _spectral_norm(layer: Layer, train: Mode) -> str:
+    return "layer(u) with W/sigma for its W; sigma is W's greatest singular value"
+
+
 @layer_formula(layers.dropout)
 def _dropout(layer: Layer, train: Mode) -> str:
     return "u m/(1 - rate); m = 1 where kept, else 0" if train else "u"
@@ -191,3 +236,43 @@ def _residual(layer: Layer, train: Mode) -> str:
 def _stochastic_depth(layer: Layer, train: Mode) -> str:
     added = _residual(layer, train)
     return added.replace("body", "s body") + "; s is drawn for each example" if train else added
+
+
+@layer_formula(layers.highway)
+def _highway(layer: Layer, train: Mode) -> str:
+    return "T body(u) + (1 - T) u; T is sigmoid(u W + b)"
+
+
+@layer_formula(layers.squeeze_excitation)
+def _squeeze_excitation(layer: Layer, train: Mode) -> str:
+    return "s u; s has a share for each channel, made of the means of all channels over their places"
+
+
+@layer_formula(layers.dense_block)
+def _dense_block(layer: Layer, train: Mode) -> str:
+    return "u and what each layer inside makes of all before it, joined"
+
+
+@layer_formula(layers.resize)
+def _resize(layer: Layer, train: Mode) -> str:
+    return f"u with other places, {layer.arguments['method']} between those of u"
+
+
+@layer_formula(layers.pad)
+def _pad(layer: Layer, train: Mode) -> str:
+    return "u with places around it"
+
+
+@layer_formula(layers.crop)
+def _crop(layer: Layer, train: Mode) -> str:
+    return "u without places around it"
+
+
+@layer_formula(layers.pixel_shuffle)
+def _pixel_shuffle(layer: Layer, train: Mode) -> str:
+    return "u with channels as places"
+
+
+@layer_formula(layers.pixel_unshuffle)
+def _pixel_unshuffle(layer: Layer, train: Mode) -> str:
+    return "u with places as channels"

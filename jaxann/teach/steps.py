@@ -17,6 +17,7 @@ __all__ = [
     "Step",
     "Unit",
     "bare",
+    "joined",
     "number",
     "operand",
     "quoted",
@@ -135,3 +136,9 @@ def vector(values: Any, digits: int, most: int = 4) -> str:
     shown: Sequence[str] = [number(v, digits) for v in (flat if flat.size <= most else flat[:2])]
     rest = flat.size - len(shown)
     return "(" + ", ".join(shown) + (f", ... {rest:,} more)" if rest else ")")
+
+
+def joined(terms: list[str], total: int) -> str:
+    """`a + b + ... 62 more`: the terms that are written out, and how many are not."""
+    rest = total - len(terms)
+    return " + ".join([*terms, f"... {rest:,} more"] if rest else terms)

@@ -12,6 +12,7 @@ from jaxann.core.trees import flatten_named
 from jaxann.core.typing import Params, Updates
 from jaxann.optimizers import sgd
 from jaxann.schedules import value_at
+from jaxann.teach.convolution import entry, written_out
 from jaxann.teach.steps import Section, Step, number, operand, quoted, vector
 from jaxann.teach.walk import MOST, Item, Sizes, at, row, weight
 
@@ -74,16 +75,21 @@ def _of_leaf(
         few = all(size <= MOST for size in w.shape)
         steps = []
         for place in places if few else places[:1]:
-            by = f"+ {operand(u[place], digits)}"
-            if rate is not None:
-                by = f"- {number(rate, digits)} * {operand(g[place], digits)}"
-            put_in = f"{number(w[place], digits)} {by}"
-            steps.append(Step(title, moved(called(place)), put_in, number(new[place], digits), new[place]))
+            steps.append(_moved(title, moved(called(place)), w[place], g[place], u[place], rate, digits))
         if few:
             return steps
         whole = f"{'W' if name == 'weight' else 'b'}{item.number}"
         return [*steps, Step(f"All {w.size:,} numbers", f"new {whole}", "", vector(new, digits), new)]
+    if item.formula.convolution and written_out(item):
+        each = [(entry(item, name, place), place) for place in np.ndindex(*w.shape)]
+        return [_moved(title, moved(symbol), w[p], g[p], u[p], rate, digits) for symbol, p in each]
     return [Step(title, moved(quoted(f"{item.name}.{name}")), "", vector(new, digits), new)]
+
+
+def _moved(title: str, formula: str, w: Any, g: Any, u: Any, rate: float | None, digits: int) -> Step:
+    """One number and what is added to it."""
+    by = f"+ {operand(u, digits)}" if rate is None else f"- {number(rate, digits)} * {operand(g, digits)}"
+    return Step(title, formula, f"{number(w, digits)} {by}", number(w + u, digits), w + u)
 
 
 def after(found: list[Item], before: Any, loss: Any, climbed: Any, done: Update, sizes: Sizes) -> list[Section]:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
+import jax
 import numpy as np
 
 from jaxann.backprop.registry import rule_of
@@ -12,7 +15,20 @@ from jaxann.core.products import Layer
 from jaxann.teach.layers import LayerFormula, formula_of
 from jaxann.teach.steps import quoted
 
-__all__ = ["MOST", "Branches", "Item", "Sizes", "at", "gradient", "items", "row", "shown", "weight"]
+__all__ = [
+    "MOST",
+    "Branches",
+    "Item",
+    "Sizes",
+    "at",
+    "by_block",
+    "gradient",
+    "items",
+    "places_of",
+    "row",
+    "shown",
+    "weight",
+]
 
 MOST = 4  # units of a layer, or terms of a sum, that are all shown
 
@@ -78,14 +94,37 @@ class Branches(NamedTuple):
 def items(model: Layer, params: Mapping[str, Any], layers: Mapping[str, Any]) -> list[Item]:
     """The layers that a trace has, in the order they ran in."""
     found: list[Item] = []
-    _walk(model, "", params, layers, "x", found, "")
+    _walk(model, "", by_block(model, params), layers, "x", found, "")
     return found
+
+
+def by_block(layer: Layer, tree: Any) -> Any:
+    """Parameters with a branch `0`, `1`, ... for each of many stacked blocks, as the trace names them."""
+    while "wraps" in layer.traits:
+        layer = layer.arguments["layer"]
+    if "stacked" in layer.traits:
+        ((name, child),) = layer.children.items()
+        count = next((np.shape(leaf)[0] for leaf in jax.tree.leaves(tree)), 0)
+        each = [jax.tree.map(lambda leaf, i=i: np.asarray(leaf)[i], tree[name]) for i in range(count)]
+        return {name: {str(i): by_block(child, one) for i, one in enumerate(each)}}
+    if not layer.children:
+        return tree
+    inside = {name: by_block(child, tree[name]) for name, child in layer.children.items()}
+    return {**tree, **inside}
 
 
 def _walk(
     layer: Layer, name: str, params: Any, layers: Mapping[str, Any], source: str, found: list[Item], way: str
 ) -> str:
     """Append the layers inside; the symbol of the output."""
+    noted = layer._factory.short_name
+    while "wraps" in layer.traits:
+        layer = layer.arguments["layer"]
+    if "stacked" in layer.traits:  # block after block, as a chain
+        ((child, inner),) = layer.children.items()
+        for block, own in params[child].items():
+            source = _walk(inner, _join(name, f"{child}.{block}"), own, layers, source, found, way)
+        return source
     if "chain" in layer.traits:
         for child, inner in layer.children.items():
             before = len(found)
@@ -115,7 +154,7 @@ def _walk(
         symbol = f"a{_dense_layers(found)}"
     else:
         symbol = quoted(name) if name else kind
-    trace = layers.get(name) if name in layers else layers.get(kind) if not name else None
+    trace = layers.get(name) if name in layers else layers.get(noted) if not name else None
     if trace is not None:
         count = _dense_layers(found) + 1 if formula.weighted_sum else 0
         branches = Branches(ends, first) if formula.branches else None
@@ -148,13 +187,29 @@ class Sizes(NamedTuple):
 
     digits: int
     names: tuple[str, ...]  # of the inputs; () for x[1], x[2], ...
+    places: Mapping[str, tuple[int, ...]] = MappingProxyType({})  # (*places, channels) by the symbol of an image
 
 
 def at(symbol: str, index: int, count: int, sizes: Sizes) -> str:
-    """`z1[2]`, counted from 1; `z1` where there is only one; an input by its name where it has one."""
+    """`z1[2]`, counted from 1; `z1` where there is only one; an input by its name where it has one.
+
+    A place of an image is `conv[2,3]`, of several channels `conv[2,3,1]`.
+    """
     if symbol == "x" and sizes.names:
         return quoted(sizes.names[index])
+    shape = sizes.places.get(symbol.removeprefix("dJ/d"), ())
+    if count > 1 and count == math.prod(shape):
+        place = np.unravel_index(index, shape if shape[-1] > 1 else shape[:-1])
+        return f"{symbol}[{','.join(str(int(i) + 1) for i in place)}]"
     return symbol if count == 1 else f"{symbol}[{index + 1}]"
+
+
+def places_of(found: list[Item]) -> dict[str, tuple[int, ...]]:
+    """Places and channels of everything that has some, by its symbol, in a net with a convolution."""
+    if not any(item.formula.convolution for item in found):
+        return {}
+    named = [("x", found[0].trace.x), *((item.symbol, item.output) for item in found)]
+    return {symbol: np.shape(values)[1:] for symbol, values in named if np.ndim(values) > 2}
 
 
 def weight(number: int, i: int, j: int, units: int) -> str:

@@ -191,6 +191,8 @@ def _history_row(
     index = order.index
     kept = (train.y, train.weights)
     seen = kept if index is None else jax.tree.map(lambda a: a[index.reshape(-1)[:examples]], kept)
+    if sums.targets is not None:
+        seen = (sums.targets, seen[1])
     for name, metric in streams.items():
         if metric is not None:
             row.append(metric.compute(sums.metrics[name]))

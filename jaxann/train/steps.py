@@ -17,7 +17,7 @@ from jaxann.core.factories import every_declares
 from jaxann.core.keys import fold_name
 from jaxann.core.products import Metric
 from jaxann.core.trees import global_norm, squared_norm, wide_dtype
-from jaxann.core.typing import Array, Key, Params, State
+from jaxann.core.typing import Array, Inputs, Key, Params, State, Targets
 from jaxann.metrics.streaming.sums import gathered, whole_of
 from jaxann.optimizers import apply_updates
 from jaxann.optimizers.clip import limits_gradients
@@ -75,6 +75,7 @@ class StepRecord(NamedTuple):
     gradient_norm: Array  # ()
     predictions: Any
     kept: Array  # bool (), False for a bad step, which is undone
+    targets: Any  # each example's own where an augmentation changed them; else None
 
 
 class EpochSums(NamedTuple):
@@ -83,6 +84,7 @@ class EpochSums(NamedTuple):
     totals: Array  # (4,): weighted loss, its weight, gradient norms, good steps
     metrics: dict[str, Any]  # the sums of each streaming metric
     predictions: Any  # of all examples in order, where a metric has to see whole arrays; else None
+    targets: Any  # those that go with them where an augmentation changed them; else None
 
 
 def start_guard() -> Guard:
@@ -92,8 +94,9 @@ def start_guard() -> Guard:
 
 def gradient(
     trained: TrainState, recipe: Recipe, batch: Batch, *, key: Key | None, example_mask: Array | None
-) -> tuple[tuple[Array, Forward], Params, Callable[[Params], Array]]:
-    """`((objective, forward pass), gradients, the objective as a function)` of a batch, augmented first.
+) -> tuple[tuple[Array, Forward], Params, Callable[[Params], Array], Targets | None]:
+    """`((objective, forward pass), gradients, the objective as a function, changed targets)` of a batch, augmented
+    first. The targets are each example's own, None where no augmentation changed them.
 
     To the layers and augmentations an example of weight 0 is padding.
     """
@@ -101,19 +104,35 @@ def gradient(
     if weights is not None and weights is not example_mask:
         counts = weights != 0 if weights.ndim == 1 else jnp.any(weights != 0, tuple(range(1, weights.ndim)))
         example_mask = counts.astype(default_float())
-    y: Any = own
-    for number, augment in enumerate(recipe.augment):
-        x, changed = augment(fold_name(_known(key), f"augment{number}"), x, own, example_mask)
-        if isinstance(y, Mixed) and isinstance(changed, Mixed):
-            fail("train_step", "augment", "of one augmentation that mixes examples at most", " two")
-        y = changed if isinstance(changed, Mixed) else y
+    x, y, changed = _augmented(recipe, key, x, own, example_mask)
+    if changed is not None and weights is not None and weights.ndim > 1:
+        fail("fit", "weights", "one an example where an augmentation changes targets", f" shape {weights.shape}")
 
     def value_of(params):
         seen = Batch(x, y, weights)
         return objective(params, trained.state, recipe, seen, key=key, example_mask=example_mask)
 
     value, grads = jax.value_and_grad(value_of, has_aux=True)(trained.params)
-    return value, grads, lambda params: value_of(params)[0]
+    return value, grads, lambda params: value_of(params)[0], changed
+
+
+def _augmented(
+    recipe: Recipe, key: Key | None, x: Inputs, y: Targets, example_mask: Array | None
+) -> tuple[Inputs, Targets | Mixed, Targets | None]:
+    """Examples and targets after each augmentation in turn; and each example's own target, None where it stayed."""
+    own, mixed = y, None
+    for number, augment in enumerate(recipe.augment):
+        x, found = augment(fold_name(_known(key), f"augment{number}"), x, own, example_mask)
+        if isinstance(found, Mixed):
+            if mixed is not None:
+                fail("train_step", "augment", "of one augmentation that mixes examples at most", " two")
+            mixed = found
+        elif found is not own:
+            if mixed is not None:
+                expected = "in an order in which what changes targets comes before what mixes examples"
+                fail("train_step", "augment", expected, f" {recipe.augment}")
+            own = found
+    return x, own if mixed is None else mixed, None if own is y else own
 
 
 def at_rest(recipe: Recipe, trained: TrainState, after: State) -> State:
@@ -127,14 +146,19 @@ def at_rest(recipe: Recipe, trained: TrainState, after: State) -> State:
             return old
         if isinstance(flags, dict) and not any(isinstance(flag, dict) for flag in flags.values()):  # one layer's
             if own and not any(flag is False for flag in own):
-                rests = functools.reduce(jnp.logical_and, own)
-                return jax.tree.map(lambda a, b: jnp.where(rests, a, b), old, new)
+                rests = functools.reduce(jnp.logical_and, [jnp.ravel(jnp.asarray(flag)) for flag in own])
+                return jax.tree.map(lambda a, b: jnp.where(_along(rests, a), a, b), old, new)
         if not isinstance(new, dict) or not isinstance(flags, dict):
             return new
         return {name: chosen(flags.get(name), old[name], branch) for name, branch in new.items()}
 
     frozen = frozen_leaves(recipe.optimizer, trained.optimizer, trained.params)
     return chosen(frozen, trained.state, after)
+
+
+def _along(flags: Array, leaf: Array) -> Array:
+    """One flag for a whole array; of many, one for each entry along its first axis."""
+    return flags[0] if flags.size == 1 else lax.expand_dims(flags, range(1, leaf.ndim))
 
 
 def longest(recipe: Recipe, grads: Params) -> float:
@@ -164,7 +188,7 @@ def train_step(
         key: randomness of this step.
         example_mask: `(batch,)`, 0 for padding.
     """
-    (value, forward), grads, value_fn = gradient(trained, recipe, batch, key=key, example_mask=example_mask)
+    (value, forward), grads, value_fn, targets = gradient(trained, recipe, batch, key=key, example_mask=example_mask)
     is_cut = limits_gradients(recipe.optimizer)
     norm = global_norm(grads) if is_cut else jnp.sqrt(squared_norm(grads))
     guard = trained.guard
@@ -194,7 +218,9 @@ def train_step(
     params, state, rule = moved
     skipped = jnp.where(bad, next_step(guard.skipped), guard.skipped)
     after = Guard(alive, in_row, skipped, named, next_step(guard.steps))
-    return TrainState(params, state, rule, after), StepRecord(value, forward.weight, norm, forward.predictions, kept)
+    return TrainState(params, state, rule, after), StepRecord(
+        value, forward.weight, norm, forward.predictions, kept, targets
+    )
 
 
 def run_steps(
@@ -228,16 +254,18 @@ def run_steps(
         batch = gather(train, places, row)
         noise = noise_key(key, epoch, number)
         trained, seen = train_step(trained, recipe, batch, key=noise, example_mask=row)
-        loss, weight, norm, predictions, kept = seen
+        loss, weight, norm, predictions, kept, targets = seen
         weight = weight.astype(totals[0].dtype)
         gained = jnp.stack([weight * loss, weight, norm, jnp.ones_like(norm)])
         totals = gathered(totals[0], totals[1], jnp.where(kept, gained, 0))
         for name, metric in streams.items():
             if metric is not None:
-                counted = counted_alone(recipe.loss, metric, predictions, batch.y, batch.weights)
+                counted = counted_alone(
+                    recipe.loss, metric, predictions, batch.y if targets is None else targets, batch.weights
+                )
                 new = metric.update(metrics[name], *counted)
                 metrics = metrics | {name: jax.tree.map(lambda a, b: jnp.where(kept, a, b), new, metrics[name])}
-        whole = predictions if None in streams.values() else None
+        whole = (predictions, targets) if None in streams.values() else (None, None)
         return (trained, totals, metrics), whole
 
     empty = {name: metric.init() for name, metric in streams.items() if metric is not None}
@@ -257,7 +285,7 @@ def run_steps(
             loop, rest = step(loop, (jnp.int32(full), None if index is None else index[full, :tail], row))
             whole = jax.tree.map(lambda a, b: jnp.concatenate([a, b]), whole, rest)
         trained, totals, metrics = loop
-    return trained, EpochSums(whole_of(*totals), metrics, jax.tree.map(lambda a: a[:examples], whole))
+    return trained, EpochSums(whole_of(*totals), metrics, *jax.tree.map(lambda a: a[:examples], whole))
 
 
 def _size(recipe: Recipe) -> int:

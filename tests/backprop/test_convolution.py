@@ -30,6 +30,14 @@ NETS: dict[str, tuple[dict[str, Any], tuple[int, ...]]] = {
                   (2, 5, 7, 2)),
     "replicated": ({"conv0": layers.conv(3, (4, 3), padding=((3, 1), 2), padding_mode="replicate"),
                     "top": layers.global_pool(kind="max")}, (2, 5, 4, 2)),
+    "resized": ({"conv0": layers.conv(3, 3), "up": layers.resize(scale=(2, 1.5)),
+                 "unshuffled": layers.pixel_unshuffle((2, 1)),
+                 "cut": layers.crop(((1, 0), 2)), "cubic": layers.resize((5, 3), method="bicubic"),
+                 "reflected": layers.pad(((2, 1), 1), mode="reflect")}, (2, 4, 6, 2)),
+    "shuffled": ({"conv0": layers.conv(12, 3), "shuffled": layers.pixel_shuffle((2, 3)),
+                  "circular": layers.pad(1, mode="circular"),
+                  "less": layers.resize((4, 3), method="bilinear", antialias=True), "zeros": layers.pad(((0, 2), 1)),
+                  "replicated": layers.pad(2, mode="replicate"), "nearest": layers.resize((5, 4))}, (2, 3, 3, 2)),
 }  # fmt: skip
 
 

@@ -93,7 +93,30 @@ def test_the_networks_hold_everything():
         "layers.depthwise_conv",
         "layers.global_pool",
         "layers.lp_pool",
-        "layers.max_pool",  # these: see tests/backprop/test_convolution.py
+        "layers.max_pool",
+        "layers.group_norm",
+        "layers.instance_norm",
+        "layers.layer_norm",
+        "layers.rms_norm",
+        "layers.spectral_norm",
+        "layers.weight_norm",
+        "layers.weight_standardized",  # these: see tests/backprop/test_norms.py
+        "layers.crop",
+        "layers.pad",
+        "layers.pixel_shuffle",
+        "layers.pixel_unshuffle",
+        "layers.resize",  # these: see tests/backprop/test_convolution.py
+        "layers.dense_block",
+        "layers.highway",
+        "layers.squeeze_excitation",  # these: see tests/layers/test_blocks.py
+        "layers.contractive_encode_decode",
+        "layers.encode_decode",
+        "layers.encode_sample_decode",
+        "layers.layer_scale",
+        "layers.permute",
+        "layers.reshape",  # these: see tests/backprop/test_autoencoders.py
+        "layers.remat",
+        "layers.repeat",  # these: see tests/layers/test_repeat.py
     }
     assert found & made == made - several
     assert {known_factories()[name].public for name in made - {"layers.sequential"}} == set(LAYERS)

@@ -14,6 +14,7 @@ from jaxann import layers, optimizers
 from jaxann.core import Layer, LayerFunctions, Optimizer, factory, fold_name, padded
 from jaxann.diagnose.flops import flops_by_mark
 from tests.contract import assert_input_error, compiles
+from tests.layers.test_repeat import BLOCK
 
 SPEC = jax.ShapeDtypeStruct((128, 784), jnp.float32)
 
@@ -205,3 +206,34 @@ def test_summary_refuses_what_it_cannot_read():
     assert_input_error(lambda: ja.summary(_mlp(), SPEC, batch_size=0), "batch_size")
     assert_input_error(lambda: ja.summary(_mlp(), {}), "spec")
     np.testing.assert_equal(ja.summary(_mlp(), SPEC), ja.summary(_mlp(), SPEC))
+
+
+def test_summary_sees_one_block_and_counts_them_all():
+    x = jax.ShapeDtypeStruct((2, 6, 4), np.float32)
+    loop = ja.summary(layers.sequential({"blocks": layers.repeat(BLOCK, 3)}), x)
+    single = ja.summary(layers.sequential({f"b{i}": BLOCK for i in range(3)}), x)
+    again = ja.summary(layers.sequential({"blocks": layers.repeat(layers.remat(BLOCK), 3)}), x)
+    assert (loop.parameters, loop.flops) == (single.parameters, single.flops)
+    assert [row.path for row in loop.rows] == [
+        "blocks.block", *(f"blocks.block.body.{name}" for name in ("norm", "act", "drop", "conv"))]  # fmt: skip
+    assert [(row.path, row.kind, row.parameters, row.flops) for row in again.rows] == [
+        (row.path, row.kind, row.parameters, row.flops) for row in loop.rows]  # fmt: skip
+    assert again.memory.activations < 0.5 * loop.memory.activations
+
+
+def test_flops_of_blocks_and_places_are_the_closed_forms():
+    x = jax.ShapeDtypeStruct((2, 8, 6), np.float32)
+    table = {
+        "pass": layers.highway(layers.dense(6)),
+        "block": layers.dense_block({"a": layers.dense(2)}),
+        "scale": layers.squeeze_excitation(units=3),
+        "up": layers.resize(12, method="bilinear"),
+        "shuffled": layers.pixel_shuffle(2),
+        "pad": layers.pad(1),
+    }
+    rows = _rows(ja.summary(layers.sequential(table), x))
+    assert rows["pass.body"].flops == 8 * (2 * 6 * 6 + 6)
+    assert rows["block.a"].flops == 8 * (2 * 6 * 2 + 2) and rows["block.a"].parameters == 14
+    assert rows["pass"].flops >= 8 * (2 * 6 * 6 + 6 + 4 * 6) and rows["scale"].flops >= 2 * 8 * 8 + 2 * 2 * 8 * 3
+    assert rows["up"].flops == 2 * 12 * 8 * 8 and rows["up"].output == (2, 12, 8)
+    assert rows["shuffled"].flops == rows["pad"].flops == 0

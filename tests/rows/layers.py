@@ -1,4 +1,4 @@
-"""Layers and models."""
+"""Layers."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from jaxann import layers, models
+from jaxann import layers
 from jaxann.core.factories import Product
 from tests.rows.kinds import LayerRow
 
@@ -32,6 +32,14 @@ def own_apply(params: Any, state: Any, x: jax.Array, *, key: Any = None, train: 
 def _stack() -> Product:
     table = {"second": layers.dense(3), "norm": layers.batch_norm(), "drop": layers.dropout(0.5)}
     return layers.sequential(table | {"first": layers.dense(2)})
+
+
+def _block_of(layer: Product) -> Product:
+    return layers.sequential({"layer": layer, "norm": layers.batch_norm(), "drop": layers.dropout(0.3)})
+
+
+def _block() -> Product:
+    return layers.residual(_block_of(layers.dense(5)))
 
 
 LAYERS = [
@@ -107,6 +115,50 @@ LAYERS = [
         sequence=(3, 5, 4, 2),
         grows=False,
     ),
+    LayerRow(
+        "layers.resize",
+        lambda: layers.resize(scale=(2, 0.7), method="bilinear"),
+        "torch",
+        ({"size": 3}, {"scale": 0.0}, {"method": "cubic"}, {"scale": (2, "a")}, {"antialias": 1}),
+        shape=(3, 5, 4, 2),
+        sequence=None,
+    ),
+    LayerRow(
+        "layers.pad",
+        lambda: layers.pad(((1, 0), 2), mode="reflect"),
+        "torch",
+        ({"widths": -1}, {"widths": "same"}, {"widths": ((1, 2, 3), 0)}, {"mode": "wrap"}),
+        shape=(3, 4, 5, 2),
+        sequence=None,
+        takes_integers=True,
+    ),
+    LayerRow(
+        "layers.crop",
+        lambda: layers.crop(((0, 1), 0)),
+        "slices in NumPy",
+        ({"widths": 1.5}, {"widths": "valid"}),
+        shape=(3, 4, 5, 2),
+        sequence=None,
+        takes_integers=True,
+    ),
+    LayerRow(
+        "layers.pixel_shuffle",
+        lambda: layers.pixel_shuffle((2, 3)),
+        "torch",
+        ({"factor": 0}, {"factor": (2, 0)}),
+        shape=(3, 4, 2, 12),
+        sequence=None,
+        takes_integers=True,
+    ),
+    LayerRow(
+        "layers.pixel_unshuffle",
+        lambda: layers.pixel_unshuffle(2),
+        "torch",
+        ({"factor": 0}, {"factor": 2.0}),
+        shape=(3, 4, 2, 3),
+        sequence=None,
+        takes_integers=True,
+    ),
     LayerRow("layers.flatten", layers.flatten, shape=(4, 2, 3), takes_integers=True, grows=False),
     LayerRow("layers.dropout", lambda: layers.dropout(0.5), "torch", ({"rate": 1.0}, {"rate": -0.1}), random=True),
     LayerRow("layers.alpha_dropout", lambda: layers.alpha_dropout(0.3), "torch", ({"rate": 1.0},), random=True),
@@ -143,11 +195,93 @@ LAYERS = [
         random=True,
     ),
     LayerRow("layers.batch_norm", layers.batch_norm, "torch", ({"decay": 1.5}, {"eps": -1e-3}), stateful=True),
+    LayerRow("layers.layer_norm", layers.layer_norm, "torch", ({"axes": 0}, {"eps": -1e-3}, {"use_scale": 1})),
+    LayerRow(
+        "layers.group_norm",
+        lambda: layers.group_norm(2),
+        "torch",
+        ({"groups": 0}, {"groups": 2.5}, {"eps": -1.0}, {"use_bias": None}),
+        shape=(3, 5, 4, 6),
+        sequence=(3, 5, 4),
+    ),
+    LayerRow(
+        "layers.instance_norm",
+        lambda: layers.instance_norm(use_scale=True),
+        "torch",
+        ({"eps": -1e-5}, {"use_scale": "no"}),
+        shape=(3, 5, 4, 2),
+        sequence=(3, 6, 2),
+    ),
+    LayerRow("layers.rms_norm", layers.rms_norm, "torch", ({"eps": -1e-5}, {"use_scale": 0})),
+    LayerRow(
+        "layers.weight_standardized",
+        lambda: layers.weight_standardized(layers.conv(4, (3,), groups=2), use_scale=True),
+        "torch",
+        ({"layer": layers.flatten()}, {"layer": "dense"}, {"eps": -1e-3}, {"use_scale": 1}),
+        shape=(3, 5, 2),
+        sequence=(3, 5, 2),
+    ),
+    LayerRow(
+        "layers.weight_norm",
+        lambda: layers.weight_norm(layers.dense(3)),
+        "torch",
+        ({"layer": layers.elementwise("tanh")}, {"eps": 0.0}),
+    ),
+    LayerRow(
+        "layers.spectral_norm",
+        lambda: layers.spectral_norm(layers.depthwise_conv((3,), multiplier=2)),
+        "torch",
+        ({"layer": layers.sequential({"in": layers.dense(2)})}, {"n_steps": 0}, {"eps": 0.0}),
+        shape=(3, 5, 2),
+        sequence=(3, 5, 2),
+        stateful=True,
+    ),
     LayerRow("layers.sequential", _stack, bad=({"layers": [layers.dense(3)]},), random=True, stateful=True),
     LayerRow(
         "layers.residual",
         lambda: layers.residual(layers.dense(3), layers.dense(3, use_bias=False)),
         bad=({"body": 3}, {"skip": "dense"}),
+    ),
+    LayerRow(
+        "layers.highway",
+        lambda: layers.highway(_block(), gate_bias=-1.0),
+        "torch",
+        ({"body": 3}, {"gate_bias": "open"}),
+        random=True,
+        stateful=True,
+    ),
+    LayerRow(
+        "layers.squeeze_excitation",
+        lambda: layers.squeeze_excitation(units=3, activation="tanh"),
+        "torchvision's formula in torch",
+        ({"ratio": 0}, {"units": 0}, {"activation": "than"}, {"gate": "sigmod"}, {"gate": 3}),
+        shape=(3, 5, 4, 2),
+        sequence=(3, 5, 4, 2),
+        grows=True,
+    ),
+    LayerRow(
+        "layers.dense_block",
+        lambda: layers.dense_block({"b": layers.dense(3), "a": _block_of(layers.dense(2))}),
+        "torch",
+        ({"layers": [layers.dense(3)]}, {"layers": {"a": 3}}),
+        random=True,
+        stateful=True,
+    ),
+    LayerRow(
+        "layers.repeat",
+        lambda: layers.repeat(_block(), 3),
+        "the blocks one by one",
+        ({"times": 0}, {"times": 2.0}, {"layer": 3}),
+        random=True,
+        stateful=True,
+    ),
+    LayerRow(
+        "layers.remat",
+        lambda: layers.remat(_stack()),
+        "the layer itself",
+        ({"layer": "dense"},),
+        random=True,
+        stateful=True,
     ),
     LayerRow(
         "layers.parallel",
@@ -170,6 +304,43 @@ LAYERS = [
         shape={"a": (4, 5), "b": (4, 2)},
         sequence={"a": (3, 4, 5), "b": (3, 4, 2)},
         takes_integers=True,
+    ),
+    LayerRow(
+        "layers.reshape",
+        lambda: layers.reshape((2, -1)),
+        bad=({"shape": 3}, {"shape": (-1, -1)}, {"shape": (0,)}),
+        shape=(3, 4, 2),
+        sequence=None,
+        takes_integers=True,
+    ),
+    LayerRow(
+        "layers.permute",
+        lambda: layers.permute((2, 1)),
+        bad=({"axes": (0, 1)}, {"axes": ()}, {"axes": 1}),
+        shape=(3, 4, 2),
+        sequence=None,
+        takes_integers=True,
+    ),
+    LayerRow("layers.layer_scale", lambda: layers.layer_scale(0.5), bad=({"initial": None},)),
+    LayerRow(
+        "layers.encode_decode",
+        lambda: layers.encode_decode(layers.dense(2), layers.dense(5)),
+        bad=({"encoder": 3}, {"decoder": "dense"}),
+        sequence=None,
+    ),
+    LayerRow(
+        "layers.encode_sample_decode",
+        lambda: layers.encode_sample_decode(layers.dense(4), layers.dense(5)),
+        bad=({"encoder": 3}, {"decoder": "dense"}),
+        sequence=None,
+        random=True,
+    ),
+    LayerRow(
+        "layers.contractive_encode_decode",
+        lambda: layers.contractive_encode_decode(3, layers.dense(5), activation="tanh"),
+        "torch",
+        ({"units": 0}, {"decoder": 3}, {"activation": "relu"}),
+        sequence=None,
     ),
     LayerRow("layers.elementwise", lambda: layers.elementwise("tanh"), bad=({"activation": "rleu"},)),
     LayerRow(
@@ -212,19 +383,5 @@ LAYERS = [
         bad=({"traits": ("position",)}, {"children": 3}),
         saved=False,
         takes_integers=True,
-    ),
-    LayerRow(
-        "models.mlp",
-        lambda: models.mlp((6, 3), activation="tanh", dropout=0.3, batch_norm=True),
-        bad=({"widths": ()}, {"widths": (3, 0)}, {"activation": "than"}, {"dropout": 1.0}),
-        random=True,
-        stateful=True,
-    ),
-    LayerRow(
-        "models.tabm",
-        lambda: models.tabm((6, 4, 3), members=4, activation="tanh", dropout=0.3),
-        "torch",
-        ({"widths": (3,)}, {"widths": (3, 0)}, {"members": 0}, {"activation": "than"}, {"input_scale": "uniform"}),
-        random=True,
     ),
 ]

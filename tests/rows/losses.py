@@ -15,6 +15,9 @@ __all__ = ["HELPERS", "LOSSES"]
 
 HELPERS = {
     "losses.barron_parameters": "makes alpha and scale of any two real numbers",
+    "losses.contractive": "makes a loss of an autoencoder from one of its reconstruction",
+    "losses.negative_elbo": "makes a loss of an autoencoder from one of its reconstruction",
+    "losses.sparse_code": "makes a loss of an autoencoder from one of its reconstruction",
     "losses.by_head": "makes a loss of several outputs from one for each",
     "losses.each_member": "makes a loss of an ensemble from any other",
     "losses.masked": "makes room for a mask before a loss is called",

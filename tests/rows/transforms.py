@@ -119,6 +119,12 @@ TRANSFORMS = [
         bad=(_NO_RULE, {"layers": ()}, {"layers": "*"}, {"every": 0}),
     ),
     OptimizerRow(
+        "optimizers.per_block",
+        lambda rate: optimizers.per_block(sgd(rate), matrices),
+        "the blocks one by one",
+        (_NO_RULE, {"blocks": 3}),
+    ),
+    OptimizerRow(
         "optimizers.per_leaf",
         lambda rate: optimizers.per_leaf(
             adamw(rate), freeze=matrices, learning_rate_scale={"*": 0.5}, decay=optimizers.matrices

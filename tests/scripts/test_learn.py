@@ -14,6 +14,7 @@ import jaxann as ja
 from scripts import (
     learn_batches,
     learn_boundaries,
+    learn_convolution,
     learn_gates,
     learn_initialization,
     learn_optimizers,
@@ -176,3 +177,20 @@ def test_a_range_test_ends_where_the_loss_is_thrown_up(monkeypatch: pytest.Monke
     losses[55], losses[57:] = 3.0, np.nan  # a throw from which it falls faster than before, and the end
     found = learn_rate.choose(losses, rates)
     assert len(found.smooth) == 57 and 1e-2 < rates[found.steepest] < 0.2 and found.steepest <= found.lowest
+
+
+def test_convolutions_read_digits_that_moved(run: Any, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(learn_convolution, "EPOCHS", 12)
+    text = run(learn_convolution)
+    found = {}
+    for name in learn_convolution.NETS:
+        line = re.search(rf"^{name} .* (\d\.\d+)$", text, re.MULTILINE)
+        assert line is not None
+        found[name] = float(line[1])
+    assert found["convolutions"] > found["dense layers"] + 0.1
+
+
+def test_moved_pictures_lose_what_leaves_the_frame():
+    x = np.arange(1.0, 10).reshape(1, 3, 3, 1)
+    np.testing.assert_array_equal(learn_convolution.moved(x, 1, 0)[0, :, :, 0], [[0, 0, 0], [1, 2, 3], [4, 5, 6]])
+    np.testing.assert_array_equal(learn_convolution.moved(x, 0, -1)[0, :, :, 0], [[2, 3, 0], [5, 6, 0], [8, 9, 0]])

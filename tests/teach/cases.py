@@ -40,6 +40,18 @@ _NORMED = _LAYERS.sequential(
         "o": _LAYERS.dense(1),
     }
 )
+_PICTURE = _LAYERS.sequential({"conv": _LAYERS.conv(1, 3, padding="valid"), "curve": _LAYERS.elementwise("tanh"),
+                               "flat": _LAYERS.flatten(), "out": _LAYERS.dense(1)})  # fmt: skip
+_CONVOLVED = _LAYERS.sequential(
+    {"first": _LAYERS.conv(2, 2, stride=(2, 1), groups=2), "curve": _LAYERS.elementwise("tanh"),
+     "second": _LAYERS.depthwise_conv((2, 1), multiplier=2, padding_mode="circular", padding=((1, 0), 0)),
+     "pool": _LAYERS.global_pool(), "out": _LAYERS.dense(1)}
+)  # fmt: skip
+_SIGNAL = _LAYERS.sequential({"wide": _LAYERS.conv(5, (3,), padding=1, dilation=2, use_bias=False),
+                              "in": _LAYERS.conv(1, (1,)), "flat": _LAYERS.flatten(),
+                              "out": _LAYERS.dense(1)})  # fmt: skip
+_BLOCK = _LAYERS.residual(_LAYERS.sequential({"in": _LAYERS.dense(3), "curve": _LAYERS.elementwise("tanh")}))
+_REPEATED = _LAYERS.sequential({"blocks": _LAYERS.repeat(_LAYERS.remat(_BLOCK), 2), "out": _LAYERS.dense(1)})
 
 
 def _x(*shape: int) -> np.ndarray:
@@ -67,6 +79,10 @@ CASES = {  # model, x, y, loss, what else
     "warm": (_LAYERS.sequential({"d": _LAYERS.dense(3), "p": _WARM}), _x(2), _x(3), "half_squared_error", {}),
     "members": (_MEMBERS, _x(2), np.array(1.0), ja.losses.each_member(ja.losses.half_squared_error), {}),
     "normed": (_NORMED, _x(4, 2), _x(4, 1), "half_squared_error", _KEY),
+    "picture": (_PICTURE, _x(1, 4, 4, 1), _x(1, 1), "half_squared_error", {}),
+    "convolved": (_CONVOLVED, _x(2, 3, 3, 2), _x(2, 1), "half_squared_error", {}),
+    "signal": (_SIGNAL, _x(1, 6, 2), _x(1, 1), "half_squared_error", {}),
+    "repeated": (_REPEATED, _x(2, 3), _x(2, 1), "half_squared_error", {}),
     "evaluated": (_NORMED, _x(1, 2), _x(1, 1), "half_squared_error", {"train": False}),
 }  # fmt: skip
 

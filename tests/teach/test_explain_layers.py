@@ -52,6 +52,20 @@ def test_printed_slopes_are_those_of_autodiff(name: str, x64):
         np.testing.assert_allclose(ours, theirs, rtol=1e-12, atol=1e-12)
 
 
+def test_a_layer_of_made_weights_is_shown_as_one(x64):
+    """The weight of the layer inside is not the one it works with: no sum of products with it would be right."""
+    made = ja.layers.weight_norm(ja.layers.dense(2))
+    model = ja.layers.sequential({"made": made, "norm": ja.layers.layer_norm(eps=0.1), "d": ja.layers.dense(1)})
+    x, y = np.array([[0.3, -1.2], [0.5, 2.0]]), np.array([[1.0], [0.0]])
+    params, state = filled(model, x)
+    account = explain(recipe(model, ja.losses.half_squared_error), params, x, y, state=state, digits=17)
+    with jax.enable_x64(True):
+        z = made.apply(params["made"], state["made"], jnp.asarray(x))[0]
+    assert_close(value(account, "made"), np.asarray(z)[0], "reduction")
+    assert_close(value(account, "dJ/dmade.layer.weight"), account.grads["made"]["layer"]["weight"], "reduction")
+    assert not any("made.layer.in" in line for line in account.text)
+
+
 def test_branches_are_added_in_a_line_of_their_own(x64):
     model, x, y, _, _ = CASES["forks"]
     account = explain(recipe(model, ja.losses.half_squared_error), filled(model, x[None])[0], x, y)
@@ -101,3 +115,22 @@ def test_evaluation_mode_and_a_batch_of_one_row(x64):
     with jax.enable_x64(True):
         want = model.apply(params, state, jnp.asarray(x[:1]), train=False)[0]
     assert_close(np.float64(value(evaluated, "z2")), np.asarray(want)[0, 0], "reduction")
+
+
+def test_repeated_blocks_are_shown_one_by_one(x64):
+    model, x, y, _, more = CASES["repeated"]
+    params, state = filled(model, x)
+    account = explain(recipe(model, ja.losses.half_squared_error), params, x, y, digits=17, **more)
+    titles = [section.title for section in account.sections]
+    for block in (0, 1):
+        assert (
+            f"Forward: layer {block + 1} (blocks.block.{block}.body.in, blocks.block.{block}.body.curve: tanh)"
+            in titles
+        )
+    assert "Update: gradient descent on 28 parameters" in titles
+
+    def cost(params):
+        return jnp.mean(0.5 * (model.apply(params, state, x)[0] - y) ** 2)
+
+    grads = jax.jit(jax.grad(cost))(params)
+    assert_close(value(account, "dJ/dW2[3,1]"), grads["blocks"]["block"]["body"]["in"]["weight"][1, 2, 0], "reduction")

@@ -206,6 +206,7 @@ def test_every_argument_that_takes_an_array_is_swept():
     )
     shares = ("tune.bayes", "tune.halving", "tune.hyperband", "tune.population_based", "tune.resampling")
     declared = {"initializers.dirac: groups", "ops.conv: groups", "ops.conv_transpose: groups",
+                "ops.group_norm: groups", "losses.contractive: weight", "losses.sparse_code: weight",
                 "losses.by_head: weights", "losses.targets_in: values",
                 "losses.labels_to_check: targets", "losses.target_weights: targets"}  # fmt: skip
     other = declared | {f"{name}: train" for name in modes} | {f"{name}: validation" for name in shares}

@@ -18,7 +18,7 @@ from jaxann.core.typing import Array
 from jaxann.ops.conv import filled, geometry_of, transposed
 from jaxann.ops.conv_maps import convolve, input_gradient, weight_gradient
 
-__all__ = []
+__all__ = ["given_back"]
 
 
 @layer_rule(layers.depthwise_conv)
@@ -53,13 +53,13 @@ def _conv(call: Call) -> Step:
         below = input_gradient(delta, weight, geometry)
         if mode != "zeros":
             for axis, pair in enumerate(whole.windows.pads, start=1):
-                below = _given_back(below, axis, pair, mode)
+                below = given_back(below, axis, pair, mode)
         return Cotangents(below if mask is None else zero_padding(below, mask), grads, delta)
 
     return Step(z, state, vjp)
 
 
-def _given_back(wide: Array, axis: int, pair: tuple[int, int], mode: str) -> Array:
+def given_back(wide: Array, axis: int, pair: tuple[int, int], mode: str) -> Array:
     """What padded places got, added to the places that they were taken from."""
     low, high = pair
     n = wide.shape[axis] - low - high

@@ -1,6 +1,7 @@
 """Backward rules of the losses, one file beside each file of the room; importing a file enters its rules."""
 
 from jaxann.backprop.losses import (
+    autoencoding,
     classification,
     contrast,
     divergence,
@@ -19,6 +20,7 @@ from jaxann.backprop.losses import (
 )
 
 __all__ = [
+    "autoencoding",
     "classification",
     "contrast",
     "divergence",
