@@ -38,6 +38,11 @@ def batch_normalize(
 
     Returns:
         `(y, mean, variance, count)`; the statistics in float32 or better, `(channels,)` and `()`.
+
+    Source: Ioffe and Szegedy 2015.
+
+    Raises:
+        InputError: an array is masked.
     """
     for argument, value in (("x", x), ("scale", scale), ("bias", bias), ("mask", mask)):
         check_unmasked("batch_normalize", argument, value)
