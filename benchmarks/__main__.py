@@ -5,11 +5,12 @@ from __future__ import annotations
 import argparse
 import sys
 
-from benchmarks import backprop, conv, memory, mlp, optimizers, overhead, population, table, tuning
+from benchmarks import backprop, conv, images, memory, mlp, optimizers, overhead, population, table, tuning
 
 COMMANDS = {
     "backprop": backprop,
     "conv": conv,
+    "images": images,
     "mlp": mlp,
     "population": population,
     "memory": memory,

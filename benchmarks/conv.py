@@ -2,13 +2,16 @@
 
 All take turns in this process, the order changing every round; what counts is the ratio within a round. Work is done
 several times within a run, by a loop inside the program as in training. Batch 64, float32, XLA without YNNPACK (which
-importing jaxann sees to). "raw XLA" is `lax.conv_general_dilated` and its derivatives as they come; PyTorch is eager,
-in the better of its two layouts. The peak is the best of several products of 1024 x 1024 matrices by XLA.
+importing jaxann sees to). "raw XLA" is `lax.conv_general_dilated` and its derivatives as they come, in the same loop
+(where gradients of that form are computed number by number, so it is timed in one round); PyTorch is eager, in the
+better of its two layouts, and by `torch.compile` in the same layout. Flax and Keras, on JAX, take a step at a time as
+their users do. The peak is the best of several products of 1024 x 1024 matrices by XLA.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import statistics
 import time
 from collections.abc import Callable
@@ -37,7 +40,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--quick", action="store_true", help="two rounds of the smallest layer and net, and no result file")
 
 
-def _model(name: str) -> Any:
+def model_of(name: str) -> Any:
+    """A net by the name that the benchmark gives it."""
     import jaxann as ja
 
     if name == "small CNN":
@@ -60,7 +64,7 @@ def steps(name: str, x: np.ndarray, y: np.ndarray, number: int, members: int = 0
 
     import jaxann as ja
 
-    model, optimizer = _model(name), ja.optimizers.sgd(0.01, momentum=0.9)
+    model, optimizer = model_of(name), ja.optimizers.sgd(0.01, momentum=0.9)
 
     def step(carry: Any, _: Any) -> Any:
         params, state, inside = carry
@@ -95,17 +99,30 @@ def layer_runs(x: np.ndarray, weight: np.ndarray, delta: np.ndarray, padding: in
             return ja.ops.conv(x, w, padding=padding)
         return lax.conv_general_dilated(x, w, (1, 1), [(padding,) * 2] * 2, dimension_numbers=("NHWC", "HWIO", "NHWC"))
 
-    # What each round of the loop hands on hangs on a number of the result, so that none is left out.
+    # Each round of the loop is given other arrays, by one number that hangs on the result of the round before: so none
+    # is left out, and nothing of it is done once for all rounds.
+    def touched(array: Any, number: Any) -> Any:
+        return lax.dynamic_update_slice(array, jnp.full((1,) * array.ndim, number), (0,) * array.ndim)
+
+    def repeated(one: Callable[[Any, Any, Any], Any]) -> Callable[[Any, Any, Any], Any]:
+        def all_rounds(*arrays: Any) -> Any:
+            def body(_: Any, arrays: list) -> list:
+                return [touched(a, n) for a, n in zip(arrays, one(*arrays), strict=True)]
+
+            return lax.fori_loop(0, times, body, list(arrays))
+
+        return all_rounds
+
+    @repeated
     def forward(x: Any, w: Any, delta: Any) -> Any:
-        return lax.fori_loop(0, times, lambda i, w: w + 1e-9 * conv(x, w)[0, 0, 0, 0], w)
+        z = conv(x, w)
+        return z[0, 0, 0, 0], z[-1, 0, 0, 0], z[-1, -1, -1, -1]
 
+    @repeated
     def both(x: Any, w: Any, delta: Any) -> Any:
-        def one(i: Any, w: Any) -> Any:
-            z, vjp = jax.vjp(conv, x, w)
-            by_x, by_w = vjp(delta)
-            return w + 1e-9 * (by_w + by_x[0, 0, 0, 0] + z[0, 0, 0, 0])
-
-        return lax.fori_loop(0, times, one, w)
+        z, vjp = jax.vjp(conv, x, w)
+        by_x, by_w = vjp(delta)
+        return by_x[0, 0, 0, 0], by_w[0, 0, 0, 0], z[0, 0, 0, 0]
 
     given = tuple(map(jnp.asarray, (x, weight, delta)))
     made = {}
@@ -116,10 +133,12 @@ def layer_runs(x: np.ndarray, weight: np.ndarray, delta: np.ndarray, padding: in
 
 
 def turns(runs: dict[str, Callable], rounds: int) -> dict[str, list[float]]:
-    """Seconds of each run and round; the first does not count."""
+    """Seconds of each run and round; the first does not count, and it and another are all that raw XLA gets."""
     times: dict[str, list[float]] = {name: [] for name in runs}
     for number in range(rounds + 1):
         for name in list(runs) if number % 2 else reversed(runs):
+            if name == "raw XLA" and number > 1:
+                continue
             begun = time.perf_counter()
             runs[name]()
             if number:
@@ -130,7 +149,7 @@ def turns(runs: dict[str, Callable], rounds: int) -> dict[str, list[float]]:
 def compared(times: dict[str, list[float]], each: float, operations: float, peak: float) -> dict[str, Any]:
     """Milliseconds, the ratio to the better layout of PyTorch within a round, and the share of the peak."""
     medians = {name: 1e3 * statistics.median(own) / each for name, own in times.items()}
-    theirs = min((name for name in times if name.startswith("PyTorch")), key=medians.__getitem__)
+    theirs = min((name for name in times if name.startswith("PyTorch, ")), key=medians.__getitem__)
     ratios = [a / b for a, b in zip(times["jaxann"], times[theirs], strict=True)]
     share = operations / (medians["jaxann"] / 1e3) / peak
     return {"ms": medians, "torch": theirs, "ratio": statistics.median(ratios), "ratios": ratios, "share": share}
@@ -171,7 +190,7 @@ def _layer(name: str, rounds: int, peak: float) -> dict[str, Any]:
 
 
 def _net(name: str, rounds: int, peak: float) -> dict[str, Any]:
-    from benchmarks import conv_torch
+    from benchmarks import conv_peers, conv_torch
 
     side, channels, number, millions = NETS[name]
     random = np.random.default_rng(0)
@@ -180,6 +199,9 @@ def _net(name: str, rounds: int, peak: float) -> dict[str, Any]:
     ways: dict[str, Callable] = {"jaxann": steps(name, x, y, number)}
     for layout, kind in conv_torch.LAYOUTS.items():
         ways[f"PyTorch, {layout}"] = conv_torch.step_of(name, x, y, kind, number)
+    ways["compiled PyTorch"] = conv_torch.step_of(name, x, y, conv_torch.LAYOUTS["channels last"], number, True)
+    ways["Flax"] = conv_peers.flax_step_of(name, x, y, number)
+    ways["Keras"] = conv_peers.keras_step_of(name, x, y, number)
     return compared(turns(ways, rounds), number, 6e6 * millions * BATCH, peak)
 
 
@@ -197,6 +219,8 @@ def _population(rounds: int, peak: float) -> dict[str, Any]:
 
 def run(arguments: argparse.Namespace) -> int:
     """Time all of them, print the tables, write the file; return 0."""
+    import jax
+
     import jaxann  # noqa: F401  (before JAX is asked for anything: it turns YNNPACK off)
 
     console, rounds = report.make_console(), 2 if arguments.quick else arguments.rounds
@@ -210,17 +234,30 @@ def run(arguments: argparse.Namespace) -> int:
         for part, row in found.items():
             table.add_row(f"{name}, {part}", *_cells(row, "jaxann", "raw XLA"))
     console.print(table)
-    table = report.make_table("One training step, SGD with momentum", [*columns[:2], *columns[3:]])
+    peers = ("compiled PyTorch", "Flax", "Keras")
+    table = report.make_table("One training step, SGD with momentum", [*columns[:2], *peers, *columns[3:]])
     for name in list(NETS)[: 1 if arguments.quick else None]:
         row = content["steps"][name] = _net(name, rounds, peak)
-        table.add_row(name, *_cells(row, "jaxann"))
+        table.add_row(name, *_cells(row, "jaxann", *peers))
     row = content["population"] = _population(rounds, peak)
-    table.add_row(f"{MEMBERS} small CNNs, of each", *_cells(row, "jaxann"))
+    first, *others = _cells(row, "jaxann")
+    table.add_row(f"{MEMBERS} small CNNs, of each", first, *[""] * len(peers), *others)
     console.print(table)
+    for path in sorted(RESULTS.glob("cpu-*/conv.json")) if jax.default_backend() != "cpu" else []:
+        console.print(_beside(json.loads(path.read_text()), content, path.parent.name))
     if not arguments.quick:
         path = machine.write_result(arguments.out, "conv", content)
         console.print(f"written: {path}", style="dim", soft_wrap=True)
     return 0
+
+
+def _beside(cpu: dict[str, Any], content: dict[str, Any], name: str) -> Any:
+    """The steps on a CPU, by its file of results, and here."""
+    table = report.make_table(f"jaxann: {name} and this accelerator", ["ms", name, "here", "times as fast"])
+    for net, row in content["steps"].items():
+        there, here = cpu["steps"][net]["ms"]["jaxann"], row["ms"]["jaxann"]
+        table.add_row(net, f"{there:.2f}", f"{here:.2f}", f"{there / here:.0f}")
+    return table
 
 
 def _cells(row: dict[str, Any], *names: str) -> list[str]:

@@ -10,9 +10,22 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-__all__ = ["LAYOUTS", "layer_runs", "net_of", "step_of"]
+__all__ = ["LAYOUTS", "chosen_device", "layer_runs", "net_of", "step_of", "wait"]
 
 LAYOUTS = {"NCHW": torch.contiguous_format, "channels last": torch.channels_last}
+
+
+def chosen_device() -> torch.device:
+    """Where JAX computes, as PyTorch calls it."""
+    import jax
+
+    return torch.device("cuda" if jax.default_backend() == "gpu" and torch.cuda.is_available() else "cpu")
+
+
+def wait() -> None:
+    """Until all is done that was asked of an accelerator."""
+    if chosen_device().type == "cuda":
+        torch.cuda.synchronize()
 
 
 class _Basic(nn.Module):
@@ -61,20 +74,29 @@ def net_of(name: str) -> nn.Module:
 
 
 def _tensor(x: np.ndarray, layout: Any) -> torch.Tensor:
-    return torch.from_numpy(np.moveaxis(x, -1, 1).copy()).contiguous(memory_format=layout)
+    return torch.from_numpy(np.moveaxis(x, -1, 1).copy()).to(chosen_device()).contiguous(memory_format=layout)
 
 
-def step_of(name: str, x: np.ndarray, y: np.ndarray, layout: Any, steps: int) -> Callable[[], None]:
-    """So many training steps with SGD of momentum 0.9."""
-    net = net_of(name).to(memory_format=layout)
+def step_of(
+    name: str, x: np.ndarray, y: np.ndarray, layout: Any, steps: int, compiled: bool = False
+) -> Callable[[], None]:
+    """So many training steps with SGD of momentum 0.9; where that is asked for, net and loss by `torch.compile`."""
+    net = net_of(name).to(chosen_device(), memory_format=layout)
     optimizer = torch.optim.SGD(net.parameters(), 0.01, momentum=0.9)
-    images, labels = _tensor(x, layout), torch.from_numpy(y.astype(np.int64))
+    images, labels = _tensor(x, layout), torch.from_numpy(y.astype(np.int64)).to(chosen_device())
+
+    def cost(images: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        return F.cross_entropy(net(images), labels)
+
+    if compiled:
+        cost = torch.compile(cost)
 
     def run() -> None:
         for _ in range(steps):
             optimizer.zero_grad()
-            F.cross_entropy(net(images), labels).backward()
+            cost(images, labels).backward()
             optimizer.step()
+        wait()
 
     return run
 
@@ -84,16 +106,19 @@ def layer_runs(
 ) -> dict[str, Callable[[], Any]]:
     """The convolution alone, and with both gradients."""
     images, above = _tensor(x, layout).requires_grad_(), _tensor(delta, layout)
-    kernel = torch.from_numpy(np.transpose(weight, (3, 2, 0, 1)).copy()).contiguous(memory_format=layout)
+    kernel = torch.from_numpy(np.transpose(weight, (3, 2, 0, 1)).copy()).to(chosen_device())
+    kernel = kernel.contiguous(memory_format=layout)
     kernel.requires_grad_()
 
     def forward() -> None:
         with torch.no_grad():
             for _ in range(times):
                 F.conv2d(images, kernel, padding=padding)
+        wait()
 
     def both() -> None:
         for _ in range(times):
             torch.autograd.grad(F.conv2d(images, kernel, padding=padding), (images, kernel), above)
+        wait()
 
     return {"forward": forward, "and gradients": both}

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import jaxann as ja
-from benchmarks import backprop, overhead, tuning
+from benchmarks import backprop, conv, conv_peers, overhead, tuning
 from tests.programs import quick_jit
 
 
@@ -43,3 +43,45 @@ def test_real_data_that_are_not_here_are_named_and_nothing_is_written(module, gi
     told = " ".join(capsys.readouterr().out.split())
     assert f"{given[1]} skipped: no " in told and "set JAXANN_DATA to the folder with" in told
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("library", ["flax", "keras"])
+@pytest.mark.parametrize("name", ["LeNet-5", "ResNet-20"])
+def test_nets_of_peers_have_our_weights(name: str, library: str, monkeypatch):
+    monkeypatch.setenv("KERAS_BACKEND", "jax")
+    pytest.importorskip(library)
+    side, channels = conv.NETS[name][:2]
+    x = np.zeros((1, side, side, channels), np.float32)
+    if library == "keras":
+        net = conv_peers.keras_net(name, x.shape[1:])
+        found = [weight.value for weight in net.trainable_variables]
+    else:
+        net = conv_peers.flax_net(name)
+        found = jax.eval_shape(lambda key: net.init(key, x, train=False)["params"], jax.random.key(0))
+    ours = jax.eval_shape(conv.model_of(name).init, jax.random.key(0), x)[0]
+    sizes, wanted = (sorted(leaf.shape for leaf in jax.tree.leaves(params)) for params in (found, ours))
+    assert sizes == wanted
+
+
+def test_nets_in_pytorch_compute_what_ours_do():
+    torch = pytest.importorskip("torch")
+    from benchmarks import conv_torch, images_torch
+
+    x = np.random.default_rng(0).normal(size=(2, 32, 32, 3)).astype(np.float32)
+    model = conv.model_of("ResNet-20")
+    params, state = quick_jit(model.init)(jax.random.key(0), x)
+    net = conv_torch.net_of("ResNet-20")
+    images_torch.give_weights(net, model, params)
+    wanted = net(torch.from_numpy(np.moveaxis(x, -1, 1))).detach().numpy()
+    found = quick_jit(lambda p, s, x: model.apply(p, s, x, train=True)[0])(params, state, x)
+    np.testing.assert_allclose(found, wanted, rtol=1e-3, atol=1e-4)
+
+    flat, widths = x.reshape(-1, 64), (9, 4, 2)
+    model = ja.models.variational_autoencoder(widths, 64)
+    params, state = model.init(jax.random.key(1), flat)
+    net = images_torch.Variational(widths, 64)
+    images_torch.give_weights(net, model, params)
+    logits, mean, log_variance = net(torch.from_numpy(flat), torch.zeros(len(flat), 2))
+    found = model.apply(params, state, flat)[0]
+    for ours, theirs in (("reconstruction", logits), ("mean", mean), ("log_variance", log_variance)):
+        np.testing.assert_allclose(found[ours], theirs.detach().numpy(), rtol=1e-4, atol=1e-5)

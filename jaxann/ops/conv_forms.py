@@ -26,6 +26,7 @@ from jax import lax
 
 from jaxann.core.trees import wide_dtype
 from jaxann.core.typing import Array
+from jaxann.ops.once import computed_once
 
 __all__ = ["convolve_on_cpu", "input_gradient_on_cpu", "run_for", "weight_gradient_on_cpu"]
 
@@ -36,7 +37,11 @@ Form = Callable[..., Array]
 
 
 def convolve_on_cpu(x: Array, weight: Array, geometry: Any, by_xla: Form) -> Array:
-    """z = C(x, w), in the form that is fastest for its shape."""
+    """z = C(x, w), in the form that is fastest for its shape. What it reads is there once, for its gradients too."""
+    return _convolved(computed_once(x), weight, geometry, by_xla)
+
+
+def _convolved(x: Array, weight: Array, geometry: Any, by_xla: Form) -> Array:
     run = run_for(x.shape[-1], weight.shape[-1], geometry)
     count = geometry.windows.count(geometry.places)[-1]
     if run > 1:
@@ -54,6 +59,7 @@ def convolve_on_cpu(x: Array, weight: Array, geometry: Any, by_xla: Form) -> Arr
 def input_gradient_on_cpu(delta: Array, weight: Array, geometry: Any, by_xla: Form, convolve_by_xla: Form) -> Array:
     """dx = X(dz, w): a convolution of dz with the kernel turned around where the windows move by one place."""
     windows, places, groups = geometry
+    delta = computed_once(delta)
     if groups > 1 or any(stride > 1 for stride in windows.stride) or 0 in delta.shape:
         return by_xla(delta, weight, geometry=geometry)
     rank, counts = len(places), delta.shape[1:-1]
@@ -62,14 +68,14 @@ def input_gradient_on_cpu(delta: Array, weight: Array, geometry: Any, by_xla: Fo
         pads.append((reach - 1 - low, n - m + low))
     turned = jnp.swapaxes(jnp.flip(weight, range(rank)), -1, -2)
     back = geometry._replace(windows=windows._replace(pads=tuple(pads)), places=tuple(counts))
-    return convolve_on_cpu(delta, turned, back, convolve_by_xla)
+    return _convolved(delta, turned, back, convolve_by_xla)
 
 
 def weight_gradient_on_cpu(x: Array, delta: Array, geometry: Any, by_xla: Form) -> Array:
     """dw = W(x, dz) as a convolution of x over the examples, all arrays laid out as XLA's CPU convolution has them."""
     windows, places, groups = geometry
     rank, inner, axes = len(places), x.shape[-1] // groups, range(1, len(places) + 1)
-    x, delta = lax.optimization_barrier((x, delta))  # not what made them once more, read across
+    x, delta = computed_once(x), computed_once(delta)
     x = x.reshape(*x.shape[:-1], groups, inner)
     x = jnp.transpose(x, (rank + 2, *axes, rank + 1, 0)).reshape(inner, *places, -1)  # features: examples of a group
     kernel = jnp.transpose(delta, (*axes, 0, rank + 1))

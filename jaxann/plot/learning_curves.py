@@ -65,8 +65,9 @@ def learning_curves(
         axes.plot([best_epoch + 1], [values[best_epoch]], "o", color=color, markersize=8, markeredgecolor="white",
                   markeredgewidth=1.5, label=f"best, epoch {best_epoch + 1}", clip_on=False, zorder=4)  # fmt: skip
     axes.set_xlabel("epoch")
-    axes.set_xlim(1 - 0.02 * epochs[0], epochs[0] * 1.02)
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    margin = 0.02 * epochs[0] if epochs[0] > 1 else 0.5  # of one epoch: enough for its tick alone
+    axes.set_xlim(1 - margin, epochs[0] + margin)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     axes.grid(axis="y", color=GRID)
     axes.set_axisbelow(True)
     axes.legend(frameon=False, fontsize=9, labelcolor=INK)

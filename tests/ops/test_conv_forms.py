@@ -83,6 +83,17 @@ def test_convolutions_in_a_loop_are_laid_out_for_eigen(members: bool):
     assert "batch_group_count" not in text
 
 
+def test_what_a_convolution_reads_is_computed_once():
+    """Else its weight gradient lays out what it computes again, number by number and far apart in memory."""
+
+    def cost(weight: jax.Array, x: jax.Array) -> jax.Array:
+        return jnp.sum(ops.conv(jnp.maximum(x + 1, 0), weight) ** 2)
+
+    given = [jax.ShapeDtypeStruct(shape, jnp.float32) for shape in ((3, 3, 6, 6), (2, 8, 8, 6))]
+    text = programs.jit(jax.grad(cost)).lower(*given).compile().as_text()
+    assert text.count(" maximum(") == 1
+
+
 def test_members_equal_single_ones():
     weight, x = RANDOM.normal(size=(3, 3, 3, 2, 4)), RANDOM.normal(size=(3, 2, 6, 6, 2))
     weight, x = weight.astype(np.float32), x.astype(np.float32)

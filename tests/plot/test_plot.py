@@ -57,6 +57,8 @@ def test_learning_curves_shows_a_single_epoch():
     axes = plot.learning_curves({"loss": [1.0]})
     assert axes.get_lines()[0].get_marker() == "o"
     assert axes.get_xlim()[0] < 1 < axes.get_xlim()[1]
+    low, high = axes.get_xlim()
+    assert [tick for tick in axes.get_xticks() if low <= tick <= high] == [1]
 
 
 def test_learning_curves_refuses_what_is_not_there():
