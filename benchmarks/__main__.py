@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from benchmarks import backprop, conv, images, memory, mlp, optimizers, overhead, population, table, tuning
+from benchmarks import backprop, conv, images, memory, mlp, optimizers, overhead, population, sequence, table, tuning
 
 COMMANDS = {
     "backprop": backprop,
@@ -16,6 +16,7 @@ COMMANDS = {
     "memory": memory,
     "optimizers": optimizers,
     "overhead": overhead,
+    "sequence": sequence,
     "table": table,
     "tuning": tuning,
 }

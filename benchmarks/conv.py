@@ -5,13 +5,15 @@ several times within a run, by a loop inside the program as in training. Batch 6
 importing jaxann sees to). "raw XLA" is `lax.conv_general_dilated` and its derivatives as they come, in the same loop
 (where gradients of that form are computed number by number, so it is timed in one round); PyTorch is eager, in the
 better of its two layouts, and by `torch.compile` in the same layout. Flax and Keras, on JAX, take a step at a time as
-their users do. The peak is the best of several products of 1024 x 1024 matrices by XLA.
+their users do. A population is divided among the devices as `fit_population` does it, after `setup()`, by which each
+core of a CPU is one. The peak is the best of several products of 1024 x 1024 matrices by XLA.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import math
 import statistics
 import time
 from collections.abc import Callable
@@ -80,9 +82,16 @@ def steps(name: str, x: np.ndarray, y: np.ndarray, number: int, members: int = 0
     def run(params: Any, state: Any) -> Any:
         return jax.lax.scan(step, (params, state, optimizer.init(params)), None, length=number)[0][0]
 
-    key = jax.random.key(0)
-    start = jax.vmap(model.init, (0, None))(jax.random.split(key, members), x) if members else model.init(key, x)
-    program = jax.jit(jax.vmap(run) if members else run)
+    key, program = jax.random.key(0), run
+    if members:
+        start = jax.vmap(model.init, (0, None))(jax.random.split(key, members), x)
+        devices = math.gcd(members, jax.device_count())
+        mesh, split = jax.make_mesh((devices,), ("members",)), jax.sharding.PartitionSpec("members")
+        start = jax.device_put(start, jax.sharding.NamedSharding(mesh, split))
+        program = jax.shard_map(jax.vmap(run), mesh=mesh, in_specs=split, out_specs=split, check_vma=False)
+    else:
+        start = model.init(key, x)
+    program = jax.jit(program)
     return lambda: jax.block_until_ready(program(*start))
 
 
@@ -147,12 +156,19 @@ def turns(runs: dict[str, Callable], rounds: int) -> dict[str, list[float]]:
 
 
 def compared(times: dict[str, list[float]], each: float, operations: float, peak: float) -> dict[str, Any]:
-    """Milliseconds, the ratio to the better layout of PyTorch within a round, and the share of the peak."""
+    """Milliseconds in all and by round, the ratio to the better layout of PyTorch, and the share of the peak."""
     medians = {name: 1e3 * statistics.median(own) / each for name, own in times.items()}
     theirs = min((name for name in times if name.startswith("PyTorch, ")), key=medians.__getitem__)
     ratios = [a / b for a, b in zip(times["jaxann"], times[theirs], strict=True)]
     share = operations / (medians["jaxann"] / 1e3) / peak
-    return {"ms": medians, "torch": theirs, "ratio": statistics.median(ratios), "ratios": ratios, "share": share}
+    return {
+        "ms": medians,
+        "torch": theirs,
+        "ratio": statistics.median(ratios),
+        "ratios": ratios,
+        "share": share,
+        "rounds": {name: [1e3 * seconds / each for seconds in own] for name, own in times.items()},
+    }
 
 
 def _peak() -> float:
@@ -221,8 +237,9 @@ def run(arguments: argparse.Namespace) -> int:
     """Time all of them, print the tables, write the file; return 0."""
     import jax
 
-    import jaxann  # noqa: F401  (before JAX is asked for anything: it turns YNNPACK off)
+    import jaxann as ja
 
+    ja.setup()  # before JAX is asked for anything
     console, rounds = report.make_console(), 2 if arguments.quick else arguments.rounds
     peak = _peak()
     console.print(f"the peak: {peak / 1e9:.0f} GFLOP/s")

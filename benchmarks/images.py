@@ -11,9 +11,10 @@ are drawn by each from the same seed in its own way. They take turns in this pro
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the flags of this command."""
     add = parser.add_argument
     add("--part", nargs="+", choices=PARTS, default=list(PARTS), help="what to train (default: all)")
-    add("--runs", type=int, default=3, help="runs, with the seeds 0 to N-1 (default: 3)")
+    add("--runs", type=int, default=3, help="runs, each with a seed of its own (default: 3)")
+    add("--first-seed", type=int, default=0, help="the first of them; a file of as many epochs keeps its others")
     add("--epochs", type=int, default=10, help="of the ResNet-20 (default: 10)")
     add("--vae-epochs", type=int, default=25, help="of the variational autoencoder (default: 25)")
     add("--out", type=Path, default=RESULTS, help="folder for the result file (default: benchmarks/results)")
@@ -58,8 +60,8 @@ def _taken(first: Callable[[], Any], second: Callable[[], Any], swapped: bool) -
     return seconds
 
 
-def resnet(folder: str, runs: int, epochs: int) -> list[dict[str, Any]]:
-    """A row a seed: accuracies on the test pictures, and seconds of the training."""
+def resnet(folder: str, chosen: range, epochs: int) -> Iterator[dict[str, Any]]:
+    """A row for each seed: accuracies on the test pictures, and seconds of the training."""
     import jax
 
     import jaxann as ja
@@ -73,8 +75,7 @@ def resnet(folder: str, runs: int, epochs: int) -> list[dict[str, Any]]:
     recipe, table = train_resnet.build(args, len(x)), _rate(args, len(x))
     settings = {"epochs": epochs, "batch_size": args.batch_size}
     ja.fit(recipe, (x, data.y), key=jax.random.key(99), epochs=1, batch_size=args.batch_size)  # so that it is compiled
-    rows = []
-    for seed in range(runs):
+    for seed in chosen:
         key, kept = jax.random.key(seed), {}
         initial = recipe.model.init(key, x[:1])
         train, accuracy = images_torch.train_resnet(
@@ -88,12 +89,11 @@ def resnet(folder: str, runs: int, epochs: int) -> list[dict[str, Any]]:
         seconds = _taken(fit, train, bool(seed % 2))
         logits = ja.predict(recipe, kept["result"].params, kept["result"].state, x_test)
         reached = float(ja.metrics.accuracy(logits, data.y_test))
-        rows.append({"seed": seed, "accuracy": [reached, accuracy()], "seconds": seconds})
-    return rows
+        yield {"seed": seed, "accuracy": [reached, accuracy()], "seconds": seconds}
 
 
-def variational(folder: str, runs: int, epochs: int) -> list[dict[str, Any]]:
-    """A row a seed: bounds and estimates in nats of the test pictures, and seconds of the training."""
+def variational(folder: str, chosen: range, epochs: int) -> Iterator[dict[str, Any]]:
+    """A row for each seed: bounds and estimates in nats of the test pictures, and seconds of the training."""
     import jax
 
     import jaxann as ja
@@ -107,8 +107,7 @@ def variational(folder: str, runs: int, epochs: int) -> list[dict[str, Any]]:
     recipe, table = script.build(args, len(x)), _rate(args, len(x))
     settings = {"epochs": epochs, "batch_size": args.batch_size}
     ja.fit(recipe, (x, x), key=jax.random.key(99), epochs=1, batch_size=args.batch_size)  # so that it is compiled
-    rows = []
-    for seed in range(runs):
+    for seed in chosen:
         key, kept = jax.random.key(seed), {}
         initial = recipe.model.init(key, x[:1])
         train, in_nats = images_torch.train_variational(
@@ -121,8 +120,7 @@ def variational(folder: str, runs: int, epochs: int) -> list[dict[str, Any]]:
         seconds = _taken(fit, train, bool(seed % 2))
         ours, theirs = script.in_nats(args, recipe.model, kept["result"], test), in_nats(test, args.samples)
         bounds, estimates = zip(ours, theirs, strict=True)
-        rows.append({"seed": seed, "elbo": bounds, "log_likelihood": estimates, "seconds": seconds})
-    return rows
+        yield {"seed": seed, "elbo": bounds, "log_likelihood": estimates, "seconds": seconds}
 
 
 def angles(folder: str, rows: int, steps: int, code: int = 6) -> np.ndarray:
@@ -157,23 +155,36 @@ def run(arguments: argparse.Namespace) -> int:
         raise SystemExit("JAXANN_DATA: must name the folder that holds mnist/ and cifar10/")
     quick, console = arguments.quick, report.make_console()
     runs, epochs, vae_epochs = (1, 1, 1) if quick else (arguments.runs, arguments.epochs, arguments.vae_epochs)
-    for part in arguments.part:
-        if part == "pca":
-            found = angles(folder, 2_000, 150 if quick else 1_500).tolist()
-            content: dict[str, Any] = {"angles": found}
-            console.print(f"linear autoencoder, a code of {len(found)}: greatest principal angle {max(found):.1e}")
-        elif part == "vae":
-            content = {"epochs": vae_epochs, "rows": variational(folder, runs, vae_epochs)}
-            title = f"Variational autoencoder, {vae_epochs} epochs: jaxann, PyTorch"
-            console.print(_table(title, content["rows"], {"elbo": "ELBO", "log_likelihood": "log p(x)"}))
-        else:
-            content = {"epochs": epochs, "rows": resnet(folder, runs, epochs)}
-            title = f"ResNet-20 on CIFAR-10 images, {epochs} epochs: jaxann, PyTorch"
-            console.print(_table(title, content["rows"], {"accuracy": "accuracy, %"}))
+
+    def write(part: str, content: dict[str, Any]) -> None:
         if not quick:
             path = machine.write_result(arguments.out, f"images_{part}", content)
             console.print(f"written: {path}", style="dim", soft_wrap=True)
+
+    for part in arguments.part:
+        if part == "pca":
+            found = angles(folder, 2_000, 150 if quick else 1_500).tolist()
+            console.print(f"linear autoencoder, a code of {len(found)}: greatest principal angle {max(found):.1e}")
+            write(part, {"angles": found})
+            continue
+        many, train, title, names = {
+            "vae": (vae_epochs, variational, "Variational autoencoder", {"elbo": "ELBO", "log_likelihood": "log p(x)"}),
+            "resnet": (epochs, resnet, "ResNet-20 on CIFAR-10 images", {"accuracy": "accuracy, %"}),
+        }[part]
+        chosen = range(arguments.first_seed, arguments.first_seed + runs)
+        rows = [row for row in _known(arguments.out, part, many) if row["seed"] not in chosen and not quick]
+        for row in train(folder, chosen, many):  # the file is written after each seed, so that nothing is lost
+            rows = sorted([*rows, row], key=lambda row: row["seed"])
+            console.print(_table(f"{title}, {many} epochs: jaxann, PyTorch", rows, names))
+            write(part, {"epochs": many, "rows": rows})
     return 0
+
+
+def _known(out: Path, part: str, epochs: int) -> list[dict[str, Any]]:
+    """The rows of an earlier run of as many epochs."""
+    path = machine.result_path(out, f"images_{part}")
+    content = json.loads(path.read_text()) if path.exists() else {}
+    return content["rows"] if content.get("epochs") == epochs else []
 
 
 def _table(title: str, rows: list[dict[str, Any]], names: dict[str, str]) -> Any:

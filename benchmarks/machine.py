@@ -176,14 +176,18 @@ def describe_machine() -> dict:
     }
 
 
-def write_result(out: Path, name: str, content: dict) -> Path:
-    """Write `content`, with the machine's description, to `<out>/<device>/<name>.json`; return the path."""
+def result_path(out: Path, name: str) -> Path:
+    """Return where `write_result` writes."""
     import jax
 
     device = jax.devices()[0]
-    folder = out / device_name({"platform": device.platform, "kind": device.device_kind})
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"{name}.json"
+    return out / device_name({"platform": device.platform, "kind": device.device_kind}) / f"{name}.json"
+
+
+def write_result(out: Path, name: str, content: dict) -> Path:
+    """Write `content`, with the machine's description, to `<out>/<device>/<name>.json`; return the path."""
+    path = result_path(out, name)
+    path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps({"format": 1, "machine": describe_machine(), **content}, indent=1) + "\n")
     return path
 

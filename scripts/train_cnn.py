@@ -4,7 +4,7 @@
 
 Convolutions of 3 x 3, each with batch norm and relu, the first by steps of 2, a max pool between stages, then the mean
 over all places and a dense layer. The flags are those of `train_mnist`, but for the net's own. With --validation 0 it
-reads 99.57 % of the test set (--runs 3: 99.55 to 99.59), in 15 minutes a run on two slow, shared cores.
+reads 99.56 % of the test set (--runs 3: 99.52 to 99.60), in two minutes a run on two cores of an AMD EPYC.
 """
 
 from __future__ import annotations

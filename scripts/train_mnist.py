@@ -120,6 +120,7 @@ def run_each(
     train: tuple,
     validation: tuple | None,
     report: Callable[[int, Any], tuple[float | None, str]],
+    observers: tuple = (),
 ) -> list[float]:
     """One run a seed, a line each. `report(seed, result)` gives the figure that is kept of it and the line's end."""
     figures = []
@@ -133,15 +134,16 @@ def run_each(
             epochs=args.epochs,
             batch_size=args.batch_size,
             progress=not args.no_progress,
+            observers=observers,
         )
         seconds = time.perf_counter() - begun
-        figure, line = report(seed, result)
-        print(f"seed {seed}: trained in {seconds:.0f} s{line}", flush=True)
-        figures += [] if figure is None else [figure]
         if seed == 0 and args.save:
             Path(args.save).parent.mkdir(parents=True, exist_ok=True)
             ja.save(args.save, recipe.model, result.params, result.state)
             print(f"saved {args.save}")
+        figure, line = report(seed, result)
+        print(f"seed {seed}: trained in {seconds:.0f} s{line}", flush=True)
+        figures += [] if figure is None else [figure]
     return figures
 
 

@@ -18,6 +18,7 @@ from tests.rows import models as model_rows
 from tests.rows import optimizers as optimizer_rows
 from tests.rows import regularizers as regularizer_rows
 from tests.rows import schedules as schedule_rows
+from tests.rows import sequences as sequence_rows
 from tests.rows import structured as structured_rows
 from tests.rows import transforms as transform_rows
 from tests.rows.kinds import ActivationRow, AugmentRow, LayerRow, LossRow, MetricRow, OptimizerRow, Row, ScheduleRow
@@ -65,7 +66,7 @@ INITIALIZERS = initializer_rows.INITIALIZERS
 SCHEDULES = schedule_rows.SCHEDULES
 LOSSES = loss_rows.LOSSES
 METRICS = metric_rows.METRICS
-LAYERS = layer_rows.LAYERS + model_rows.MODELS
+LAYERS = layer_rows.LAYERS + sequence_rows.SEQUENCES + model_rows.MODELS
 OPTIMIZERS = optimizer_rows.OPTIMIZERS + structured_rows.OPTIMIZERS_STRUCTURED + transform_rows.TRANSFORMS
 REGULARIZERS = regularizer_rows.REGULARIZERS
 AUGMENTS = augment_rows.AUGMENTS

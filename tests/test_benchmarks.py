@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import jaxann as ja
-from benchmarks import backprop, conv, conv_peers, overhead, tuning
+from benchmarks import backprop, conv, conv_peers, overhead, sequence, tuning
 from tests.programs import quick_jit
 
 
@@ -85,3 +85,27 @@ def test_nets_in_pytorch_compute_what_ours_do():
     found = model.apply(params, state, flat)[0]
     for ours, theirs in (("reconstruction", logits), ("mean", mean), ("log_variance", log_variance)):
         np.testing.assert_allclose(found[ours], theirs.detach().numpy(), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("cell", ["lstm", "gru"])
+def test_recurrent_nets_written_by_hand_compute_what_ours_do(cell: str):
+    layer = {"lstm": ja.layers.lstm, "gru": ja.layers.gru}[cell](sequence.UNITS)
+    model = ja.layers.sequential({"rnn": layer, "head": ja.layers.dense(3)})
+    x = np.random.default_rng(0).normal(size=(2, 4, 5)).astype(np.float32)
+    params, state = model.init(jax.random.key(0), x)
+    with jax.numpy_rank_promotion("allow"):
+        wanted = quick_jit(sequence._raw(cell))(params, x)
+    np.testing.assert_allclose(quick_jit(model.apply)(params, state, x)[0], wanted, rtol=1e-5, atol=1e-6)
+
+
+def test_sequence_nets_in_pytorch_have_our_weights():
+    pytest.importorskip("torch")
+    from benchmarks import sequence_torch
+
+    ids = np.zeros((1, 4), np.int32)
+    ours = jax.eval_shape(ja.models.gpt(**sequence.GPT).init, jax.random.key(0), ids)[0]
+    theirs = sum(p.numel() for p in sequence_torch.GPT(**sequence.GPT).parameters())
+    assert theirs == sum(leaf.size for leaf in jax.tree.leaves(ours)) == 818_176
+    layer = jax.eval_shape(ja.layers.lstm(6).init, jax.random.key(0), np.zeros((1, 2, 5), np.float32))[0]
+    rnn = sequence_torch.Recurrent("lstm", 5, 6, 3).rnn
+    assert sum(p.numel() for p in rnn.parameters()) == sum(leaf.size for leaf in jax.tree.leaves(layer))

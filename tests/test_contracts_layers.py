@@ -37,7 +37,7 @@ run = jax.jit(
 @functools.cache
 def _example(row: LayerRow) -> tuple[Any, Any, Any, Any]:
     layer = row.build()
-    x = _drawn(row.shape)
+    x = _drawn(row.shape) if row.ids is None else np.random.default_rng(1).integers(0, row.ids, row.shape, np.int32)
     params, state = layer.init(jax.random.key(2), x)
     return layer, params, state, x
 
@@ -50,7 +50,12 @@ def _drawn(shape: Any) -> Any:
 
 
 def _narrow(tree: Any) -> Any:
-    return jax.tree.map(lambda a: np.asarray(a).astype(jnp.bfloat16), tree)
+    return jax.tree.map(lambda a: np.asarray(a).astype(jnp.bfloat16) if np.asarray(a).dtype.kind == "f" else a, tree)
+
+
+def _other(row: LayerRow, x: Any) -> Any:
+    """Other inputs."""
+    return jax.tree.map(lambda a: a + 1, x) if row.ids is None else (x + 1) % row.ids
 
 
 def _close(actual: Any, expected: Any, kind: str) -> None:
@@ -82,7 +87,7 @@ def test_layer_init_gives_nested_dicts_of_arrays(row: LayerRow):
     layer, params, state, x = _example(row)
     for tree in (params, state):
         _check_names(tree)
-    assert all(leaf.dtype == _first(x).dtype for leaf in jax.tree.leaves(params))
+    assert all(leaf.dtype == np.float32 for leaf in jax.tree.leaves(params))
     spec = jax.tree.map(lambda a: jax.ShapeDtypeStruct((9, *a.shape[1:]), a.dtype), x)
     chex.assert_trees_all_equal(layer.init(jax.random.key(2), spec), (params, state))
     shapes = jax.eval_shape(layer.init, jax.random.key(2), spec)
@@ -113,7 +118,7 @@ def test_layer_compiled_equals_eager_and_keeps_shapes(row: LayerRow, train: bool
     chex.assert_trees_all_equal_shapes_and_dtypes(after, state)
     assert jax.tree.structure(after) == jax.tree.structure(state)
     for leaf in jax.tree.leaves(y):
-        assert leaf.shape[0] == _first(x).shape[0] and leaf.dtype == _first(x).dtype
+        assert leaf.shape[0] == _first(x).shape[0] and leaf.dtype == np.float32
     _close(fast, y, "program")
     chex.assert_trees_all_close(fast_after, after, rtol=close("float32", "program"), atol=1e-6)
 
@@ -153,7 +158,7 @@ def test_layer_in_training_needs_a_key_iff_it_is_random(row: LayerRow):
 def test_layer_maps_over_members_and_over_batches(row: LayerRow, train: bool):
     layer, params, state, x = _example(row)
     key = _key(row, train)
-    more = jax.tree.map(lambda a: a + 1, x)
+    more = _other(row, x)
     batches = jax.tree.map(lambda *a: np.stack(a), x, more)
 
     @quick_jit
@@ -182,10 +187,11 @@ def test_layer_has_finite_gradients(row: LayerRow, train: bool):
         return sum(jnp.sum(jnp.sin(leaf + 0.1)) for leaf in jax.tree.leaves(y))
 
     numbers = jax.tree.map(jnp.asarray, layer)
-    gradients = quick_jit(jax.grad(total, argnums=(0, 1, 2)))(numbers, params, x)
-    chex.assert_trees_all_equal_shapes_and_dtypes(gradients, (numbers, params, x))
+    given = (numbers, params, x) if row.ids is None else (numbers, params)
+    gradients = quick_jit(jax.grad(total, argnums=tuple(range(len(given)))))(numbers, params, x)
+    chex.assert_trees_all_equal_shapes_and_dtypes(gradients, given)
     chex.assert_tree_all_finite(gradients)
-    assert all((np.asarray(leaf) != 0).any() for leaf in jax.tree.leaves(gradients[2]))
+    assert all((np.asarray(leaf) != 0).any() for leaf in jax.tree.leaves(gradients[-1]))
 
 
 @every_layer
@@ -194,14 +200,15 @@ def test_layer_state_is_carried_by_scan(row: LayerRow):
     key = _key(row, True)
 
     def body(state, scale):
-        scaled = jax.tree.map(lambda a: a * jnp.broadcast_to(scale, a.shape), x)
+        scaled = x if row.ids else jax.tree.map(lambda a: a * jnp.broadcast_to(scale, a.shape), x)
         y, after = layer.apply(params, state, scaled, key=key, train=True)
         return after, y
 
     scales = np.array([1.0, 2.0, 3.0], np.float32)
     last, ys = quick_jit(lambda s: jax.lax.scan(body, s, scales))(state)
     for i, scale in enumerate(scales):
-        y, state = run(layer, params, state, jax.tree.map(lambda a, s=scale: a * s, x), key, True, None)
+        scaled = x if row.ids else jax.tree.map(lambda a, s=scale: a * s, x)
+        y, state = run(layer, params, state, scaled, key, True, None)
         _close(jax.tree.map(lambda a, i=i: a[i], ys), y, "program")
     chex.assert_trees_all_close(last, state, rtol=1e-5, atol=1e-6)
 
@@ -211,13 +218,13 @@ def test_layer_works_in_bfloat16(row: LayerRow):
     layer, params, state, x = _example(row)
     narrow = _narrow(x)
     made = jax.eval_shape(layer.init, jax.random.key(2), narrow)
-    assert all(leaf.dtype == jnp.bfloat16 for leaf in jax.tree.leaves(made[0]))
+    assert row.ids or all(leaf.dtype == jnp.bfloat16 for leaf in jax.tree.leaves(made[0]))
     chex.assert_trees_all_equal_shapes_and_dtypes(made[1], state)  # statistics stay wide
     key = _key(row, True)
     y, after = run(layer, _narrow(params), state, narrow, key, True, None)
     assert all(leaf.dtype == jnp.bfloat16 for leaf in jax.tree.leaves(y))
     chex.assert_trees_all_equal_shapes_and_dtypes(after, made[1])
-    wide = jax.tree.map(lambda a: a.astype(np.float32), narrow)
+    wide = narrow if row.ids else jax.tree.map(lambda a: a.astype(np.float32), narrow)
     _close(y, run(layer, params, state, wide, key, True, None)[0], "program")
 
 
@@ -227,7 +234,7 @@ def test_layer_leaves_padding_out(row: LayerRow):
     key, rows = _key(row, True), _first(x).shape[0]
     mask = np.array([1] * rows + [0] * 2, np.float32)
     results = []
-    for content in (1e3, np.nan):
+    for content in (1e3, np.nan) if row.ids is None else (0, row.ids - 1):
         longer = jax.tree.map(lambda a, c=content: np.concatenate([a, np.full_like(a[:2], c)]), x)
         y, after = run(layer, params, state, longer, key, True, mask)
         results.append((jax.tree.map(lambda a: np.asarray(a)[:rows], y), after))
@@ -242,6 +249,7 @@ def test_layer_leaves_padding_out(row: LayerRow):
 @pytest.mark.parametrize("dtype", [jnp.int32, jnp.uint8], ids=["int32", "uint8"])
 def test_layer_refuses_integers(row: LayerRow, train: bool, dtype: Any):
     layer, params, state, x = _example(row)
+    dtype = dtype if row.ids is None else np.float32  # of which one that takes ids takes none
     whole = jax.tree.map(lambda a: np.ones(a.shape, dtype), x)
     call = functools.partial(layer.apply, key=_key(row, train), train=train)
     if row.takes_integers:

@@ -18,3 +18,8 @@ def test_the_readme_shows_the_committed_search():
     shown = table.README.read_text().partition(begin)[2].partition(end)[0].strip()
     results = json.loads((table.RESULTS / "cpu-2-cores" / "population.json").read_text())
     assert shown == table.population_markdown(results)
+
+
+def test_the_readme_shows_the_committed_nets_of_pictures():
+    shown = table.README.read_text().partition(table.IMAGES_BEGIN)[2].partition(table.IMAGES_END)[0].strip()
+    assert shown == table.images_markdown(*table.images(table.RESULTS / "cpu-2-cores"))

@@ -56,8 +56,8 @@ class Call(NamedTuple):
     x: Inputs
     key: Key | None
     context: Context
-    # Runs the layer inside that goes by this name on an x; ended=True after a sequence, block=l for one of a stack,
-    # given= other parameters, which leaves it out of the trace.
+    # Runs the layer inside that goes by this name on an x; ended=True after a sequence, flipped=True from the end
+    # to the beginning, block=l for one of a stack, given= other parameters, which leaves it out of the trace.
     child: Callable[..., Step]
 
     @property

@@ -65,7 +65,13 @@ class Walk:
         rule, children, apart = rule_of("backprop.backward", layer, path), layer.children, set()
 
         def child(
-            name: str, x: Inputs, *, ended: bool = False, block: int | None = None, given: Params | None = None
+            name: str,
+            x: Inputs,
+            *,
+            ended: bool = False,
+            flipped: bool = False,
+            block: int | None = None,
+            given: Params | None = None,
         ) -> Step:
             check_choice("backprop.backward", "the name of each child that a rule runs", name, children)
             folded = key if key is None or block is None else jax.random.fold_in(key, block)
@@ -84,6 +90,8 @@ class Walk:
                     x,
                 )
             inner = context._replace(sequence_mask=None) if ended else context
+            if flipped and inner.sequence_mask is not None:
+                inner = inner._replace(sequence_mask=inner.sequence_mask[:, ::-1])
             own, before = params[name], state[name]
             if block is not None:
                 one = lambda leaf: lax.index_in_dim(jnp.asarray(leaf), block, keepdims=False)  # noqa: E731

@@ -1,14 +1,17 @@
 """Layers: `init(key, spec) -> (params, state)` and `apply(params, state, x, *, key, train) -> (y, state)`."""
 
 from jaxann.layers.activation import gated_dense, maxout, prelu, rrelu, swish
+from jaxann.layers.attention import multi_head_attention
 from jaxann.layers.autoencoder import contractive_encode_decode, encode_decode, encode_sample_decode
 from jaxann.layers.base import as_layer, custom, elementwise, residual, sequential
+from jaxann.layers.bidirectional import bidirectional
 from jaxann.layers.branches import branch, concatenate, parallel
 from jaxann.layers.conv import conv, conv_transpose, depthwise_conv
 from jaxann.layers.dense import dense, flatten
 from jaxann.layers.dense_block import dense_block
 from jaxann.layers.drop_connect import drop_connect_dense
 from jaxann.layers.dropout import alpha_dropout, drop_block, dropout, spatial_dropout
+from jaxann.layers.embed import embedding
 from jaxann.layers.ensemble import batch_ensemble_dense, packed_dense, repeat_members
 from jaxann.layers.highway import highway
 from jaxann.layers.layer_outputs import layer_outputs
@@ -16,6 +19,8 @@ from jaxann.layers.noise import gaussian_dropout, gaussian_noise
 from jaxann.layers.norm import batch_norm, group_norm, instance_norm, layer_norm, rms_norm
 from jaxann.layers.places import crop, pad, pixel_shuffle, pixel_unshuffle
 from jaxann.layers.pool import adaptive_pool, avg_pool, global_pool, lp_pool, max_pool
+from jaxann.layers.positions import learned_positions, sinusoidal_positions
+from jaxann.layers.recurrent import gru, last_position, lstm, rnn
 from jaxann.layers.remat import remat
 from jaxann.layers.repeat import repeat
 from jaxann.layers.resize import resize
@@ -32,6 +37,7 @@ __all__ = [
     "avg_pool",
     "batch_ensemble_dense",
     "batch_norm",
+    "bidirectional",
     "branch",
     "concatenate",
     "contractive_encode_decode",
@@ -46,6 +52,7 @@ __all__ = [
     "drop_connect_dense",
     "dropout",
     "elementwise",
+    "embedding",
     "encode_decode",
     "encode_sample_decode",
     "flatten",
@@ -54,14 +61,19 @@ __all__ = [
     "gaussian_noise",
     "global_pool",
     "group_norm",
+    "gru",
     "highway",
     "instance_norm",
+    "last_position",
     "layer_norm",
     "layer_outputs",
     "layer_scale",
+    "learned_positions",
     "lp_pool",
+    "lstm",
     "max_pool",
     "maxout",
+    "multi_head_attention",
     "packed_dense",
     "pad",
     "parallel",
@@ -76,8 +88,10 @@ __all__ = [
     "residual",
     "resize",
     "rms_norm",
+    "rnn",
     "rrelu",
     "sequential",
+    "sinusoidal_positions",
     "spatial_dropout",
     "spectral_norm",
     "squeeze_excitation",

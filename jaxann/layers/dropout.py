@@ -5,14 +5,45 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import jax.numpy as jnp
+
 from jaxann import ops
 from jaxann.core.checks import check_floating, check_integer, check_range, fail
 from jaxann.core.factories import factory
+from jaxann.core.modes import TrainMode
 from jaxann.core.padding import real_places
 from jaxann.core.products import Layer
+from jaxann.core.trees import wide_dtype
 from jaxann.core.typing import Array, Key, Scalar
+from jaxann.ops.random import keep_mask
 
-__all__ = ["alpha_dropout", "drop_block", "dropout", "noisy", "spatial_dropout"]
+__all__ = ["alpha_dropout", "drop_block", "dropout", "keep_factor", "noisy", "spatial_dropout"]
+
+
+def keep_factor(
+    function: str, rate: Scalar | None, shape: tuple[int, ...], key: Key | None, train: bool | TrainMode, dtype: Any
+) -> Array | None:
+    """m / (1 - rate), m = 1 with probability 1 - rate: what something inside a layer is multiplied by in training.
+
+    Args:
+        function: the layer's name, for messages.
+        rate: probability of dropping; None drops nothing.
+        shape: of the result.
+        key, train: of the layer's call.
+        dtype: of what is multiplied; the factor has float32 or better.
+
+    Returns:
+        None where nothing is dropped.
+
+    Raises:
+        InputError: there is no key in training.
+    """
+    if rate is None or not train:
+        return None
+    if key is None:
+        fail(function, "key", "given when train=True", None)
+    wide = wide_dtype(dtype)
+    return jnp.where(keep_mask(key, rate, shape), 1 / jnp.asarray(1 - rate, wide), jnp.zeros((), wide))
 
 
 def noisy(function: str, noise: Callable[[Array, Key], Array], check: Callable[[Any], None] | None = None):

@@ -8,6 +8,7 @@ from jaxann.models.autoencoder import (
 )
 from jaxann.models.convnext import convnext
 from jaxann.models.densenet import densenet
+from jaxann.models.language import gpt, recurrent_language_model
 from jaxann.models.lenet import lenet5
 from jaxann.models.likelihood import elbo, importance_log_likelihood
 from jaxann.models.mixer import mlp_mixer
@@ -25,10 +26,12 @@ __all__ = [
     "convnext",
     "densenet",
     "elbo",
+    "gpt",
     "importance_log_likelihood",
     "lenet5",
     "mlp",
     "mlp_mixer",
+    "recurrent_language_model",
     "resnet",
     "resnet_cifar",
     "tabm",

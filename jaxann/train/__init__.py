@@ -6,6 +6,7 @@
     make_run(recipe, *, epochs, batch_size) -> run(key, train, validation)       the same as a pure function
     fit_population(build, hyperparameters, train, *, keys, epochs, ...)          many runs of build(hyperparameters)
     predict(model or recipe, params, state, x);  evaluate(recipe, params, state, data)
+    generate(model or recipe, params, state, prompt, *, length, key, ...)        what a model of sequences writes
     export_run(path, build, hyperparameters, train, *, epochs, ...)              the program in a file
 
 Data are `(x, y)` or `(x, y, weights)`: x, y and predictions are arrays, or trees of arrays whose leading axis is the
@@ -27,6 +28,7 @@ The files, from what is trained to who waits for it. None knows of those below i
 from jaxann.train import ensemble
 from jaxann.train.export import export_run
 from jaxann.train.fit import fit
+from jaxann.train.generate import generate
 from jaxann.train.monte_carlo import monte_carlo_predict
 from jaxann.train.observers import Moment
 from jaxann.train.placement import placement
@@ -46,6 +48,7 @@ __all__ = [
     "export_run",
     "fit",
     "fit_population",
+    "generate",
     "make_run",
     "monte_carlo_predict",
     "placement",

@@ -120,7 +120,7 @@ def test_a_model_of_several_inputs_is_asked_layer_by_layer(tmp_path: Any):
 def test_every_layer_agrees_with_what_it_draws(row: Any):
     layer = row.build()
     shapes = row.shape if isinstance(row.shape, dict) else {"": row.shape}
-    x = {name: np.zeros(shape, np.float32) for name, shape in shapes.items()}
+    x = {name: np.zeros(shape, np.float32 if row.ids is None else np.int32) for name, shape in shapes.items()}
     params, state = weights(layer, x if isinstance(row.shape, dict) else x[""])
     assert disagreement(layer, params, state) is None
     if isinstance(row.shape, dict):

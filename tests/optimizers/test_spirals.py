@@ -6,6 +6,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import pytest
 
 import jaxann as ja
@@ -15,10 +16,15 @@ from tests.optimizers.spirals import SETTINGS
 
 MODEL = ja.models.mlp((20, 20, 1), activation="tanh")
 ASKING = ("lbfgs", "polyak_sgd", "sam", "schedule_free", "sophia")
+STARTS = 4
 
 
 def _trained(optimizer: Any, epochs: int) -> Any:
-    """The weights after so many steps on all points: what `fit` does, without what it watches."""
+    """The weights after so many steps on all points: what `fit` does, without what it watches.
+
+    From `STARTS` starts that differ by what rounding does, so that a setting which another processor's last digits
+    would spoil is seen to be one here.
+    """
     x, y = (jnp.asarray(a) for a in two_spirals())
     params, state = MODEL.init(jax.random.key(0), x)
 
@@ -30,7 +36,11 @@ def _trained(optimizer: Any, epochs: int) -> Any:
         updates, own = optimizer.update(jax.grad(mean_loss)(params), own, params)
         return ja.optimizers.apply_updates(params, updates), own
 
-    return jax.jit(lambda carry, n: jax.lax.fori_loop(0, n, step, carry))((params, optimizer.init(params)), epochs)[0]
+    def run(key, steps):
+        start = jax.tree.map(lambda p: p * (1 + 1e-6 * jax.random.normal(key, p.shape)), params)
+        return jax.lax.fori_loop(0, steps, step, (start, optimizer.init(start)))[0]
+
+    return jax.jit(jax.vmap(run, (0, None)))(jax.random.split(jax.random.key(1), STARTS), epochs)
 
 
 def _accuracy(params: Any) -> float:
@@ -46,7 +56,8 @@ def test_every_optimizer_has_a_setting():
 @pytest.mark.parametrize("name", [name for name in SETTINGS if name not in ASKING])
 def test_optimizer_learns_the_two_spirals(name: str):
     setting = SETTINGS[name]
-    assert _accuracy(_trained(setting.optimizer, setting.epochs)) >= 0.95
+    trained = _trained(setting.optimizer, setting.epochs)
+    assert min(_accuracy(jax.tree.map(lambda p, i=i: p[i], trained)) for i in range(STARTS)) >= 0.95
 
 
 @pytest.mark.parametrize("name", ASKING)
@@ -54,5 +65,7 @@ def test_optimizer_that_asks_for_more_than_the_gradient_learns_them_through_fit(
     x, y = two_spirals()
     setting, loss = SETTINGS[name], ja.losses.sigmoid_cross_entropy
     recipe = ja.recipe(MODEL, loss, setting.optimizer)
-    result = ja.fit(recipe, (x, y), key=jax.random.key(0), epochs=setting.epochs, batch_size=len(x))
-    assert _accuracy(result.params) >= 0.95
+    for moved in (0.0, 1e-6):  # as between the starts above
+        near = (x * (1 + moved * np.random.default_rng(0).normal(size=x.shape))).astype(x.dtype)
+        result = ja.fit(recipe, (near, y), key=jax.random.key(0), epochs=setting.epochs, batch_size=len(x))
+        assert _accuracy(result.params) >= 0.95

@@ -90,6 +90,7 @@ class LayerRow(Row):
     random: bool = False
     stateful: bool = False  # statistics that move in training
     takes_integers: bool = False
+    ids: int | None = None  # its inputs are whole numbers below this one, and nothing else
 
 
 @dataclass(frozen=True, eq=False)

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 import jaxann as ja
-from scripts import train_autoencoder, train_cnn, train_mnist, train_resnet
+from scripts import train_autoencoder, train_char_lm, train_cnn, train_mnist, train_resnet
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 
@@ -177,3 +177,22 @@ def test_long_codes_are_drawn_by_their_principal_components():
     np.testing.assert_allclose(np.abs(train_autoencoder.plane(codes)), np.abs(expected), rtol=1e-8, atol=1e-8)
     np.testing.assert_array_equal(train_autoencoder.plane(codes[:, :2]), codes[:, :2])
     assert train_autoencoder.plane(codes[:, :1]).shape == (200, 2) and size[0] > size[1]
+
+
+@pytest.mark.parametrize("model", ["gpt", "lstm"])
+def test_a_language_model_learns_a_rhyme_and_writes_it(model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    pytest.importorskip("matplotlib")
+    rhyme = "round and round the garden, like a teddy bear; one step, two step, tickle under there.\n"
+    (tmp_path / "rhyme.txt").write_text(rhyme * 60)
+    sizes = ["--features", "16", "--heads", "2", "--blocks", "1", "--units", "32", "--context", "20"]
+    training = ["--epochs", "8", "--batch-size", "16", "--learning-rate", "0.02", "--no-progress"]
+    writing = ["--prompt", "round", "--length", "90", "--temperature", "0.1", "--plot", str(tmp_path / "loss.png")]
+    [loss] = train_char_lm.main(["--data", str(tmp_path), "--model", model, *sizes, *training, *writing])
+    text = capsys.readouterr().out
+    assert loss < 0.6 and f"loss on what is held out {loss:.4f} nats" in text and "epoch" in text
+    assert rhyme[:40] in text or rhyme[44:] in text
+    assert (tmp_path / "loss.png").read_bytes().startswith(b"\x89PNG")
+    with pytest.raises(SystemExit, match="'Q'"):
+        train_char_lm.main(["--data", str(tmp_path), "--prompt", "Queen"])
+    with pytest.raises(SystemExit, match="has 0"):
+        train_char_lm.main(["--data", str(tmp_path / "none")])

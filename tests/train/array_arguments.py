@@ -22,11 +22,15 @@ IMAGES = np.ones((8, 4, 4), np.float32)
 KEY = jax.random.key(0)
 MODEL = ja.layers.dense(2)
 WEIGHT = np.ones((3, 2), np.float32)
+Q = np.ones((2, 3, 3, 2), np.float32)  # queries of heads
+Z = np.ones((3, 2, 8), np.float32)  # of sequences, time first
 PARAMS, STATE = {"weight": WEIGHT, "bias": np.zeros(2, np.float32)}, {}
 LOSS = ja.losses.squared_error
 RECIPE = ja.recipe(MODEL, LOSS, ja.optimizers.sgd(0.1), batch_size=8, epochs=1)
 RUN = ja.train.make_run(RECIPE)
 RATES = np.array([0.1, 0.2])
+WRITER = ja.layers.sequential({"embed": ja.layers.embedding(3, 2), "rnn": ja.layers.gru(2), "out": ja.layers.dense(3)})
+WRITTEN = WRITER.init(jax.random.key(0), LABELS[:, None])
 
 JAX_ALONE = ("ops.",)  # formulas that hand their arrays to JAX as they are; it refuses masked ones itself
 
@@ -73,6 +77,16 @@ CASES: dict[str, tuple[Any, Callable[[Any], Any]]] = {
     ),
     "predict: x": (X, lambda v: ja.predict(MODEL, PARAMS, STATE, v)),
     "predict inside: x": (X, lambda v: jax.eval_shape(lambda p: ja.predict(MODEL, p, STATE, v), PARAMS)),
+    "train.generate: params": (
+        WEIGHT,
+        lambda v: ja.train.generate(
+            WRITER, WRITTEN[0] | {"embed": {"weight": v}}, WRITTEN[1], LABELS[:, None], length=1
+        ),
+    ),
+    "train.generate: prompt": (
+        LABELS[:, None],
+        lambda v: ja.train.generate(WRITER, *WRITTEN, v, length=1),
+    ),
     "predict: params": (WEIGHT, lambda v: ja.predict(MODEL, PARAMS | {"weight": v}, STATE, X)),
     **several("train.evaluate: data", batch(lambda d: ja.train.evaluate(RECIPE, PARAMS, STATE, d))),
     **several(
@@ -271,6 +285,23 @@ CASES: dict[str, tuple[Any, Callable[[Any], Any]]] = {
             ja.ops.spatial_dropout: {"x": IMAGES, "key": KEY, "rate": 0.5},
             ja.ops.stochastic_depth: {"x": X, "key": KEY, "rate": 0.5},
             ja.ops.dense: {"x": X, "weight": WEIGHT, "bias": WEIGHT[0]},
+            ja.ops.embed: {"ids": LABELS, "weight": WEIGHT},
+            ja.ops.attention: {"query": Q, "key": Q, "value": Q, "mask": np.eye(3, dtype=bool), "bias": Q[0, :, :, :1]},
+            ja.ops.attention_weights: {"query": Q, "key": Q, "mask": np.eye(3, dtype=bool), "bias": Q[0, :, :, :1]},
+            ja.ops.attention_mask: {"queries": 2, "keys": 3, "real": WEIGHT.T > 0},
+            ja.ops.rotary: {"x": Q, "positions": np.arange(3)},
+            ja.ops.rnn: {"z": Z[:, :, :2], "h": Z[0, :, :2], "weight": Z[0, :2, :2], "mask": Z[:, :, 0] > 0},
+            ja.ops.lstm: {"z": Z, "h": Z[0, :, :2], "c": Z[0, :, :2], "weight": Z[0, :2], "mask": Z[:, :, 0] > 0},
+            ja.ops.gru: {
+                "z": Z[:, :, :6],
+                "h": Z[0, :, :2],
+                "weight": Z[0, :2, :6],
+                "bias": Z[0, 0, :6],
+                "mask": Z[:, :, 0] > 0,
+            },
+            ja.ops.rnn_cell: {"z": Z[0, :, :2], "h": Z[0, :, :2], "weight": Z[0, :2, :2]},
+            ja.ops.lstm_cell: {"z": Z[0], "h": Z[0, :, :2], "c": Z[0, :, :2], "weight": Z[0, :2]},
+            ja.ops.gru_cell: {"z": Z[0, :, :6], "h": Z[0, :, :2], "weight": Z[0, :2, :6], "bias": Z[0, 0, :6]},
             ja.ops.batch_normalize: {"x": X, "scale": X[0], "bias": X[0], "eps": 1e-5, "mask": WEIGHTS},
             ja.ops.moments: {"x": X, "mask": WEIGHTS},
             ja.ops.normalize: {"x": X, "mean": X[0], "variance": X[0] ** 2, "scale": X[0], "bias": X[0], "eps": 1e-5},
