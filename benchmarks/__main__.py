@@ -5,12 +5,26 @@ from __future__ import annotations
 import argparse
 import sys
 
-from benchmarks import backprop, conv, images, memory, mlp, optimizers, overhead, population, sequence, table, tuning
+from benchmarks import (
+    backprop,
+    conv,
+    images,
+    language,
+    memory,
+    mlp,
+    optimizers,
+    overhead,
+    population,
+    sequence,
+    table,
+    tuning,
+)
 
 COMMANDS = {
     "backprop": backprop,
     "conv": conv,
     "images": images,
+    "language": language,
     "mlp": mlp,
     "population": population,
     "memory": memory,

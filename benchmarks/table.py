@@ -14,6 +14,7 @@ RESULTS = Path(__file__).resolve().parent / "results"
 README = Path(__file__).resolve().parent.parent / "README.md"
 BEGIN, END = "<!-- benchmarks:begin -->", "<!-- benchmarks:end -->"
 IMAGES_BEGIN, IMAGES_END = "<!-- images:begin -->", "<!-- images:end -->"
+SEQUENCES_BEGIN, SEQUENCES_END = "<!-- sequences:begin -->", "<!-- sequences:end -->"
 POPULATION_BEGIN, POPULATION_END = "<!-- population:begin -->", "<!-- population:end -->"
 NAMES = {
     "raw_jax": "raw JAX",
@@ -118,6 +119,37 @@ def images_markdown(steps: dict, resnet: dict) -> str:
     return "\n".join([*lines, "", where])
 
 
+def sequences(folder: Path) -> tuple[dict, dict]:
+    """The result files that `sequences_markdown` reads."""
+    steps, trained = (json.loads((folder / f"{name}.json").read_text()) for name in ("sequence", "language"))
+    return steps, trained
+
+
+def sequences_markdown(steps: dict, trained: dict) -> str:
+    """Steps and writing, each peer's time over ours; and what language models reach on a text."""
+    peers = {"PyTorch": "PyTorch", "compiled PyTorch": "torch.compile", "Flax": "Flax", "Keras": "Keras"}
+    lines = [f"| | jaxann | {' | '.join(peers.values())} |", f"|---|---|{'---|' * len(peers)}"]
+    for name, row in steps.items():
+        if isinstance(row, dict) and "PyTorch" in row.get("rounds", {}):
+            cells = [_ratio({"rounds": row["rounds"].get(peer)}, row["rounds"]["jaxann"]) for peer in peers]
+            lines.append(f"| {name} | {_seconds(row['ms']['jaxann'] / 1e3)} | {' | '.join(cells)} |")
+    machine, versions = steps["machine"], steps["machine"]["versions"]
+    told = []
+    for kind, rows in trained["rows"].items():
+        ours, theirs = (statistics.mean(row[n]["loss"] for row in rows.values()) for n in ("jaxann", "PyTorch"))
+        pace = statistics.median(row["PyTorch"]["seconds"] / row["jaxann"]["seconds"] for row in rows.values())
+        told.append(f"{kind} {ours:.3f} and {theirs:.3f} ({pace:.2f}x the time; seeds: {len(rows)})")
+    where = (
+        f"How many times as long the others take, medians of ratios within {steps['rounds']} rounds of `python -m "
+        f"benchmarks sequence` on {machine['cpu']}, {machine['cores']} cores, {machine['date'][:10]}, jax "
+        f"{versions['jax']}, PyTorch {versions['torch']}; a shared machine. LSTM and GRU: 256 units, 128 positions, "
+        f"batch 32; GPT: nanoGPT's setting for a CPU. Tiny Shakespeare after {trained['steps']:,} steps of "
+        f"{trained['batch']} windows, nats a character of the last tenth, here and in PyTorch (`python -m benchmarks "
+        f"language`): {', '.join(told)}."
+    )
+    return "\n".join([*lines, "", where])
+
+
 def _ratio(peer: dict, ours: list[float]) -> str:
     rounds = peer.get("rounds") or []
     return f"{statistics.median(a / b for a, b in zip(rounds, ours, strict=True)):.2f}x" if rounds else "-"
@@ -133,6 +165,7 @@ def run(arguments: argparse.Namespace) -> int:
     tables = {
         (BEGIN, END): markdown(json.loads((folder / "mlp.json").read_text())),
         (IMAGES_BEGIN, IMAGES_END): images_markdown(*images(folder)),
+        (SEQUENCES_BEGIN, SEQUENCES_END): sequences_markdown(*sequences(folder)),
         (POPULATION_BEGIN, POPULATION_END): population_markdown(json.loads((folder / "population.json").read_text())),
     }
     for (begin, end), table in tables.items():

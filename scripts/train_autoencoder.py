@@ -170,12 +170,13 @@ def main(arguments: list[str] | None = None) -> list[float]:
 
     def report(seed: int, result: Any) -> tuple[float | None, str]:
         figure, line = None, f", loss {result.history['loss'][-1]:.5g}"
+        at = " (of the mean codes)" if args.kind == "variational" else ""
         if validation is not None:
-            line += f", validation loss {result.history['validation_loss'][-1]:.5g}"
+            line += f", validation loss {result.history['validation_loss'][-1]:.5g}{at}"
         if not args.no_test:
             loss = ja.train.evaluate(recipe, result.params, result.state, (test, test))["loss"]
             figure, text = figures(result, test)
-            line += f", test loss {loss:.5g}; of the test set: {text}"
+            line += f", test loss {loss:.5g}{at}; of the test set: {text}"
         elif validation is not None:
             figure, text = figures(result, validation[0])
             line += f"; of the validation part: {text}"
@@ -201,19 +202,25 @@ def draw(args: argparse.Namespace, model: Any, result: Any, test: np.ndarray, da
     chosen = [np.flatnonzero(data.y_test == digit)[:of_each] for digit in range(COLUMNS)]
     shown = test[np.stack(chosen, 1).ravel()]
     found, _ = looked_at(model, result, shown)
-    rows = {"pictures of the test set": shown}
+    below = [shown]  # what stands below each other, of one picture
+    title = "pictures of the test set, each above its reconstruction"
+    if args.kind == "variational":
+        title = "pictures of the test set, drawn black and white, each above its reconstruction"
     if args.kind == "denoising":  # spoilt as in training: the model has to be given noise to take it away
         noise = functools.partial(ja.layers.gaussian_noise(args.noise).apply, {}, {}, train=True)
-        rows["with noise"] = np.asarray(noise(jnp.asarray(shown), key=jax.random.key(0))[0])
-        found, _ = looked_at(model, result, rows["with noise"])
-    rows["their reconstructions"] = pixels(args, found)
+        below.append(np.asarray(noise(jnp.asarray(shown), key=jax.random.key(0))[0]))
+        found, _ = looked_at(model, result, below[-1])
+        title = "pictures of the test set, each above itself with noise and its reconstruction"
+    below.append(pixels(args, found))
+    apart = [x.reshape(of_each, COLUMNS, -1) for x in below]
+    rows = {title: np.stack(apart, 1).reshape(len(below) * len(shown), -1)}
     if args.kind == "variational":
         decoder = model.children["decoder"]
         codes = jax.random.normal(jax.random.key(0), (3 * COLUMNS, args.code))
         drawn = ja.predict(decoder, result.params["decoder"], result.state["decoder"], codes)
         rows["samples: what the decoder makes of codes drawn from the prior"] = pixels(args, drawn)
     heights = [0.4 + 1.15 * (len(x) // COLUMNS) for x in rows.values()]
-    figure = new_figure("autoencoder", 16, max(7.0, sum(heights) + 0.8))
+    figure = new_figure("autoencoder", 16, max(6.0, sum(heights) + 0.8))
     figure.get_layout_engine().set(w_pad=0.1, h_pad=0.08)
     name = f"{'A convolutional' if args.conv else 'A dense'} {args.kind} autoencoder of MNIST, a code of {args.code}"
     figure.suptitle(name, x=0.01, ha="left", color=INK, fontsize=15, fontweight="bold")

@@ -12,11 +12,11 @@ from __future__ import annotations
 import argparse
 import gzip
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import jax
-import numpy as np
 
 import jaxann as ja
 from jaxann.train.recipe import Recipe
@@ -61,12 +61,6 @@ def read(folder: str | None) -> str:
     return raw.decode()
 
 
-def windows(ids: np.ndarray, length: int) -> tuple[np.ndarray, np.ndarray]:
-    """Windows side by side, and what comes next at each of their places; what is left at the end is left out."""
-    count = (len(ids) - 1) // length
-    return tuple(ids[i : i + count * length].reshape(count, length) for i in (0, 1))  # pyright: ignore
-
-
 def build(args: argparse.Namespace, vocabulary: int, examples: int) -> Recipe:
     """The recipe for these flags."""
     rate = args.dropout or None
@@ -85,33 +79,40 @@ def main(arguments: list[str] | None = None) -> list[float]:
     """Train, write, and return each seed's loss on the part held out, in nats a character."""
     args = parse(arguments)
     text = read(args.data)
-    alphabet = sorted(set(text))
-    number = {c: i for i, c in enumerate(alphabet)}
-    unknown = set(args.prompt) - set(alphabet)
+    tokenizer = ja.data.char_tokenizer(text)
+    unknown = set(args.prompt) - set(text)
     if unknown or not args.prompt:
         raise SystemExit(f"--prompt: characters of the text are wanted, {''.join(sorted(unknown))!r} is not there")
-    ids = np.array([number[c] for c in text], np.int32)
+    ids = tokenizer.encode(text)
     cut = int(0.9 * len(ids))
-    train, validation = windows(ids[:cut], args.context), windows(ids[cut:], args.context)
-    recipe = build(args, len(alphabet), len(train[0]))
+    streams = {"training": ids[:cut], "validation": ids[cut:]}
+    train, validation = (ja.data.language_windows(one, args.context, remainder="drop") for one in streams.values())
+    for name, one in streams.items():
+        print(f"{name}: {(len(one) - 1) % args.context} of {len(one)} characters fill no window and are left out")
+    recipe = build(args, tokenizer.vocabulary, len(train[0]))
     writing = ja.core.fold_name(jax.random.key(0), "writing")
-    prompt = np.array([[number[c] for c in args.prompt]], np.int32)
+    prompt = tokenizer.encode(args.prompt)[None]
 
-    def said(params: Any, state: Any, key: jax.Array, length: int) -> str:
+    def told(params: Any, state: Any, key: jax.Array, length: int) -> Iterator[str]:
+        """The prompt, and what is written after it while it is written."""
         if args.model == "gpt" and args.positions == "learned":
             length = min(length, args.context + 1 - prompt.shape[1])  # there are no more positions
-        written = ja.train.generate(recipe, params, state, prompt, length=length, key=key, temperature=args.temperature)
-        return args.prompt + "".join(alphabet[i] for i in np.asarray(written)[0])
+        yield args.prompt
+        how = {"length": length, "key": key, "temperature": args.temperature}
+        for ids in ja.train.stream(recipe, params, state, prompt, **how):
+            yield tokenizer.decode(ids[0])
 
     def watch(moment: ja.train.Moment) -> None:
-        line = said(*moment.weights(), jax.random.fold_in(writing, moment.epoch), 60)
+        line = "".join(told(*moment.weights(), jax.random.fold_in(writing, moment.epoch), 60))
         print(f"epoch {moment.epoch}, loss {moment.rows['validation_loss'][-1]:.3f}: {line.strip()!r}", flush=True)
 
     def report(seed: int, result: Any) -> tuple[float | None, str]:
         loss = float(result.history["validation_loss"][-1])
         if seed == 0:
             if args.length:
-                print(said(result.params, result.state, writing, args.length))
+                for text in told(result.params, result.state, writing, args.length):
+                    print(text, end="", flush=True)
+                print()
             if args.plot:
                 from jaxann import plot
 

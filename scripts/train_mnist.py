@@ -38,7 +38,7 @@ def flags(text: str, name: str, files: str, **defaults: Any) -> argparse.Argumen
     add("--epochs", type=int, default=25, help="passes over the training part")
     add("--batch-size", type=int, default=256, help="examples an update")
     add("--learning-rate", type=float, default=4e-3, help="peak of the schedule: linear warmup, then a cosine to 0")
-    add("--warmup-epochs", type=float, default=2.0, help="epochs of linear warmup")
+    add("--warmup-epochs", type=float, default=2.0, help="epochs of linear warmup; a fifth of all at most")
     add("--weight-decay", type=float, default=0.02, help="decay of the weight matrices and kernels")
     add(
         "--validation",
@@ -70,9 +70,10 @@ def smoothing(parser: argparse.ArgumentParser, default: float = 0.1) -> None:
 
 
 def rate(args: argparse.Namespace, examples: int) -> Any:
-    """Linear warmup, then a cosine to 0 at the last step."""
+    """Linear warmup, then a cosine to 0 at the last step; a short run warms up for a fifth of it at most."""
     steps = -(-examples // args.batch_size)
-    return ja.schedules.cosine(args.learning_rate, args.epochs * steps, warmup=int(args.warmup_epochs * steps))
+    warmup = min(args.warmup_epochs, args.epochs / 5)
+    return ja.schedules.cosine(args.learning_rate, args.epochs * steps, warmup=int(warmup * steps))
 
 
 def adamw(args: argparse.Namespace, examples: int) -> Any:
@@ -160,7 +161,6 @@ def classify(
     data: ja.data.Dataset,
     build: Callable[[argparse.Namespace, int], Recipe],
     name: str,
-    pictures: Any = None,
 ) -> list[float]:
     """Train, report, and return each seed's accuracy on the test set (the validation part with --no-test).
 
@@ -169,7 +169,6 @@ def classify(
         data: as the model takes it.
         build: the recipe for the flags and a number of examples.
         name: of the data, for the picture's title.
-        pictures: the test pictures as they are drawn; those of the data when None.
     """
     train, validation = split(args, data.x, data.y)
     recipe = build(args, len(train[0]))
@@ -185,7 +184,7 @@ def classify(
             line += f", test accuracy {100 * accuracy:.2f} %"
             if seed == 0 and args.plot:
                 title = f"{name}: {100 * accuracy:.2f} % of {len(data.y_test):,} test pictures read right"
-                draw(args.plot, title, result, logits, data, data.x_test if pictures is None else pictures)
+                draw(args.plot, title, result, logits, data, data.x_test)
         return accuracy, line
 
     accuracies = run_each(args, recipe, train, validation, report)

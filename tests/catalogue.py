@@ -19,6 +19,7 @@ from tests.rows import optimizers as optimizer_rows
 from tests.rows import regularizers as regularizer_rows
 from tests.rows import schedules as schedule_rows
 from tests.rows import sequences as sequence_rows
+from tests.rows import sounds_and_texts
 from tests.rows import structured as structured_rows
 from tests.rows import transforms as transform_rows
 from tests.rows.kinds import ActivationRow, AugmentRow, LayerRow, LossRow, MetricRow, OptimizerRow, Row, ScheduleRow
@@ -37,6 +38,7 @@ __all__ = [
     "ROOMS",
     "SCHEDULES",
     "TABLES",
+    "TOKENIZERS",
     "ActivationRow",
     "AugmentRow",
     "LayerRow",
@@ -70,6 +72,7 @@ LAYERS = layer_rows.LAYERS + sequence_rows.SEQUENCES + model_rows.MODELS
 OPTIMIZERS = optimizer_rows.OPTIMIZERS + structured_rows.OPTIMIZERS_STRUCTURED + transform_rows.TRANSFORMS
 REGULARIZERS = regularizer_rows.REGULARIZERS
 AUGMENTS = augment_rows.AUGMENTS
+TOKENIZERS = sounds_and_texts.TOKENIZERS
 
 HELPERS = {
     name: reason
@@ -97,6 +100,7 @@ PRODUCTS = [
     *LAYERS,
     *REGULARIZERS,
     *AUGMENTS,
+    *TOKENIZERS,
     *(Row(row.name, lambda row=row: row.build(0.1), row.oracle, row.bad, row.saved) for row in OPTIMIZERS),
 ]
 
@@ -123,6 +127,7 @@ TABLES = {  # what the count and CATALOGUE.md show, by title
     "initializers": [*_names(*INITIALIZERS), "initializers.lsuv"],
     "regularizers": [*_names(*REGULARIZERS), *_NOISY, *_MIXING, "train.monte_carlo_predict"],
     "augmentations": [name for name in _names(*AUGMENTS) if name not in _MIXING],
+    "tokenizers": _names(*TOKENIZERS),
     "metrics": _names(*METRICS),
     "averages": ["ops.ewma"],
     "layers": [name for name in _names(*LAYERS) if name.startswith("layers.") and name not in _NOISY],

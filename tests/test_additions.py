@@ -174,7 +174,7 @@ def feature_scale():
                 "from jaxann.layers.ensemble import batch_ensemble_dense, packed_dense, repeat_members\n",
                 "from jaxann.layers.feature_scale import feature_scale\n",
             ),
-            Edit("jaxann/layers/__init__.py", '    "encode_sample_decode",\n', '    "feature_scale",\n'),
+            Edit("jaxann/layers/__init__.py", '    "encoder_decoder",\n', '    "feature_scale",\n'),
         ),
         "backward rule": (
             Edit(

@@ -40,7 +40,9 @@ SETTINGS = {"jaxann/core/setup.py": {"jax.config.update"}}
 NETWORK = {"jaxann/data/download.py": {"urllib", "http"}}
 
 NEVER = frozenset(("optax", "flax", "torch", "keras", "tensorflow", "equinox", "haiku"))  # oracles of the tests
-LAZY = frozenset(("sklearn", "pandas", "pyarrow", "matplotlib", "optuna", "typer", "rich", "pooch", "scipy"))
+LAZY = frozenset(
+    ("sklearn", "pandas", "pyarrow", "matplotlib", "optuna", "typer", "rich", "pooch", "scipy", "tokenizers")
+)
 
 
 def _files(folder: str = "jaxann") -> list[Path]:

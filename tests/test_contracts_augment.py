@@ -22,6 +22,8 @@ change = quick_jit(lambda augment, key, x, y, example_mask: augment(key, x, y, e
 @functools.cache
 def _batch(row: AugmentRow) -> tuple[jax.Array, jax.Array]:
     x = jax.random.normal(jax.random.key(5), row.shape) + 3.0
+    if row.ids is not None:  # 0 at the end, for those to whom that is padding
+        x = jax.random.randint(jax.random.key(5), row.shape, 1, row.ids, jnp.int32).at[:, -3:].set(0)
     return x, jnp.arange(row.shape[0], dtype=jnp.int32)  # each example's label is its number
 
 
@@ -29,9 +31,9 @@ def _batch(row: AugmentRow) -> tuple[jax.Array, jax.Array]:
 def test_augment_keeps_shapes_and_dtypes(row: AugmentRow):
     (x, y), augment = _batch(row), row.build()
     assert isinstance(augment, Augment)
-    for dtype in (jnp.float32, jnp.bfloat16):
+    for dtype in (jnp.float32, jnp.bfloat16) if row.ids is None else (jnp.int32, jnp.uint8):
         new, targets = change(augment, jax.random.key(0), x.astype(dtype), y, None)
-        assert (new.shape, new.dtype) == (x.shape, dtype)
+        assert (new.shape, new.dtype) == (row.output or x.shape, dtype)
         assert isinstance(targets, Mixed) == row.mixes
         if row.mixes:
             np.testing.assert_array_equal(targets.first, y)
@@ -41,6 +43,9 @@ def test_augment_keeps_shapes_and_dtypes(row: AugmentRow):
             assert ((targets.share >= 0) & (targets.share <= 1)).all()
         else:
             np.testing.assert_array_equal(targets, y)
+    if row.ids is not None:
+        floats = np.ones(row.shape, np.float32)
+        assert_input_error(lambda: jax.eval_shape(augment, jax.random.key(0), floats, y), "x", given="float32")
     whole = np.ones(row.shape, np.uint8)
     if row.wide:
         assert_input_error(lambda: jax.eval_shape(augment, jax.random.key(0), whole, y), "x", given="uint8")
@@ -60,7 +65,8 @@ def test_augment_depends_on_the_key_alone(row: AugmentRow):
     again = change(row.build(), jax.random.key(0), x, y, None)
     jax.tree.map(np.testing.assert_array_equal, first, again)
     assert any((np.asarray(change(augment, jax.random.key(k), x, y, None)[0]) != first[0]).any() for k in (1, 2, 3))
-    assert any((np.asarray(change(augment, jax.random.key(k), x, y, None)[0]) != x).any() for k in (1, 2, 3))
+    if row.output is None:
+        assert any((np.asarray(change(augment, jax.random.key(k), x, y, None)[0]) != x).any() for k in (1, 2, 3))
     keys = jax.random.split(jax.random.key(7), 3)
     many = quick_jit(jax.vmap(augment, in_axes=(0, None, None)))(keys, x, y)
     one = change(augment, keys[1], x, y, None)
@@ -75,15 +81,17 @@ def test_augment_mixes_no_padding_in(row: AugmentRow):
     for example_mask in (jnp.array([1.0, 1, 1, 1, 0, 0]), jnp.array([False, True, True, False, True, False])):
         real = np.asarray(example_mask).astype(bool)
         spoiled = jnp.where(
-            jnp.broadcast_to(example_mask.astype(bool).reshape(-1, *(1,) * (x.ndim - 1)), x.shape), x, jnp.nan
+            jnp.broadcast_to(example_mask.astype(bool).reshape(-1, *(1,) * (x.ndim - 1)), x.shape),
+            x,
+            jnp.nan if row.ids is None else jnp.int32(-7),
         )
         for seed in range(5):
             new, targets = change(augment, jax.random.key(seed), spoiled, y, example_mask)
-            assert np.isfinite(np.asarray(new)[real]).all()
+            assert np.isfinite(np.asarray(new)[real]).all() and (row.ids is None or (np.asarray(new)[real] >= 0).all())
             if row.mixes:
                 assert set(np.asarray(targets.second)[real]) == set(np.asarray(y)[real])
                 np.testing.assert_array_equal(np.asarray(targets.second)[~real], np.asarray(y)[~real])
-    assert change(augment, jax.random.key(0), x, y, jnp.zeros(6))[0].shape == x.shape
+    assert change(augment, jax.random.key(0), x, y, jnp.zeros(6))[0].shape == (row.output or x.shape)
 
 
 @pytest.mark.parametrize("row", [row for row in AUGMENTS if not row.mixes], ids=str)
@@ -100,6 +108,8 @@ def test_augment_draws_for_each_example_alone(row: AugmentRow):
 @every_augment
 def test_augment_numbers_may_be_traced(row: AugmentRow):
     (x, y), augment = _batch(row), row.build()
+    if not jax.tree.leaves(augment):
+        return
     numbers = jax.tree.map(jnp.asarray, augment)
     many = jax.tree.map(lambda leaf: jnp.stack([leaf, leaf]), numbers)
     new = quick_jit(jax.vmap(lambda a: a(jax.random.key(0), x, y)[0]))(many)

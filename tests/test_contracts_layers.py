@@ -37,15 +37,17 @@ run = jax.jit(
 @functools.cache
 def _example(row: LayerRow) -> tuple[Any, Any, Any, Any]:
     layer = row.build()
-    x = _drawn(row.shape) if row.ids is None else np.random.default_rng(1).integers(0, row.ids, row.shape, np.int32)
+    x = _drawn(row.shape, row.ids)
     params, state = layer.init(jax.random.key(2), x)
     return layer, params, state, x
 
 
-def _drawn(shape: Any) -> Any:
-    """Numbers of one shape, or of several by name."""
+def _drawn(shape: Any, ids: int | None = None) -> Any:
+    """Numbers, or ids, of one shape, or of several by name."""
     if isinstance(shape, dict):
-        return {name: _drawn(one) for name, one in shape.items()}
+        return {name: _drawn(one, ids) for name, one in shape.items()}
+    if ids is not None:
+        return np.random.default_rng(1).integers(0, ids, shape, np.int32)
     return (np.random.default_rng(1).normal(size=shape) + 0.5).astype(np.float32)
 
 
@@ -55,7 +57,7 @@ def _narrow(tree: Any) -> Any:
 
 def _other(row: LayerRow, x: Any) -> Any:
     """Other inputs."""
-    return jax.tree.map(lambda a: a + 1, x) if row.ids is None else (x + 1) % row.ids
+    return jax.tree.map(lambda a: a + 1 if row.ids is None else (a + 1) % row.ids, x)
 
 
 def _close(actual: Any, expected: Any, kind: str) -> None:

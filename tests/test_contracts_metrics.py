@@ -46,7 +46,7 @@ def _data(row: MetricRow) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     predictions = draw.normal(size=(ROWS, 3))
     if targets.ndim == 1:
         predictions[np.arange(ROWS), targets] += 0.7
-    return predictions, targets, draw.integers(1, 4, ROWS).astype(np.float64)
+    return row.predictions(predictions), targets, draw.integers(1, 4, ROWS).astype(np.float64)
 
 
 def _part(row: MetricRow, index: np.ndarray, times: float = 1.0, *, even: bool = False) -> tuple[jax.Array, ...]:

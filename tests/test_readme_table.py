@@ -23,3 +23,8 @@ def test_the_readme_shows_the_committed_search():
 def test_the_readme_shows_the_committed_nets_of_pictures():
     shown = table.README.read_text().partition(table.IMAGES_BEGIN)[2].partition(table.IMAGES_END)[0].strip()
     assert shown == table.images_markdown(*table.images(table.RESULTS / "cpu-2-cores"))
+
+
+def test_the_readme_shows_the_committed_nets_of_sequences():
+    shown = table.README.read_text().partition(table.SEQUENCES_BEGIN)[2].partition(table.SEQUENCES_END)[0].strip()
+    assert shown == table.sequences_markdown(*table.sequences(table.RESULTS / "cpu-2-cores"))

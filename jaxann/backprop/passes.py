@@ -115,8 +115,9 @@ def backward(
     x, context = _read("backprop.backward", x, train, example_mask, sequence_mask)
     walk = Walk(key, context)
     step = walk.forward(layer, params, state, x)
-    cost, g = cost_and_gradient(loss, _wide(step.y), y, weights)
-    got = step.vjp(jax.tree.map(lambda by, p: by.astype(p.dtype), g, step.y))
+    values, y = _with_masks(step.y, y)
+    cost, g = cost_and_gradient(loss, _wide(values), y, weights)
+    got = step.vjp(jax.tree.map(lambda by, p: by.astype(p.dtype), g, values))
     return Trace(cost, step.y, got.grads, got.input_grad if floating(x) else None, step.state, walk.layers())
 
 
@@ -187,6 +188,18 @@ def _read(function: str, x: Any, train: Any, example_mask: Any, sequence_mask: A
         x = _on_device(x)
     masks = [_mask(function, "example_mask", example_mask, 1, x), _mask(function, "sequence_mask", sequence_mask, 2, x)]
     return x, Context(train, *masks)
+
+
+def _with_masks(predictions: Any, targets: Any) -> tuple[Any, Any]:
+    """Predictions without the masks that arose inside the model, and targets with them where they have none."""
+    if isinstance(predictions, Padded):
+        return predictions.values, targets if is_padded(targets) else Padded(targets, predictions.mask)
+    if isinstance(predictions, dict):
+        known = targets if isinstance(targets, dict) else {}
+        pairs = {name: _with_masks(one, known.get(name)) for name, one in predictions.items()}
+        wrapped = {name: pairs[name][1] if name in pairs else one for name, one in known.items()}
+        return {name: values for name, (values, _) in pairs.items()}, wrapped if known else targets
+    return predictions, targets
 
 
 def _mask(function: str, argument: str, mask: Any, axes: int, x: Inputs) -> Array | None:

@@ -33,10 +33,12 @@ class Cotangents(NamedTuple):
 class Step(NamedTuple):
     """What a layer's forward pass gives."""
 
-    y: Any  # the output
+    y: Any  # the output; where a mask arises inside, `Padded`, whose G is that of its values
     state: State  # the new state
     vjp: Callable[[Any], Cotangents]  # from G = dC/dy
     z: Array | None = None  # the pre-activation of a layer with an activation of its own
+    attention: Array | None = None  # (batch, heads, queries, keys), of a layer that attends: what is taken of each key
+    drawn: Array | None = None  # what was drawn inside, for one who looks at the trace: the factors of dropout
 
 
 class Context(NamedTuple):
@@ -57,7 +59,8 @@ class Call(NamedTuple):
     key: Key | None
     context: Context
     # Runs the layer inside that goes by this name on an x; ended=True after a sequence, flipped=True from the end
-    # to the beginning, block=l for one of a stack, given= other parameters, which leaves it out of the trace.
+    # to the beginning, mask= of a sequence that has another one than the call's, block=l for one of a stack, given=
+    # other parameters, which leaves it out of the trace.
     child: Callable[..., Step]
 
     @property

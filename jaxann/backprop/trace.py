@@ -33,6 +33,9 @@ class LayerTrace:
     input_grad: Any = None  # dC/dx; None where x holds whole numbers
     y: Array | None = None  # the layer's own output
     output_grad: Array | None = None  # dC/dy
+    attention: Array | None = None  # (batch, heads, queries, keys), of a layer that attends: what is taken of each key
+    sequence_mask: Array | None = None  # (batch, time), which positions the layer was told to be real; None for all
+    drawn: Array | None = None  # the factors of a dropout inside the layer, where its rule names them
 
 
 class Forward(NamedTuple):

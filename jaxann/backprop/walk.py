@@ -17,7 +17,7 @@ from jaxann.backprop.step import Call, Context, Cotangents, Step
 from jaxann.backprop.trace import LayerTrace
 from jaxann.core.checks import check_choice, fail
 from jaxann.core.keys import fold_name
-from jaxann.core.padding import Padded
+from jaxann.core.padding import Padded, zero_padding
 from jaxann.core.products import Layer
 from jaxann.core.typing import Array, Inputs, Key, Params, State
 
@@ -33,7 +33,10 @@ class _Note:
     x: Any
     y: Any
     z: Array | None
+    attention: Array | None
     apart: set[str]  # children that ran with other parameters than their own, and are not noted
+    sequence_mask: Array | None
+    drawn: Array | None
     cotangents: Cotangents | None = None
     g: Any = None
 
@@ -70,6 +73,7 @@ class Walk:
             *,
             ended: bool = False,
             flipped: bool = False,
+            mask: Array | None | bool = True,
             block: int | None = None,
             given: Params | None = None,
         ) -> Step:
@@ -83,13 +87,10 @@ class Walk:
                     hint = "Both come from model.init(key, x)."
                     fail("backprop.backward", argument, f"the model's, with an entry for {where!r}", got, hint=hint)
             if isinstance(x, Padded):
-                fail(
-                    "backprop.backward",
-                    f"the input of {where!r}",
-                    "an array: Padded values are taken as the whole x",
-                    x,
-                )
+                x, mask = zero_padding(x.values, x.mask), x.mask
             inner = context._replace(sequence_mask=None) if ended else context
+            if mask is not True:
+                inner = inner._replace(sequence_mask=None if mask is None else jnp.asarray(mask))
             if flipped and inner.sequence_mask is not None:
                 inner = inner._replace(sequence_mask=inner.sequence_mask[:, ::-1])
             own, before = params[name], state[name]
@@ -108,7 +109,9 @@ class Walk:
             return step
         activation = rule is not None and rule.activation
         name = path or layer._factory.short_name
-        note = self._notes[name] = _Note(layer, activation, x, step.y, step.z, apart)
+        note = self._notes[name] = _Note(
+            layer, activation, x, step.y, step.z, step.attention, apart, context.sequence_mask, step.drawn
+        )
 
         def vjp(g: Any) -> Cotangents:
             note.g, note.cotangents = g, step.vjp(g)
@@ -129,6 +132,9 @@ def _as_trace(note: _Note, after: _Note | None) -> LayerTrace:
         "z": note.y if note.z is None else note.z,
         "a": after.y if followed and after is not None else note.y,
         "y": note.y,
+        "attention": note.attention,
+        "sequence_mask": note.sequence_mask,
+        "drawn": note.drawn,
     }
     found = note.cotangents
     if found is not None:

@@ -28,6 +28,8 @@ _WELCOME = """[bold]jaxann[/bold]: neural networks on JAX, every number visible.
       and as a page, with a drawing of the net
   [bold cyan]jaxann explain --example 2-2-1-slope-2[/bold cyan]
       variants of the net: 2-2-1-cross-entropy, 2-2-1-slope-2
+  [bold cyan]jaxann explain --example lstm[/bold cyan]
+      a step of an LSTM and its way back through time; attention: one head
   [bold cyan]jaxann explain --model net.safetensors --data rows.csv --row 3[/bold cyan]
       a net of your own, saved by jaxann.save, on a row of your own data
   [bold cyan]jaxann explain --errata[/bold cyan]
@@ -69,7 +71,7 @@ def build() -> Typer:
     def explain(
         context: Any,
         which: str = argument(None, metavar="[E3|all]", help="With --errata: one row, or all of them."),
-        example: str = option(None, help="2-2-1 (the default), 2-2-1-cross-entropy or 2-2-1-slope-2."),
+        example: str = option(None, help="2-2-1 (the default), 2-2-1-cross-entropy, 2-2-1-slope-2, lstm or attention."),
         model: Path = option(None, help="A model of your own, written by jaxann.save."),  # noqa: B008
         data: Path = option(None, help="Comma-separated numbers: the inputs, then the targets."),  # noqa: B008
         row: int = option(None, help="Row of --data, counted from 0. [default: 0]"),

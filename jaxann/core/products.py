@@ -91,6 +91,7 @@ class Layer(Product):
             # Its one child stands for several, one after the other: parameters, state and carry have an axis of them.
             "stacked",
             "wraps",  # it is the layer that it is given, run in another way: names, children, parameters are that one's
+            "reads_source",  # it reads a second sequence, the same at every position: its `start` is given that one
         )
     )
 
@@ -190,21 +191,28 @@ class Layer(Product):
             found = watched(self, params, lambda: apply(params, state, x, key=key, train=train, **masks))
         return check_pair(name, "apply", "(y, state)", found)
 
-    def start(self, params: Params, batch: int, *, state: State | None = None) -> Any:
+    def start(
+        self, params: Params, batch: int, *, state: State | None = None, source: Inputs | Padded | None = None
+    ) -> Any:
         """What `step` carries before the first step, for so many sequences at once.
 
         Args:
             params, state: from `init`; the state may be left out where there is none.
             batch: number of sequences.
+            source: `(batch, time, ...)` or `Padded`, the second sequence of a layer that reads one beside its own.
 
         Raises:
-            InputError: the layer carries nothing.
+            InputError: the layer carries nothing, or it reads a source and none is given, or the other way round.
         """
+        name = self._factory.short_name
         if not self.carries:
-            fail(self._factory.short_name, "start", "asked of a layer with start and step", " one without")
-        return self.functions.start(
-            params, batch, **({"state": state} if accepts(self.functions.start, "state") else {})
-        )
+            fail(name, "start", "asked of a layer with start and step", " one without")
+        if ("reads_source" in self.traits) != (source is not None):
+            expected = "given, for the layer reads one" if source is None else "None for a layer that reads none"
+            fail(f"{name}.start", "source", expected, source if source is None else " one")
+        start = self.functions.start
+        given = {"state": state} if accepts(start, "state") else {}
+        return start(params, batch, **given, **({} if source is None else {"source": source}))
 
     def step(self, params: Params, carry: Any, x: Inputs, *, state: State | None = None) -> tuple[Any, Any]:
         """One position of each sequence, in evaluation mode: `(y, carry)`.

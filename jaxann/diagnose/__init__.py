@@ -1,5 +1,6 @@
-"""Diagnosis: what a model is made of and takes, and whether its gradients are right."""
+"""Diagnosis: what a model is made of and takes, whether its gradients are right, and where it looks."""
 
+from jaxann.diagnose.attention import attention_maps
 from jaxann.diagnose.findings import CheckSettings, Finding, GradientCheck, LeafCheck
 from jaxann.diagnose.gradients import check_gradients
 from jaxann.diagnose.layers import check_layer, check_loss
@@ -13,6 +14,7 @@ __all__ = [
     "LeafCheck",
     "StepMemory",
     "Summary",
+    "attention_maps",
     "check_gradients",
     "check_layer",
     "check_loss",

@@ -296,10 +296,18 @@ def _table(found: Summary) -> str:
 
 
 def _line(cells: list[str], widths: list[int]) -> str:
-    fitted = [cell if len(cell) <= w else cell[: max(w - 3, 0)] + "..." for cell, w in zip(cells, widths, strict=False)]
+    fitted = [_fitted(cell, w, first=i == 0) for i, (cell, w) in enumerate(zip(cells, widths, strict=False))]
     return "  ".join(
         c.rjust(w) if 3 <= i <= 5 else c.ljust(w) for i, (c, w) in enumerate(zip(fitted, widths, strict=False))
     )
+
+
+def _fitted(cell: str, width: int, *, first: bool) -> str:
+    """A cell that is too long without its end; the name of a layer without its beginning, which many share."""
+    room = max(width - 3, 0)
+    if len(cell) <= width:
+        return cell
+    return "..." + cell[len(cell) - room :] if first else cell[:room] + "..."
 
 
 def _shape(output: Any) -> str:

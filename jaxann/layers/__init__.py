@@ -2,16 +2,20 @@
 
 from jaxann.layers.activation import gated_dense, maxout, prelu, rrelu, swish
 from jaxann.layers.attention import multi_head_attention
+from jaxann.layers.attentive import attentive_recurrence
 from jaxann.layers.autoencoder import contractive_encode_decode, encode_decode, encode_sample_decode
 from jaxann.layers.base import as_layer, custom, elementwise, residual, sequential
-from jaxann.layers.bidirectional import bidirectional
+from jaxann.layers.bidirectional import bidirectional, both_ends
 from jaxann.layers.branches import branch, concatenate, parallel
+from jaxann.layers.class_token import class_token, first_position
 from jaxann.layers.conv import conv, conv_transpose, depthwise_conv
+from jaxann.layers.cross_attention import cross_attention
 from jaxann.layers.dense import dense, flatten
 from jaxann.layers.dense_block import dense_block
 from jaxann.layers.drop_connect import drop_connect_dense
 from jaxann.layers.dropout import alpha_dropout, drop_block, dropout, spatial_dropout
-from jaxann.layers.embed import embedding
+from jaxann.layers.embed import embedding, segment_embedding
+from jaxann.layers.encoder_decoder import encoder_decoder
 from jaxann.layers.ensemble import batch_ensemble_dense, packed_dense, repeat_members
 from jaxann.layers.highway import highway
 from jaxann.layers.layer_outputs import layer_outputs
@@ -27,24 +31,32 @@ from jaxann.layers.resize import resize
 from jaxann.layers.scale import layer_scale
 from jaxann.layers.shape import permute, reshape
 from jaxann.layers.squeeze_excitation import squeeze_excitation
+from jaxann.layers.standardize import standardize
 from jaxann.layers.stochastic_depth import stochastic_depth
+from jaxann.layers.tied import tied_embedding
+from jaxann.layers.transformer import decoder_block, feed_forward, transformer_block
 from jaxann.layers.weight_norm import spectral_norm, weight_norm, weight_standardized
 
 __all__ = [
     "adaptive_pool",
     "alpha_dropout",
     "as_layer",
+    "attentive_recurrence",
     "avg_pool",
     "batch_ensemble_dense",
     "batch_norm",
     "bidirectional",
+    "both_ends",
     "branch",
+    "class_token",
     "concatenate",
     "contractive_encode_decode",
     "conv",
     "conv_transpose",
     "crop",
+    "cross_attention",
     "custom",
+    "decoder_block",
     "dense",
     "dense_block",
     "depthwise_conv",
@@ -55,6 +67,9 @@ __all__ = [
     "embedding",
     "encode_decode",
     "encode_sample_decode",
+    "encoder_decoder",
+    "feed_forward",
+    "first_position",
     "flatten",
     "gated_dense",
     "gaussian_dropout",
@@ -90,13 +105,17 @@ __all__ = [
     "rms_norm",
     "rnn",
     "rrelu",
+    "segment_embedding",
     "sequential",
     "sinusoidal_positions",
     "spatial_dropout",
     "spectral_norm",
     "squeeze_excitation",
+    "standardize",
     "stochastic_depth",
     "swish",
+    "tied_embedding",
+    "transformer_block",
     "weight_norm",
     "weight_standardized",
 ]

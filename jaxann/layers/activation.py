@@ -17,9 +17,9 @@ from jaxann.core.products import Initializer, Layer
 from jaxann.core.typing import Array, Scalar, Spec
 from jaxann.layers.dense import dense
 
-__all__ = ["gated_dense", "maxout", "prelu", "rrelu", "swish"]
+__all__ = ["GATES", "gated_dense", "maxout", "prelu", "rrelu", "swish"]
 
-_GATES: dict[str, Callable] = {f.__name__: f for f in (bilinear, geglu, glu, reglu, swiglu)}
+GATES: dict[str, Callable] = {f.__name__: f for f in (bilinear, geglu, glu, reglu, swiglu)}
 
 
 def _shape(function: str, per_channel: bool, spec: Spec) -> tuple[int, ...]:
@@ -194,12 +194,12 @@ def gated_dense(
             weight.
     """
     check_integer("gated_dense", "units", units)
-    check_choice("gated_dense", "gate", gate, _GATES)
+    check_choice("gated_dense", "gate", gate, GATES)
     _flag("gated_dense", "gate_first", gate_first)
     inner = dense(2 * units, use_bias=use_bias, kernel_init=kernel_init, bias_init=bias_init)
 
     def apply(params, state, x, *, key=None, train=False) -> tuple[Array, dict]:
         z, _ = inner.apply(params, state, x)
-        return _GATES[gate](z, gate_first=gate_first), state
+        return GATES[gate](z, gate_first=gate_first), state
 
     return inner.init, apply

@@ -13,12 +13,19 @@ from jaxann.core.checks import check_choice, check_flag, check_floating, check_i
 from jaxann.core.factories import factory
 from jaxann.core.padding import zero_padding
 from jaxann.core.products import Initializer, Layer, LayerFunctions
-from jaxann.core.typing import Array, Scalar
+from jaxann.core.typing import Array, Params, Scalar
 from jaxann.layers.base import init_child, run_child
 from jaxann.layers.dense import dense
 from jaxann.layers.dropout import keep_factor
 
-__all__ = ["AttentionCarry", "attention_heads", "multi_head_attention"]
+__all__ = [
+    "AttentionCarry",
+    "attention_heads",
+    "checked_heads",
+    "distance_buckets",
+    "multi_head_attention",
+    "position_bias",
+]
 
 
 class AttentionCarry(NamedTuple):
@@ -60,7 +67,8 @@ def multi_head_attention(
         causal: whether no position sees a later one.
         window: positions that are so far away, or further, are not seen; None sees all.
         positions: "rotary" turns queries and keys by their positions (`ops.rotary`), "alibi" takes off what is far away
-            (`ops.alibi`); None knows no order.
+            (`ops.alibi`), "relative" adds a learned number for each head and kind of distance, 32 kinds up to 128
+            positions (`ops.relative_buckets`); None knows no order.
         dropout: probability of dropping a weight after the softmax, in [0, 1); None for no dropout.
         context: how many positions `step` remembers, the last ones; None where nothing goes position by position.
         use_bias: whether the maps have biases.
@@ -68,40 +76,26 @@ def multi_head_attention(
 
     Input: `(batch, time, any)`; output `(batch, time, features)`. Positions of padding are seen by none. Parameters:
     `qkv`, a dense layer of (heads + 2 groups) d outputs, those of the queries first, then keys, then values; `out`, a
-    dense layer.
+    dense layer; `distances` `(32, heads)`, zeros at first, with relative positions.
 
     Peers: as PyTorch's MultiheadAttention with batch_first=True for one input, and the attention of GPT and Llama;
     PyTorch draws weights by xavier_uniform and has no groups, windows or positions. Keras' MultiHeadAttention.
 
-    Source: Vaswani et al. 2017.
+    Source: Vaswani et al. 2017; relative positions as in Raffel et al. 2020, where all layers share them.
 
     Raises:
         InputError: an argument is out of range, heads do not divide features, x is no `(batch, time, features)`, or
             `train=True` comes without a key where there is dropout.
     """
     function = "multi_head_attention"
-    for name, number in (("features", features), ("heads", heads)):
-        check_integer(function, name, number)
-    for name, number in (
-        ("groups", groups),
-        ("head_features", head_features),
-        ("window", window),
-        ("context", context),
-    ):
+    shared, size = checked_heads(function, features, heads, groups, head_features, dropout)
+    for name, number in (("window", window), ("context", context)):
         if number is not None:
             check_integer(function, name, number)
     check_flag(function, "causal", causal)
     check_flag(function, "use_bias", use_bias)
     if positions is not None:
-        check_choice(function, "positions", positions, ("rotary", "alibi"))
-    if dropout is not None:
-        check_range(function, "dropout", dropout, 0, 1, open_high=True)
-    shared = heads if groups is None else groups
-    if heads % shared:
-        fail(function, "groups", f"a divisor of the {heads} heads", groups)
-    if head_features is None and features % heads:
-        fail(function, "heads", f"a divisor of the {features} features", heads)
-    size = features // heads if head_features is None else head_features
+        check_choice(function, "positions", positions, ("rotary", "alibi", "relative"))
     if positions == "rotary" and size % 2:
         fail(function, "head_features", "even for rotary positions", size)
     if context is not None and not causal:
@@ -118,7 +112,10 @@ def multi_head_attention(
         inside = jax.ShapeDtypeStruct((*spec.shape[:2], heads * size), spec.dtype)
         made = {"qkv": init_child(children["qkv"], "qkv", key, spec)}
         made["out"] = init_child(children["out"], "out", key, inside)
-        return tuple({name: pair[i] for name, pair in made.items()} for i in (0, 1))
+        params, state = ({name: pair[i] for name, pair in made.items()} for i in (0, 1))
+        if positions == "relative":
+            params["distances"] = jnp.zeros((_BUCKETS, heads), spec.dtype)
+        return params, state
 
     def apply(params, state, x, *, key=None, train=False, sequence_mask=None, **context):
         if x.ndim != 3:
@@ -133,7 +130,7 @@ def multi_head_attention(
             keys,
             values,
             mask=ops.attention_mask(time, time, causal=causal, window=window, real=sequence_mask) if time else None,
-            bias=ops.alibi(heads, time, time) if positions == "alibi" and time else None,
+            bias=position_bias(positions, params, heads, time, causal),
             keep=keep_factor(function, dropout, (x.shape[0], heads, time, time), key, train, x.dtype),
         )
         y, _ = run_child(
@@ -161,16 +158,64 @@ def multi_head_attention(
             lax.dynamic_update_slice_in_dim(held, new, place, 1)
             for held, new in ((carry.keys, key), (carry.values, value))
         )
-        age = (place - jnp.arange(context)) % context  # of what stands at each place
+        age = (place - jnp.arange(context, dtype=now.dtype)) % context  # of what stands at each place
         seen = age <= now if window is None else (age <= now) & (age < window)
         bias = None
         if positions == "alibi":
             bias = ops.alibi(heads, 1, carry.keys.shape[1])[:, :, :, ::-1][..., age]  # of age a: -m a
+        elif positions == "relative":
+            bias = jnp.asarray(params["distances"])[distance_buckets(age, causal)].T[None, :, None]
         y = ops.attention(query, keys, values, mask=seen[None, None, None], bias=bias)
         y = run_child(children["out"], "out", params, _NOTHING, y.reshape(x.shape[0], heads * size))[0]
         return y, AttentionCarry(keys, values, now + 1)
 
     return LayerFunctions(init, apply, children, start, step)
+
+
+def checked_heads(
+    function: str,
+    features: int,
+    heads: int,
+    groups: int | None,
+    head_features: int | None,
+    dropout: Scalar | None,
+) -> tuple[int, int]:
+    """`(groups, d)` of attention with these arguments.
+
+    Raises:
+        InputError: one is out of range, or they do not divide each other.
+    """
+    for name, number in (("features", features), ("heads", heads)):
+        check_integer(function, name, number)
+    for name, number in (("groups", groups), ("head_features", head_features)):
+        if number is not None:
+            check_integer(function, name, number)
+    if dropout is not None:
+        check_range(function, "dropout", dropout, 0, 1, open_high=True)
+    shared = heads if groups is None else groups
+    if heads % shared:
+        fail(function, "groups", f"a divisor of the {heads} heads", groups)
+    if head_features is None and features % heads:
+        fail(function, "heads", f"a divisor of the {features} features", heads)
+    return shared, features // heads if head_features is None else head_features
+
+
+_BUCKETS = 32  # kinds of distance
+
+
+def distance_buckets(distance: Array, causal: bool) -> Array:
+    """The row of `distances` for a key that stands so many positions before the query."""
+    return ops.relative_buckets(distance, causal=causal, buckets=_BUCKETS)
+
+
+def position_bias(positions: str | None, params: Params, heads: int, time: int, causal: bool) -> Array | None:
+    """What is added to the scores of a whole sequence, `(1, heads, time, time)`; None where nothing is."""
+    if positions == "alibi" and time:
+        return ops.alibi(heads, time, time)
+    if positions == "relative" and time:
+        before = jnp.arange(time)[:, None] - jnp.arange(time)[None]
+        return jnp.moveaxis(jnp.asarray(params["distances"])[distance_buckets(before, causal)], 2, 0)[None]
+    return None
 
 
 _NOTHING = {"qkv": {}, "out": {}}  # the state of both maps

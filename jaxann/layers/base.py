@@ -25,6 +25,7 @@ from jaxann.core.keys import fold_name
 from jaxann.core.padding import Padded
 from jaxann.core.products import Layer, LayerFunctions
 from jaxann.core.typing import Array, Inputs, Key, Params, Spec, State
+from jaxann.core.where import told_where
 from jaxann.ops.once import computed_once
 
 __all__ = [
@@ -39,6 +40,7 @@ __all__ = [
     "run_child",
     "sequential",
     "start_children",
+    "stateless",
     "step_child",
 ]
 
@@ -146,15 +148,16 @@ def named_layers(function: str, layers: Any, argument: str = "layers") -> dict[s
     return {name: as_layer(layer, function, f"{argument}[{name!r}]") for name, layer in layers.items()}
 
 
-def output_spec(layer: Layer, params: Params, state: State, spec: Spec) -> Any:
+def output_spec(layer: Layer, params: Params, state: State, spec: Spec | Mapping[str, Any]) -> Any:
     """Shapes and dtypes of a layer's output, found by tracing its `apply`: the only shape rule there is."""
     shapes = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype), spec)
     return jax.eval_shape(lambda p, s, x: layer.apply(p, s, x)[0], params, state, shapes)
 
 
-def init_child(layer: Layer, name: str, key: Key, spec: Spec) -> tuple[Params, State]:
+def init_child(layer: Layer, name: str, key: Key, spec: Spec | Mapping[str, Any]) -> tuple[Params, State]:
     """Parameters and state of the child called `name`."""
-    params, state = layer.init(fold_name(key, name), spec)
+    with told_where(name):
+        params, state = layer.init(fold_name(key, name), spec)  # pyright: ignore[reportArgumentType]
     for path, leaf in jax.tree_util.tree_flatten_with_path(params)[0]:
         if not hasattr(leaf, "dtype") and not isinstance(leaf, float | int):
             argument = f"params{jax.tree_util.keystr(path)}"
@@ -167,7 +170,7 @@ def run_child(
 ) -> tuple[Any, State]:
     """Output and new state of the child called `name`, given the parent's parameters, state and context."""
     folded = None if key is None else fold_name(key, name)
-    with jax.named_scope(name):
+    with jax.named_scope(name), told_where(name):
         own = _entry("params", params, name), _entry("state", state, name)
         return layer.apply(*own, x, key=folded, **context)
 
@@ -182,9 +185,15 @@ def _entry(argument: str, tree: Any, name: str) -> Any:
 
 
 def start_children(
-    function: str, layers: Mapping[str, Layer], params: Params, batch: int, state: State | None
+    function: str,
+    layers: Mapping[str, Layer],
+    params: Params,
+    batch: int,
+    state: State | None,
+    source: Inputs | Padded | None = None,
 ) -> dict[str, Any]:
-    """What the children carry before the first step, by name, of those that carry something.
+    """What the children carry before the first step, by name, of those that carry something; those that read a source
+    are given it.
 
     Raises:
         InputError: a child neither carries nor declares that it computes each position by itself.
@@ -192,7 +201,12 @@ def start_children(
     for name, layer in layers.items():
         _check_steps(function, name, layer)
     return {
-        name: layer.start(params[name], batch, state=None if state is None else state[name])
+        name: layer.start(
+            params[name],
+            batch,
+            state=None if state is None else state[name],
+            source=source if "reads_source" in layer.traits else None,
+        )
         for name, layer in layers.items()
         if layer.carries
     }
@@ -215,12 +229,13 @@ def step_child(
             return y, {name: after}
         if state is None and jax.tree.leaves(jax.eval_shape(layer.init, jax.random.key(0), x)[1]):
             fail(function, "state", f"given, for {name!r} has one", None)
-        own = _stateless(layer) if state is None else state[name]
+        own = stateless(layer) if state is None else state[name]
         return layer.apply(params[name], own, x)[0], {}
 
 
-def _stateless(layer: Layer) -> State:
-    return {name: _stateless(child) for name, child in layer.children.items()}
+def stateless(layer: Layer) -> State:
+    """The state of a layer that has none: its nesting of names."""
+    return {name: stateless(child) for name, child in layer.children.items()}
 
 
 def _check_steps(function: str, name: str, layer: Layer) -> None:
@@ -246,10 +261,12 @@ def composite(
         step: `step(params, carry, x, *, state)`, the carry being that of the children by name.
     """
 
-    def start(params, batch, *, state=None):
-        return start_children(f"{function}.start", children, params, batch, state)
+    def start(params, batch, *, state=None, source=None):
+        return start_children(f"{function}.start", children, params, batch, state, source)
 
     carries = any(layer.carries for layer in children.values())
+    if any("reads_source" in layer.traits for layer in children.values()):
+        traits = (*traits, "reads_source")
     if all("positionwise" in layer.traits for layer in children.values()):
         traits = (*traits, "positionwise")
     return LayerFunctions(init, apply, children, start if carries else None, step if carries else None, traits)
@@ -272,7 +289,8 @@ def sequential(layers: Mapping[str, Layer]):
         params, state = {}, {}
         for name, layer in layers.items():
             params[name], state[name] = init_child(layer, name, key, spec)
-            spec = output_spec(layer, params[name], state[name], spec)
+            with told_where(name):
+                spec = output_spec(layer, params[name], state[name], spec)
         return params, state
 
     def apply(params, state, x, **context):

@@ -5,14 +5,16 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 
-from jaxann.core.checks import check_choice
+from jaxann.core.checks import check_choice, check_floating, fail
 from jaxann.core.factories import factory
 from jaxann.core.padding import Padded, is_padded
 from jaxann.core.products import Layer, LayerFunctions
 from jaxann.core.typing import Inputs, Params, Predictions, State
 from jaxann.layers.base import as_layer, init_child, output_spec, run_child
+from jaxann.layers.class_token import first_position
+from jaxann.layers.recurrent import last_position
 
-__all__ = ["MERGES", "bidirectional", "flipped", "keeps_positions", "one_output"]
+__all__ = ["MERGES", "bidirectional", "both_ends", "flipped", "keeps_positions", "one_output"]
 
 MERGES = {
     "concatenate": lambda a, b: jnp.concatenate([a, b], -1),
@@ -89,3 +91,33 @@ def keeps_positions(layer: Layer, params: Params, state: State, x: Inputs) -> bo
 
     time = jax.tree.leaves(x)[0].shape[1]  # of which one is the same in both directions
     return time > 1 and places(0) == time and places(1) == time - 1
+
+
+@factory(Layer, traits=("ends_sequence",))
+def both_ends():
+    """Of a sequence read in both directions what each has at its own end, `(batch, time, 2 n) -> (batch, 2 n)`.
+
+    The first n features at the last position, which have seen all of the sequence from its beginning, and the other n
+    at the first. No parameters; of a sequence of padding alone it is 0.
+
+    Peers: Keras' Bidirectional with return_sequences=False; in PyTorch one joins both of h_n.
+
+    Source: Schuster and Paliwal 1997.
+
+    Raises:
+        InputError: x has no positions, an odd number of features, or holds no floating numbers.
+    """
+
+    def init(key, spec):
+        return {}, {}
+
+    def apply(params, state, x, *, key=None, train=False, sequence_mask=None):
+        check_floating("both_ends", "x", x)
+        if x.ndim != 3 or x.shape[2] % 2 or x.shape[1] == 0:
+            fail("both_ends", "x", "of shape (batch, time, 2 n), the features of both directions", f" shape {x.shape}")
+        half = x.shape[2] // 2
+        last, _ = last_position().apply({}, {}, x[..., :half], sequence_mask=sequence_mask)
+        first, _ = first_position().apply({}, {}, x[..., half:], sequence_mask=sequence_mask)
+        return jnp.concatenate([last, first], -1), state
+
+    return init, apply

@@ -26,11 +26,15 @@ from jaxann.core.products import Layer, LayerFunctions
 from jaxann.core.typing import Array
 from jaxann.layers.base import composite, init_child, named_layers, run_child, step_child
 
-__all__ = ["branch", "concatenate", "parallel"]
+__all__ = ["branch", "check_names", "concatenate", "parallel", "refuse_mask"]
 
 
-def _check_names(function: str, names: Any, x: Any, argument: str = "x") -> None:
-    """x is a dict of exactly these names."""
+def check_names(function: str, names: Any, x: Any, argument: str = "x") -> None:
+    """x is a dict of exactly these names.
+
+    Raises:
+        InputError: it is none, or has other names.
+    """
     expected = f"a dict with the names {', '.join(map(repr, names))}"
     if not isinstance(x, Mapping):
         fail(function, argument, expected, f" {type(x).__name__}" if isinstance(x, tuple | list) else x)
@@ -39,6 +43,17 @@ def _check_names(function: str, names: Any, x: Any, argument: str = "x") -> None
         given = [f"none called {', '.join(map(repr, missing))}"] if missing else []
         given += [f"{', '.join(map(repr, extra))} too"] if extra else []
         fail(function, argument, expected, f" {' and '.join(given)}")
+
+
+def refuse_mask(function: str, sequence_mask: Any) -> None:
+    """No sequence_mask beside several inputs, for it would not say to which of them it belongs.
+
+    Raises:
+        InputError: there is one.
+    """
+    if sequence_mask is not None:
+        hint = "Each input that is a sequence is Padded(values, mask)."
+        fail(function, "sequence_mask", "None for several inputs", sequence_mask, hint=hint)
 
 
 def _run(
@@ -76,18 +91,16 @@ def parallel(layers: Mapping[str, Layer]):
     """
 
     def init(key, spec):
-        _check_names("parallel", layers, spec, "spec")
+        check_names("parallel", layers, spec, "spec")
         return _init(layers, key, spec)
 
     def apply(params, state, x, *, sequence_mask=None, **context):
-        _check_names("parallel", layers, x)
-        if sequence_mask is not None:
-            hint = "Each input that is a sequence is Padded(values, mask)."
-            fail("parallel", "sequence_mask", "None for several inputs", sequence_mask, hint=hint)
+        check_names("parallel", layers, x)
+        refuse_mask("parallel", sequence_mask)
         return _run(layers, params, state, x, None, context)
 
     def step(params, carry, x, *, state=None):
-        _check_names("parallel", layers, x)
+        check_names("parallel", layers, x)
         return _step("parallel.step", layers, params, carry, x, state)
 
     return composite("parallel", init, apply, layers, step, ("ends_sequence",))
@@ -183,7 +196,7 @@ def _arrays(names: tuple[str, ...] | None, x: Any, argument: str) -> dict[str, A
     """The arrays to be joined, in order, by what messages call them."""
     if isinstance(x, Mapping):
         if names is not None:
-            _check_names("concatenate", names, x, argument)
+            check_names("concatenate", names, x, argument)
         found = {name: x[name] for name in (sorted(x) if names is None else names)}
     elif isinstance(x, tuple | list) and not isinstance(x, Padded) and names is None:
         found = {str(i): one for i, one in enumerate(x)}

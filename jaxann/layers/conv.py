@@ -13,7 +13,7 @@ from jaxann.core.checks import check_choice, check_floating, check_integer, fail
 from jaxann.core.factories import factory
 from jaxann.core.keys import fold_name
 from jaxann.core.padding import zero_padding
-from jaxann.core.products import Initializer, Layer
+from jaxann.core.products import Initializer, Layer, LayerFunctions
 from jaxann.core.typing import Array
 from jaxann.initializers import lecun_normal, zeros
 from jaxann.ops.windows import MODES, as_axes, as_padding, as_size
@@ -57,7 +57,8 @@ def conv(
 
     Input `(batch, *places, channels)`, output `(batch, *positions, filters)`. Parameters: `weight`
     `(*kernel_size, channels / groups, filters)`, `bias` `(filters,)`. Of padded sequences the first axis of places is
-    time: padded positions are 0 in the windows, and there have to be as many positions as places along it.
+    time: padded positions are 0 in the windows, and there have to be as many positions as places along it. One of
+    signals that looks back alone, `padding=((dilation (size - 1), 0),)` with stride 1, goes one position at a time too.
 
     Peers: flax's Conv (whose distributions these are) has windows "SAME" by default and Keras' Conv1D, 2D, 3D "valid";
     PyTorch's Conv1d, 2d, 3d have channels first, kernels `(filters, channels / groups, *kernel_size)`, no padding by
@@ -127,7 +128,7 @@ def _convolution(
     kernel_init: Initializer | None,
     bias_init: Initializer | None,
 ):
-    """`(init, apply)`; None for groups are as many as channels."""
+    """The functions of the layer; None for groups are as many as channels."""
     rank = len(size)
     as_axes(name, "stride", settings["stride"], rank)
     as_axes(name, "dilation", settings["dilation"], rank)
@@ -161,7 +162,34 @@ def _convolution(
         _check_positions(name, z, x, sequence_mask, mode)
         return z, state
 
-    return init, apply
+    before = _places_before(name, size, settings, mode)
+    if before is None:
+        return LayerFunctions(init, apply)
+
+    def start(params, batch):
+        weight, groups = params["weight"], settings["groups"]
+        channels = weight.shape[-2] * groups if groups else weight.shape[-1] // filters_of(1)
+        return jnp.zeros((batch, before, channels), weight.dtype)
+
+    def step(params, carry, x):
+        if x.ndim != 2 or x.shape[-1] != carry.shape[-1]:
+            fail(name, "x", f"of shape (batch, {carry.shape[-1]})", f" shape {x.shape}")
+        if x.dtype != carry.dtype:
+            fail(name, "x", f"of the weight's dtype {carry.dtype}", f" {x.dtype}")
+        window = jnp.concatenate([carry, x[:, None]], 1)
+        given = settings | {"groups": settings["groups"] or x.shape[-1], "padding": "valid"}
+        return ops.conv(window, params["weight"], params.get("bias"), **given)[:, 0], window[:, 1:]
+
+    return LayerFunctions(init, apply, start=start, step=step)
+
+
+def _places_before(name: str, size: tuple[int, ...], settings: dict[str, Any], mode: str) -> int | None:
+    """How many places before its own a position of a signal sees, where it sees none after it; else None."""
+    if len(size) != 1 or mode != "zeros" or as_axes(name, "stride", settings["stride"], 1) != (1,):
+        return None
+    before = as_axes(name, "dilation", settings["dilation"], 1)[0] * (size[0] - 1)
+    padding = as_padding(name, settings["padding"], 1)
+    return before if padding == ((before, 0),) or (isinstance(padding, str) and before == 0) else None
 
 
 def _check_positions(name: str, z: Array, x: Array, sequence_mask: Array | None, mode: str) -> None:

@@ -50,13 +50,15 @@ def learned_positions(length: int, *, kernel_init: Initializer | None = None):
             expected = f"of at most {length} positions of {params['weight'].shape[1]} features"
             fail("learned_positions", "x", expected, f" shape {x.shape}")
         check_floating("learned_positions", "x", x)
-        return x + jnp.broadcast_to(params["weight"][real_positions(x, sequence_mask)].astype(x.dtype), x.shape), state
+        return x + jnp.broadcast_to(
+            jnp.asarray(params["weight"])[real_positions(x, sequence_mask)].astype(x.dtype), x.shape
+        ), state
 
     def start(params, batch):
         return jnp.int32(0)
 
     def step(params, carry, x):
-        row = params["weight"].at[carry].get(mode="fill", fill_value=jnp.nan)
+        row = jnp.asarray(params["weight"]).at[carry].get(mode="fill", fill_value=jnp.nan)
         return x + jnp.broadcast_to(row.astype(x.dtype), x.shape), carry + 1
 
     return LayerFunctions(init, apply, start=start, step=step)

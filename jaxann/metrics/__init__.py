@@ -17,6 +17,7 @@ from jaxann.metrics.ranking import average_precision, roc_auc
 from jaxann.metrics.regression import explained_variance, mae, mape, median_absolute_error, mse, r2, rmse
 from jaxann.metrics.report import classification_report
 from jaxann.metrics.retrieval import f1, f_beta, precision, recall
+from jaxann.metrics.sequences import edit_distance, token_error_rate
 
 __all__ = [
     "accuracy",
@@ -27,6 +28,7 @@ __all__ = [
     "cohen_kappa",
     "confusion_matrix",
     "direction_of",
+    "edit_distance",
     "expected_calibration_error",
     "explained_variance",
     "f1",
@@ -50,5 +52,6 @@ __all__ = [
     "rmse",
     "roc_auc",
     "streaming",
+    "token_error_rate",
     "top_k_accuracy",
 ]

@@ -23,6 +23,7 @@ from jaxann.metrics.probabilities import brier, expected_calibration_error, log_
 from jaxann.metrics.ranking import average_precision, roc_auc
 from jaxann.metrics.regression import explained_variance, mae, mape, median_absolute_error, mse, r2, rmse
 from jaxann.metrics.retrieval import f1, f_beta, precision, recall
+from jaxann.metrics.sequences import token_error_rate
 from jaxann.metrics.streaming.reading import label_count
 
 __all__ = ["form_of", "is_known", "sizes_of"]
@@ -36,6 +37,7 @@ _PLAIN = {
     mse: streaming.mse,
     perplexity: streaming.perplexity,
     rmse: streaming.rmse,
+    token_error_rate: streaming.token_error_rate,
     top_k_accuracy: streaming.top_k_accuracy,
 }
 _COLUMNS = {explained_variance: streaming.explained_variance, r2: streaming.r2}

@@ -13,14 +13,18 @@ from jaxann.models.lenet import lenet5
 from jaxann.models.likelihood import elbo, importance_log_likelihood
 from jaxann.models.mixer import mlp_mixer
 from jaxann.models.mlp import mlp
+from jaxann.models.recurrent import recurrent_classifier, recurrent_encoder_decoder
 from jaxann.models.resnet import resnet, resnet_cifar
 from jaxann.models.tabm import tabm
+from jaxann.models.temporal_conv import temporal_conv_net
+from jaxann.models.transformer import bert, transformer, vision_transformer
 from jaxann.models.unet import unet
 from jaxann.models.vgg import vgg
 from jaxann.models.wide_resnet import wide_resnet
 
 __all__ = [
     "autoencoder",
+    "bert",
     "contractive_autoencoder",
     "conv_autoencoder",
     "convnext",
@@ -31,12 +35,17 @@ __all__ = [
     "lenet5",
     "mlp",
     "mlp_mixer",
+    "recurrent_classifier",
+    "recurrent_encoder_decoder",
     "recurrent_language_model",
     "resnet",
     "resnet_cifar",
     "tabm",
+    "temporal_conv_net",
+    "transformer",
     "unet",
     "variational_autoencoder",
     "vgg",
+    "vision_transformer",
     "wide_resnet",
 ]

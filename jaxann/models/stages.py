@@ -4,13 +4,14 @@ residual blocks of which the later ones are left out more often.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from jaxann.activations import gelu
 from jaxann.core.checks import check_integer, fail
 from jaxann.core.products import Layer
-from jaxann.core.typing import Array, Scalar
+from jaxann.core.typing import Scalar
 from jaxann.initializers import init_for
 from jaxann.layers import batch_norm, conv, elementwise, residual, stochastic_depth
 
@@ -57,9 +58,7 @@ def norm_act_conv(
     return {name: made[name] for name in (f"norm{i}", f"act{i}", f"conv{i}")}
 
 
-def exact_gelu(x: Array) -> Array:
-    """x Phi(x), of the normal distribution function itself."""
-    return gelu(x, approximate=False)
+exact_gelu = functools.partial(gelu, approximate=False)  # x Phi(x), of the normal distribution function itself
 
 
 def residual_or_dropped(body: Layer, rate: Scalar | None, block: int, blocks: int) -> Layer:

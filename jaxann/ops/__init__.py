@@ -1,8 +1,9 @@
 """Arrays in, arrays out: the mathematics of the layers, without names or state."""
 
-from jaxann.ops.attention import alibi, attention, attention_mask, attention_weights, rotary
+from jaxann.ops.attention import alibi, attention, attention_mask, attention_weights, relative_buckets, rotary
 from jaxann.ops.batch_norm import batch_normalize
 from jaxann.ops.conv import conv, conv_transpose
+from jaxann.ops.ctc import ctc_beam_search, ctc_greedy
 from jaxann.ops.dense import dense
 from jaxann.ops.dropout import alpha_dropout, drop_block, dropout, spatial_dropout, stochastic_depth
 from jaxann.ops.embed import embed
@@ -29,6 +30,8 @@ __all__ = [
     "conv",
     "conv_transpose",
     "crop",
+    "ctc_beam_search",
+    "ctc_greedy",
     "dense",
     "drop_block",
     "dropout",
@@ -55,6 +58,7 @@ __all__ = [
     "pixel_shuffle",
     "pixel_unshuffle",
     "power_iteration",
+    "relative_buckets",
     "resize",
     "rms_norm",
     "rnn",

@@ -1,4 +1,4 @@
-"""Scaled dot-product attention, who may attend to whom, and positions as rotations or as biases."""
+"""Scaled dot-product attention, who may attend to whom, and positions as rotations, as biases, as distances."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from jaxann.core.logits import softmax
 from jaxann.core.trees import wide_dtype
 from jaxann.core.typing import Array, Scalar
 
-__all__ = ["alibi", "attention", "attention_mask", "attention_weights", "rotary"]
+__all__ = ["alibi", "attention", "attention_mask", "attention_weights", "relative_buckets", "rotary"]
 
 
 def attention(
@@ -221,3 +221,45 @@ def alibi(heads: int, queries: int, keys: int) -> Array:
     strength = 2.0 ** (-8 / heads * jnp.arange(1, heads + 1, dtype=jnp.float32))
     apart = jnp.abs(jnp.arange(keys)[None] - jnp.arange(keys - queries, keys)[:, None]).astype(jnp.float32)
     return -(strength[:, None, None] * apart[None])[None]
+
+
+def relative_buckets(distance: Array, *, causal: bool, buckets: int = 32, furthest: int = 128) -> Array:
+    """Which of a few kinds of distance each is: near ones each by itself, further ones more and more together.
+
+    With n of them (half of the buckets, the other half for keys after the query; all where it is causal) and m = n / 2:
+
+        b = d                                                                 where d < m
+        b = min(n - 1, m + floor((n - m) log(d / m) / log(furthest / m)))     else
+
+    Args:
+        distance: whole numbers, how many positions the key stands before the query; negative after it.
+        causal: whether no key after the query is ever seen; those count as 0 away.
+        buckets: how many there are.
+        furthest: from there on all are one.
+
+    Returns:
+        int32, of the distance's shape: a row of a table of biases.
+
+    Source: Raffel et al. 2020 (T5), in whose code the last bucket before n - 1 may begin a position later by float32.
+
+    Raises:
+        InputError: buckets are too few, or furthest is not beyond those that are near.
+    """
+    check_array("relative_buckets", "distance", distance)
+    if not jnp.issubdtype(distance.dtype, jnp.integer):
+        fail("relative_buckets", "distance", "whole numbers", f" {distance.dtype}")
+    check_integer("relative_buckets", "buckets", buckets)
+    check_integer("relative_buckets", "furthest", furthest)
+    many = buckets if causal else buckets // 2
+    near = many // 2
+    if near == 0:
+        fail("relative_buckets", "buckets", "2 or more, 4 or more where later keys are seen", buckets)
+    if furthest <= near:
+        fail("relative_buckets", "furthest", f"above the {near} distances that are near", furthest)
+    # The first distance of each bucket, exactly: no logarithm of a float decides which bucket it is.
+    first = list(range(near))
+    for bucket in range(near, many):
+        first.append(math.ceil(near * (furthest / near) ** ((bucket - near) / (many - near)) - 1e-9))
+    away = jnp.maximum(distance, 0) if causal else jnp.abs(distance)
+    found = jnp.searchsorted(jnp.array(first, jnp.int32), away.astype(jnp.int32), side="right") - 1
+    return (found if causal else jnp.where(distance < 0, many + found, found)).astype(jnp.int32)

@@ -6,12 +6,13 @@ from jaxann.teach.erratum import Check, Erratum, Figure
 from jaxann.teach.examples import EXAMPLES, Example, example
 from jaxann.teach.layers import LayerFormula, layer_formula
 from jaxann.teach.page import page
-from jaxann.teach.steps import Column, Edge, Net, Section, Step, Unit
+from jaxann.teach.steps import Block, Column, Edge, Net, Section, Step, Unit
 
 __all__ = [
     "EXAMPLES",
     "SEVERITIES",
     "Account",
+    "Block",
     "Check",
     "Column",
     "Edge",

@@ -6,11 +6,13 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from jaxann.backprop import backward as backward_pass
 from jaxann.core.checks import check_integer, fail
 from jaxann.core.modes import TrainMode, check_train
+from jaxann.core.padding import unpadded
 from jaxann.core.products import Layer, Optimizer
 from jaxann.core.programs import jit
 from jaxann.core.results import apart
@@ -19,16 +21,17 @@ from jaxann.layers import as_layer
 from jaxann.losses.domains import check_domain
 from jaxann.teach.backward import backward
 from jaxann.teach.cost import loss_section
+from jaxann.teach.diagram import diagram_of
 from jaxann.teach.drawing import drawing
 from jaxann.teach.formulas import name_of
 from jaxann.teach.forward import forward
 from jaxann.teach.page import page
 from jaxann.teach.reading import check_labels, read
-from jaxann.teach.steps import Net, Section, quoted
+from jaxann.teach.steps import Block, Net, Section, quoted
 from jaxann.teach.text import lines
 from jaxann.teach.update import Update, descent_rate, update
 from jaxann.teach.update import after as after_it
-from jaxann.teach.walk import Item, Sizes, by_block, items, places_of
+from jaxann.teach.walk import Item, Sizes, by_block, in_sequences, items, places_of, position_of
 from jaxann.train.recipe import Recipe
 
 __all__ = ["Account", "explain"]
@@ -42,6 +45,7 @@ class Account(NamedTuple):
         text: sentences about the net and the notation.
         sections: the steps, `Section(title, text, steps)` with `Step(title, formula, substituted, result, value)`.
         net: the picture as data; None for a net with branches.
+        diagram: where there is no such picture, the layers and what goes into each, as data; else ().
         loss, loss_after: J before and after the update.
         loss_climbed: J after the opposite step, with the gradient added in place of subtracted.
         grads: dJ/d(each parameter), numpy float64, with the structure of the parameters.
@@ -57,6 +61,7 @@ class Account(NamedTuple):
     loss_climbed: float
     grads: Params
     params_after: Params
+    diagram: tuple[Block, ...] = ()
 
     def __str__(self) -> str:
         """The account as plain text."""
@@ -64,7 +69,7 @@ class Account(NamedTuple):
 
     def html(self) -> str:
         """The account as a page that stands alone, with a drawing of the net."""
-        return page(self.title, self.text, self.sections, self.net)
+        return page(self.title, self.text, self.sections, self.net, self.diagram)
 
 
 class _Pass(NamedTuple):
@@ -90,13 +95,16 @@ def explain(
     The forward pass, the backward pass by the chain rule (no automatic differentiation), the first step of the recipe's
     optimizer on the same batch, and the loss after it. Computed in float64 whatever the arrays are. Of a layer wider
     than four units, and of a batch, a part is written out; of a convolution the window of each place, of more than four
-    the first one's; of other layers that are no activation, what goes in, what comes out and what comes back.
+    the first one's; of a recurrent layer the gates of one unit at one position, and how a weight's gradient is a sum
+    over all positions; of an attention what one query of one head takes of each key; of an embedding the rows that were
+    looked up; of a layer norm the mean and the variance of one place. Of other layers that are no activation, what goes
+    in, what comes out and what comes back.
 
     Args:
         recipe: what is trained: its `model`, any that `backprop.backward` takes, its `loss` and its `optimizer` are
             read. It has no penalty, for an account is of the loss alone; x is taken as it is, without `augment`.
         params: the model's parameters.
-        x: `(features,)` for one example, or `(batch, ...)`.
+        x: `(features,)` for one example, or `(batch, ...)`, or `Padded` sequences.
         y: the target: a number or `(outputs,)` for one example, else what the loss takes.
         state: of the layers; may be left out where they have none.
         train: training mode; False for that of evaluation: running statistics, nothing dropped.
@@ -111,6 +119,7 @@ def explain(
         InputError: the recipe is none or has a penalty, a layer or the loss has no backward rule, parameters are
             missing, x or y holds no numbers or no example, the shapes do not fit, a label is outside, J is not finite,
             or a setting is out of range.
+        ArithmeticError: what would be written out is not what the net computed.
     """
     model, loss, optimizer = _read_recipe(recipe)
     train = check_train("explain", train)
@@ -118,16 +127,19 @@ def explain(
     if digits > 17:
         fail("explain", "digits", "at most 17, all that a double has", digits)
     with jax.enable_x64(True):
-        params, state, x, y, labels = read(model, params, state, x, y, names)
+        params, state, x, y, mask, labels = read(model, params, state, x, y, names)
         check_domain("explain", "y", loss, y)
+
+        real = None if mask is None else jnp.asarray(mask)
 
         @jit
         def run(params: Params) -> _Pass:
-            trace = backward_pass(model, params, state, x, y, loss, key=key, train=train)
-            return _Pass(trace, loss(trace.predictions, y))
+            trace = backward_pass(model, params, state, x, y, loss, key=key, train=train, sequence_mask=real)
+            return _Pass(trace, loss(*unpadded(trace.predictions, y)[:2]))
 
         first = run(params)
-        check_labels(loss, y, first.trace.predictions)
+        predictions, targets, counted = jax.tree.map(np.asarray, unpadded(first.trace.predictions, y))
+        check_labels(loss, targets, predictions)
         if not np.isfinite(first.trace.loss):
             fail("explain", "J", "finite", f" {float(first.trace.loss)}", hint="Look at x, y and the parameters.")
         done = _updated(optimizer, params, first.trace, lambda params: run(params).trace.loss, key)
@@ -136,20 +148,22 @@ def explain(
         )
         second, third = run(moved), run(climbed)
     found = items(model, params, first.trace.layers)
-    sizes = Sizes(digits, labels, places_of(found))
+    sizes = Sizes(digits, labels, places_of(found), position_of(found))
     again = items(model, moved, second.trace.layers)
     before, after, climbing = (float(p.trace.loss) for p in (first, second, third))
     sections = (
         *forward(found, sizes, train),
-        loss_section(found[-1], first.trace.predictions, y, first.values, first.trace.loss, loss, sizes),
-        *backward(found, first.trace.predictions, y, loss, sizes, train),
+        loss_section(found[-1], predictions, targets, first.values, counted, first.trace.loss, loss, sizes),
+        *backward(found, predictions, targets, counted, loss, sizes, train),
         update(found, by_block(model, params), done._replace(updates=by_block(model, done.updates)), sizes),
         *after_it(again, first.trace.loss, second.trace.loss, third.trace.loss, done, sizes),
     )
     grads, new = (jax.tree.map(np.asarray, tree) for tree in (first.trace.grads, moved))
-    text = _about(found, loss, np.shape(x)[0], digits, train)
+    text = _about(found, loss, np.shape(x)[0], sizes, train)
     net = drawing(found, sizes)
-    return Account("One training step, number by number", text, sections, net, before, after, climbing, grads, new)
+    diagram = diagram_of(found, sizes) if net is None else ()
+    title = "One training step, number by number"
+    return Account(title, text, sections, net, before, after, climbing, grads, new, diagram)
 
 
 def _read_recipe(recipe: Any) -> tuple[Layer, Loss, Optimizer]:
@@ -176,14 +190,17 @@ def _updated(optimizer: Optimizer, params: Params, trace: Any, cost: Callable, k
     return Update(optimizer, None, step(params, trace.grads, trace.loss))
 
 
-def _about(found: list[Item], loss: Any, batch: int, digits: int, train: bool | TrainMode) -> tuple[str, ...]:
+def _about(found: list[Item], loss: Any, batch: int, sizes: Sizes, train: bool | TrainMode) -> tuple[str, ...]:
     """The net in one line, and what the letters mean."""
     chain = " -> ".join(f"{quoted(item.name)} ({_short(item)})" for item in found)
     example = "one example" if batch == 1 else f"a batch of {batch:,}; single numbers are those of its first example"
+    if any(in_sequences(item) and np.ndim(item.output) == 3 for item in found):
+        at = f"position {sizes.position + 1}"
+        example += f" at {at}" if batch > 1 else f"; single numbers are those of {at}"
     mode = "" if train else " In evaluation mode: running statistics, and nothing is dropped."
     return (
         f"The net: x -> {chain}. Loss: {name_of(loss)[0]}, {example}.{mode}",
-        f"Computed in double precision, shown to {digits} digits: a sum of shown numbers may differ in the last.",
+        f"Computed in double precision, shown to {sizes.digits} digits: a sum of shown numbers may differ in the last.",
         *(_warning(item) for item in found if train and train is not TrainMode.NOISE and _alone(item)),
     )
 

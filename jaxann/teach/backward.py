@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -16,16 +17,23 @@ from jaxann.teach.cost import slope_section
 from jaxann.teach.formulas import call, is_plain, name_of, slope_formula, written
 from jaxann.teach.forward import ROWWISE
 from jaxann.teach.steps import Section, Step, bare, joined, number, operand, quoted, vector
-from jaxann.teach.walk import MOST, Item, Sizes, at, gradient, row, shown, weight
+from jaxann.teach.walk import MOST, Item, Sizes, at, gradient, row, shown, spots, weight
+from jaxann.teach.written import written_as
 
 __all__ = ["backward"]
 
 
 def backward(
-    found: list[Item], predictions: Any, y: Any, loss: Any, sizes: Sizes, train: bool | TrainMode
+    found: list[Item],
+    predictions: Any,
+    y: Any,
+    counted: np.ndarray | None,
+    loss: Any,
+    sizes: Sizes,
+    train: bool | TrainMode,
 ) -> list[Section]:
     """A section for the loss, then one for each layer from the last to the first."""
-    sections = [slope_section(found[-1], predictions, y, loss, sizes)]
+    sections = [slope_section(found[-1], predictions, y, counted, loss, sizes)]
     above: list[Step] = []
     title = ""
     for position, item in reversed(list(enumerate(found))):
@@ -45,6 +53,8 @@ def backward(
             sections.append(Section(f"Backward: {item.name} ({item.kind})", (), steps))
         elif item.formula.convolution:
             sections.append(Section(f"Backward: {item.name} (convolution)", (), tuple(gradients(item, sizes))))
+        elif (written := written_as(item)) is not None:
+            sections.append(Section(f"Backward: {item.name} ({item.kind})", (), tuple(written.backward(item, sizes))))
         else:
             steps = tuple(_other(item, sizes))
             sections += [Section(f"Backward: {item.name} ({item.kind})", (), steps)] if steps else []
@@ -70,7 +80,7 @@ def _through_activation(item: Item, sizes: Sizes):
             return
         yield Step(note, f"{left}{item.way} = J({inner})^T {above}", "", vector(d, digits), d)
         return
-    for j in shown(z.size):
+    for j in spots(item.output, sizes):
         symbols = {"z": at(item.source, j, z.size, sizes), "a": at(item.symbol, j, a.size, sizes), "b": "beta"}
         top = at(above, j, a.size, sizes)
         found = slope_formula(item.activation, float(z[j]))
@@ -114,16 +124,29 @@ def _parameters(item: Item, sizes: Sizes):
     matrix, digits = grads["weight"], sizes.digits
     inputs, units = matrix.shape
     x, delta = np.asarray(item.trace.x).reshape(-1, inputs), np.asarray(item.trace.delta).reshape(-1, units)
-    d_name, summed = gradient(item.symbol), len(x) > 1
-    over = ", summed over the examples" if summed else ""
+    d_name, examples = gradient(item.symbol), len(np.asarray(item.trace.x))
+    own, sizes_of = len(x) // examples, (row(item.trace.x).size, row(item.output).size)
+    over = ", summed over " + " and ".join(
+        word for word, many in (("the positions", own > 1), ("the examples", examples > 1)) if many
+    ) if len(x) > 1 else ""  # fmt: skip
     few = inputs <= MOST and units <= MOST
+
+    def of_all(named: Callable[[int], str]) -> str:
+        """The sum over the rows: those of one example by name."""
+        right = joined([named(k) for k in range(own if own <= MOST else 2)], own)
+        return f"sum of {right}" if examples > 1 else right
+
     for i in range(inputs if few else 1):
         for j in range(units if few else 1):
-            right = f"{at(item.source, i, inputs, sizes)} {at(d_name, j, units, sizes)}"
+            right = of_all(
+                lambda k, i=i, j=j: (
+                    f"{at(item.source, k * inputs + i, sizes_of[0], sizes)} "
+                    + at(d_name, k * units + j, sizes_of[1], sizes)
+                )
+            )
             products = [f"{operand(x[k, i], digits)} * {operand(delta[k, j], digits)}" for k in _rows(x)]
             left = f"dJ/d{weight(item.number, i, j, units)}"
             title = f"Gradient of the weights: input times delta{over}"
-            right = f"sum of {right}" if summed else right
             yield Step(
                 title, f"{left} = {right}", bare(joined(products, len(x))), number(matrix[i, j], digits), matrix[i, j]
             )
@@ -134,9 +157,9 @@ def _parameters(item: Item, sizes: Sizes):
         bias = grads["bias"]
         title = f"Gradient of the bias: delta itself{over}"
         for j in shown(units):
-            left, right = f"dJ/d{at(f'b{item.number}', j, units, sizes)}", at(d_name, j, units, sizes)
-            terms = joined([operand(delta[k, j], digits) for k in _rows(x)], len(x)) if summed else ""
-            right = f"sum of {right}" if summed else right
+            left = f"dJ/d{at(f'b{item.number}', j, units, sizes)}"
+            right = of_all(lambda k, j=j: at(d_name, k * units + j, sizes_of[1], sizes))
+            terms = joined([operand(delta[k, j], digits) for k in _rows(x)], len(x)) if len(x) > 1 else ""
             yield Step(title, f"{left} = {right}", bare(terms), number(bias[j], digits), bias[j])
         if units > MOST:
             yield Step(f"All {units:,} biases", f"dJ/db{item.number}", "", vector(bias, digits), bias)
@@ -152,18 +175,24 @@ def _below(item: Item, sizes: Sizes):
         return
     matrix, digits = np.asarray(item.params["weight"]), sizes.digits
     inputs, units = matrix.shape
+    t, all_below, above = sizes.place(item.output), row(item.trace.input_grad), row(item.output).size
     g, delta = (
-        np.asarray(v).reshape(-1, n)[0] for v, n in ((item.trace.input_grad, inputs), (item.trace.delta, units))
+        np.asarray(v).reshape(-1, n)[t] for v, n in ((item.trace.input_grad, inputs), (item.trace.delta, units))
     )
     title = "Down to the layer below: each unit's weights times the deltas above"
     terms = range(units if units <= MOST else 2)
     for i in shown(inputs):
-        names = [f"{weight(item.number, i, j, units)} {at(gradient(item.symbol), j, units, sizes)}" for j in terms]
+        names = [
+            f"{weight(item.number, i, j, units)} {at(gradient(item.symbol), t * units + j, above, sizes)}"
+            for j in terms
+        ]
         products = [f"{operand(matrix[i, j], digits)} * {operand(delta[j], digits)}" for j in terms]
-        left = at(gradient(item.source), i, inputs, sizes) + item.way
+        left = at(gradient(item.source), t * inputs + i, all_below.size, sizes) + item.way
         yield Step(title, f"{left} = {joined(names, units)}", bare(joined(products, units)), number(g[i], digits), g[i])
-    if inputs > MOST:
-        yield Step(f"All {inputs:,} units below", gradient(item.source) + item.way, "", vector(g, digits), g)
+    if all_below.size > MOST:
+        what = f"{inputs:,} units" if all_below.size == inputs else f"{all_below.size:,} numbers"
+        left = gradient(item.source) + item.way
+        yield Step(f"All {what} below", left, "", vector(all_below, digits), all_below)
 
 
 def _other(item: Item, sizes: Sizes):

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 
 from jaxann.teach.steps import Step, bare, number, operand, quoted, vector
-from jaxann.teach.walk import MOST, Item, Sizes, at, gradient, row, shown
+from jaxann.teach.walk import MOST, Item, Sizes, at, gradient, row, spots
 
 __all__ = ["apart", "together"]
 
@@ -37,7 +37,7 @@ def together(block: Item, ends: Mapping[str, str], found: list[Item], sizes: Siz
     terms += [straight] * (max(len(ends), 2) - len(terms))
     n = total.size
     title = "Both branches read the same numbers: what each hands down is added"
-    for j in shown(n):
+    for j in spots(block.trace.input_grad, sizes):
         right = " + ".join(f"{at(symbol, j, n, sizes)}{way}" for symbol, way, _ in terms)
         put_in = bare(" + ".join(operand(values[j], digits) for *_, values in terms))
         below = at(left, j, n, sizes) + block.way

@@ -22,16 +22,10 @@ def drawing(found: list[Item], sizes: Sizes) -> Net | None:
     for position, item in enumerate(found):
         if not item.formula.weighted_sum:
             continue
-        x = np.asarray(item.trace.x).reshape(-1, np.shape(item.params["weight"])[0])[0]
-        if not columns:
-            units = tuple(
-                Unit(at(item.source, i, x.size, sizes), (("", number(x[i], digits)),)) for i in _drawn(x.size)
-            )
-            columns.append(Column("input", units, x.size - len(units), ()))
+        if not columns or len(columns[-1].units) + columns[-1].more != np.shape(item.params["weight"])[0]:
+            columns.append(_given(item, sizes, digits))
         behind = found[position + 1] if position + 1 < len(found) else None
-        columns.append(
-            _layer(item, behind, digits, last=not any(i.formula.weighted_sum for i in found[position + 1 :]))
-        )
+        columns.append(_layer(item, behind, sizes, last=not any(i.formula.weighted_sum for i in found[position + 1 :])))
     others = [
         f"{item.name} ({item.kind})" for item in found if not item.formula.weighted_sum and item.activation is None
     ]
@@ -39,20 +33,33 @@ def drawing(found: list[Item], sizes: Sizes) -> Net | None:
     return Net(tuple(columns), caption)
 
 
+def _given(item: Item, sizes: Sizes, digits: int) -> Column:
+    """What goes into a layer, where it is not what the column before gives."""
+    inputs, t = np.shape(item.params["weight"])[0], sizes.place(item.output)
+    x, every = np.asarray(item.trace.x).reshape(-1, inputs)[t], row(item.trace.x).size
+    units = tuple(
+        Unit(at(item.source, t * inputs + i, every, sizes), (("", number(x[i], digits)),)) for i in _drawn(inputs)
+    )
+    return Column("input" if item.source == "x" else f"input of {item.name}", units, inputs - len(units), ())
+
+
 def _drawn(count: int) -> range:
     return range(count if count <= MOST else _DRAWN)
 
 
-def _layer(item: Item, behind: Item | None, digits: int, *, last: bool) -> Column:
+def _layer(item: Item, behind: Item | None, sizes: Sizes, *, last: bool) -> Column:
+    digits, t = min(sizes.digits, 4), sizes.place(item.output)
     matrix, grads = np.asarray(item.params["weight"]), np.asarray(item.trace.grads["weight"])
     inputs, count = matrix.shape
-    z, delta = (np.asarray(v).reshape(-1, count)[0] for v in (item.output, item.slope))
+    z, delta = (np.asarray(v).reshape(-1, count)[t] for v in (item.output, item.slope))
     active = behind is not None and behind.symbol == f"a{item.number}" and behind.source == item.symbol
-    a = row(behind.output) if active and behind is not None else None
+    a = None
+    if active and behind is not None and np.shape(behind.output)[-1] == count:
+        a = np.asarray(behind.output).reshape(-1, count)[t]
     units = []
     for j in _drawn(count):
         lines = [("z", number(z[j], digits))]
-        if a is not None and a.size == count:
+        if a is not None:
             lines.append(("a", number(a[j], digits)))
         lines.append(("delta", number(delta[j], digits)))
         if "bias" in item.params:

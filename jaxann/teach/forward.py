@@ -10,7 +10,8 @@ from jaxann.core.modes import TrainMode
 from jaxann.teach.convolution import convolved, told
 from jaxann.teach.formulas import call, is_plain, kind_formula, name_of, value_formula, written
 from jaxann.teach.steps import Section, Step, bare, joined, number, operand, vector
-from jaxann.teach.walk import MOST, Item, Sizes, at, row, shown, weight
+from jaxann.teach.walk import MOST, Item, Sizes, at, row, shown, spots, weight
+from jaxann.teach.written import written_as
 
 __all__ = ["ROWWISE", "forward"]
 
@@ -34,6 +35,9 @@ def forward(found: list[Item], sizes: Sizes, train: bool | TrainMode) -> list[Se
         elif item.formula.convolution:
             title = f"Forward: {item.name} (convolution)"
             sections.append(Section(title, (told(item),), tuple(convolved(item, sizes))))
+        elif (written := written_as(item)) is not None:
+            title = f"Forward: {item.name} ({item.kind})"
+            sections.append(Section(title, written.text(item, sizes), tuple(written.forward(item, sizes))))
         else:
             what, letters = kind_formula(item.layer, item.source, train)
             text = (f"Here {letters}.",) if letters else ()
@@ -44,25 +48,24 @@ def forward(found: list[Item], sizes: Sizes, train: bool | TrainMode) -> list[Se
 def _dense(item: Item, sizes: Sizes):
     """z[j] = sum_i x[i] W[i,j] + b[j]."""
     matrix, bias = np.asarray(item.params["weight"]), item.params.get("bias")
-    x, z = (
-        np.asarray(item.trace.x).reshape(-1, matrix.shape[0])[0],
-        np.asarray(item.output).reshape(-1, matrix.shape[1])[0],
-    )
     inputs, units = matrix.shape
-    digits = sizes.digits
+    digits, t = sizes.digits, sizes.place(item.output)
+    x, z = (np.asarray(v).reshape(-1, n)[t] for v, n in ((item.trace.x, inputs), (item.output, units)))
+    given, every = row(item.trace.x).size, row(item.output)
     title = "Weighted sum of the inputs" + ("" if bias is None else ", plus the bias")
     terms = range(inputs if inputs <= MOST else 2)
     for j in shown(units):
-        symbols = [f"{at(item.source, i, inputs, sizes)} {weight(item.number, i, j, units)}" for i in terms]
+        symbols = [f"{at(item.source, t * inputs + i, given, sizes)} {weight(item.number, i, j, units)}" for i in terms]
         numbers = [f"{operand(x[i], digits)} * {operand(matrix[i, j], digits)}" for i in terms]
         right, put_in = joined(symbols, inputs), joined(numbers, inputs)
         if bias is not None:
             right += f" + {at(f'b{item.number}', j, units, sizes)}"
             put_in += f" + {operand(np.asarray(bias)[j], digits)}"
-        left = at(item.symbol, j, units, sizes)
+        left = at(item.symbol, t * units + j, every.size, sizes)
         yield Step(title, f"{left} = {right}", bare(put_in), number(z[j], digits), z[j])
-    if units > MOST:
-        yield _all(f"All {units:,} units", item.symbol, z, digits)
+    if every.size > MOST:
+        what = f"{units:,} units" if every.size == units else f"{every.size:,} numbers"
+        yield _all(f"All {what}", item.symbol, every, digits)
 
 
 def _all(title: str, symbol: str, values: np.ndarray, digits: int) -> Step:
@@ -81,7 +84,7 @@ def _activation(item: Item, sizes: Sizes):
     plain = is_plain(item.activation, softmax) and np.ndim(item.output) == 2
     each = bound(item.activation)[0] not in ROWWISE and all(np.ndim(value) == 0 for value in settings.values())
     template = value_formula(item.activation)
-    for j in shown(z.size):
+    for j in spots(item.output, sizes):
         left, inside = at(item.symbol, j, a.size, sizes), at(item.source, j, z.size, sizes)
         if plain and z.size <= MOST:
             right, put_in = _share(item.source, z, j, sizes)

@@ -14,7 +14,7 @@ from jaxann.core.factories import is_product
 from jaxann.core.modes import TrainMode
 from jaxann.core.products import Layer
 
-__all__ = ["LayerFormula", "formula_of", "layer_formula"]
+__all__ = ["RECURRENT", "WRITTEN_OUT", "LayerFormula", "formula_of", "layer_formula"]
 
 Mode = bool | TrainMode
 F = TypeVar("F", bound=Callable[[Layer, Mode], str])
@@ -29,9 +29,12 @@ class LayerFormula(NamedTuple):
     scaled: str | None = None
     of_batch: Callable[[Layer], bool] | None = None
     convolution: bool = False
+    like: Callable | None = None
 
 
 _FORMULAS: dict[Callable, LayerFormula] = {}
+RECURRENT = (layers.rnn, layers.lstm, layers.gru)
+WRITTEN_OUT = (*RECURRENT, layers.multi_head_attention, layers.embedding, layers.layer_norm)
 
 
 def layer_formula(
@@ -42,6 +45,7 @@ def layer_formula(
     scaled: str | None = None,
     of_batch: Callable[[Layer], bool] | None = None,
     convolution: bool = False,
+    like: Callable | None = None,
 ) -> Callable[[F], F]:
     """Decorate the formula of a layer, `formula(layer, train) -> text`, for the accounts of `explain`.
 
@@ -59,17 +63,22 @@ def layer_formula(
         of_batch: whether a layer takes the mean and the variance of the batch in training.
         convolution: whether it is one with the parameters `weight` `(*size, channels / groups, filters)` and `bias`,
             and the arguments `stride`, `padding`, `dilation` and `padding_mode` of `layers.conv`.
+        like: `layers.rnn`, `lstm`, `gru`, `multi_head_attention`, `embedding` or `layer_norm`, where it computes what
+            this one does, with its parameters, arguments and layers inside: it is written out as this one is.
 
     The input is `u` in the text; what follows `; ` says what the letters mean.
 
     Raises:
-        InputError: it is no factory.
+        InputError: it is no factory, or like none of those.
     """
     if not callable(layer) or is_product(layer):
         fail("teach.layer_formula", "layer", "a factory of layers", layer)
+    if like is not None and like not in WRITTEN_OUT:
+        names = ", ".join(sorted(one.__name__ for one in WRITTEN_OUT))
+        fail("teach.layer_formula", "like", f"one of {names} of jaxann.layers", like)
 
     def enter(text: F) -> F:
-        _FORMULAS[layer] = LayerFormula(text, weighted_sum, branches, scaled, of_batch, convolution)
+        _FORMULAS[layer] = LayerFormula(text, weighted_sum, branches, scaled, of_batch, convolution, like)
         return text
 
     return enter
@@ -161,7 +170,7 @@ def _batch_norm(layer: Layer, train: Mode) -> str:
     return f"scale (u - mean)/sqrt(var + eps) + bias; mean and var are {statistics}"
 
 
-@layer_formula(layers.layer_norm)
+@layer_formula(layers.layer_norm, like=layers.layer_norm)
 def _layer_norm(layer: Layer, train: Mode) -> str:
     return f"{_affine(layer)}; mean and var are those of each example's features"
 
@@ -179,6 +188,47 @@ def _instance_norm(layer: Layer, train: Mode) -> str:
 def _affine(layer: Layer) -> str:
     scale, bias = layer.arguments["use_scale"], layer.arguments["use_bias"]
     return f"{'scale ' if scale else ''}(u - mean)/sqrt(var + eps){' + bias' if bias else ''}"
+
+
+@layer_formula(layers.rnn, like=layers.rnn)
+def _rnn(layer: Layer, train: Mode) -> str:
+    f = layer.arguments["activation"]
+    return f"h at every position, h' = {f}(u W + b + h U + d); h is 0 before the first one"
+
+
+@layer_formula(layers.lstm, like=layers.lstm)
+def _lstm(layer: Layer, train: Mode) -> str:
+    return "h at every position, c' = f c + i g and h' = o tanh(c'); h and c are 0 before the first one"
+
+
+@layer_formula(layers.gru, like=layers.gru)
+def _gru(layer: Layer, train: Mode) -> str:
+    return "h at every position, h' = (1 - u) n + u h; h is 0 before the first one"
+
+
+@layer_formula(layers.last_position)
+def _last_position(layer: Layer, train: Mode) -> str:
+    return "u at its last position"
+
+
+@layer_formula(layers.multi_head_attention, like=layers.multi_head_attention)
+def _multi_head_attention(layer: Layer, train: Mode) -> str:
+    return "softmax(Q K^T/sqrt(d)) V for each head; Q, K and V are parts of u W + b"
+
+
+@layer_formula(layers.embedding, like=layers.embedding)
+def _embedding(layer: Layer, train: Mode) -> str:
+    return "the rows of E that u names"
+
+
+@layer_formula(layers.learned_positions)
+def _learned_positions(layer: Layer, train: Mode) -> str:
+    return "u + P; P has a learned vector for each position"
+
+
+@layer_formula(layers.sinusoidal_positions)
+def _sinusoidal_positions(layer: Layer, train: Mode) -> str:
+    return "u + P; P has sines and cosines of the position"
 
 
 @layer_formula(layers.rms_norm)

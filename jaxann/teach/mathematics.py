@@ -11,7 +11,8 @@ __all__ = ["as_html"]
 
 _WORDS = {"eta": "&eta;", "beta": "&beta;", "delta": "&delta;"}
 _SYMBOL = re.compile(
-    r"(?<![\w.])(?P<letter>delta|softmax|eta|beta|[abhlpuvxyzJW])(?P<layer>\d*)(?:\[(?P<index>[\d,]+)\])?(?![\w(.:])"
+    r"(?<![\w.])(?P<letter>delta|softmax|eta|beta|[abhlpuvxyzJW]|(?:z[fghinoru]|[cefgikmnoqrstw])(?=\d))(?P<layer>\d*)"
+    r"(?:\[(?P<index>[\d,:]+)\])?(?![\w(.:])"
 )
 _POWER = re.compile(
     r"\^(\((?:[^()]|\([^()]*\))*\)|-?[\w.]+(?:e-?\d+)?(?:\[[\d,]+\])?|-?[\ue000-\uf8ff](?:\[[\d,]+\])?)"
@@ -58,6 +59,6 @@ def _symbol(found: re.Match[str]) -> str:
     below = ""
     if index:
         indices = index.split(",")
-        below = f"<sub>{(',' if any(len(i) > 1 for i in indices) else '').join(indices)}</sub>"
+        below = f"<sub>{(',' if any(len(i) > 1 or i == ':' for i in indices) else '').join(indices)}</sub>"
     above = f"<sup>({layer})</sup>" if layer else ""
     return f"<i>{shown}</i>{below}{above}"

@@ -6,8 +6,9 @@ import html
 from collections.abc import Iterable
 from itertools import groupby
 
+from jaxann.teach.diagram import draw_diagram
 from jaxann.teach.mathematics import as_html
-from jaxann.teach.steps import Net, Section, Step
+from jaxann.teach.steps import Block, Net, Section, Step
 from jaxann.teach.svg import MOST_LABELS, draw
 
 __all__ = ["page"]
@@ -24,6 +25,7 @@ h1 { font-size: 1.6rem; line-height: 1.25; margin: 0 0 .75rem; }
 h2 { font-size: 1.15rem; margin: 2.25rem 0 .25rem; padding-top: .75rem; border-top: 1px solid var(--line); }
 h3 { font-size: .875rem; font-weight: 600; color: var(--quiet); margin: 1rem 0 .25rem; }
 p { margin: .4rem 0; max-width: 46rem; overflow-wrap: anywhere; }
+h1, h2, h3 { overflow-wrap: anywhere; }
 .about { color: var(--quiet); }
 figure { margin: 1.5rem 0; }
 figcaption { color: var(--quiet); font-size: .875rem; margin-top: .5rem; max-width: 46rem; }
@@ -37,6 +39,8 @@ sub, sup { font-size: .72em; line-height: 0; }
 
 svg.net { display: block; width: 100%; height: auto; margin: 0 auto; }
 svg.upright { display: none; }
+svg path.skip { fill: none; stroke: var(--plus); stroke-width: 1.4; } svg line.flow { stroke: var(--quiet); }
+svg .small { font-size: 11px; } svg .quiet { fill: var(--quiet); }
 svg text { fill: var(--ink); text-anchor: middle; font: 13px system-ui, -apple-system, "Segoe UI", Roboto, sans-serif;
   font-variant-numeric: tabular-nums; }
 svg .name { font-weight: 650; } svg .index { font-size: 10px; }
@@ -59,8 +63,10 @@ _NOTATION = (
 )
 
 
-def page(title: str, text: Iterable[str], sections: Iterable[Section], net: Net | None) -> str:
-    """The account as HTML, with a drawing where there is a net to draw; wide and narrow screens, light and dark."""
+def page(
+    title: str, text: Iterable[str], sections: Iterable[Section], net: Net | None, diagram: tuple[Block, ...] = ()
+) -> str:
+    """The account as HTML, with a drawing of the net, or with its diagram; wide and narrow screens, light and dark."""
     body = "\n".join(_section(section) for section in sections)
     about = "\n".join(f'<p class="about">{html.escape(sentence, quote=False)}</p>' for sentence in text)
     about += f'\n<p class="about">{_NOTATION}</p>'
@@ -75,7 +81,7 @@ def page(title: str, text: Iterable[str], sections: Iterable[Section], net: Net 
 <body>
 <h1>{html.escape(title, quote=False)}</h1>
 {about}
-{_figure(net)}
+{_figure(net)}{_diagram(diagram)}
 {body}
 </body>
 </html>
@@ -95,6 +101,16 @@ def _figure(net: Net | None) -> str:
         f"<figure>\n{draw(net, upright=False)}\n{draw(net, upright=True)}\n"
         f"<figcaption>{caption} {html.escape(net.caption, quote=False)}</figcaption>\n</figure>"
     )
+
+
+def _diagram(diagram: tuple[Block, ...]) -> str:
+    if not diagram:
+        return ""
+    caption = (
+        "The layers from top to bottom, with the shape of what each gives and its first numbers. A line at the side "
+        "leads past the layers of a branch to where both are added, or to a layer that reads what stands further up."
+    )
+    return f"<figure>\n{draw_diagram(diagram)}\n<figcaption>{caption}</figcaption>\n</figure>"
 
 
 def _section(section: Section) -> str:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 
 from jaxann.core.checks import check_floating, fail
+from jaxann.core.padding import Padded, is_padded
 from jaxann.core.products import Layer
 from jaxann.core.reading import read_array
 from jaxann.core.trees import check_arrays, flatten_named
@@ -15,12 +16,27 @@ from jaxann.core.typing import Params, State
 from jaxann.losses import labels_to_check
 from jaxann.train.weights import model_weights
 
-__all__ = ["check_labels", "read"]
+__all__ = ["Given", "check_labels", "read"]
 
 
-def read(
-    model: Layer, params: Any, state: Any, x: Any, y: Any, names: Any
-) -> tuple[Params, State, Any, Any, tuple[str, ...]]:
+class Given(NamedTuple):
+    """What `explain` was given.
+
+    Attributes:
+        params, state, x, y: in float64; y is `Padded` where it was.
+        mask: `(batch, time)`, which positions of x are real; None where x was not `Padded`.
+        labels: the names of the inputs.
+    """
+
+    params: Params
+    state: State
+    x: Any
+    y: Any
+    mask: np.ndarray | None
+    labels: tuple[str, ...]
+
+
+def read(model: Layer, params: Any, state: Any, x: Any, y: Any, names: Any) -> Given:
     """Everything in float64, one example as a batch of one; the names of the inputs.
 
     Raises:
@@ -29,6 +45,8 @@ def read(
     check_arrays("explain", "params", params)
     check_arrays("explain", "state", state)
     params, state = jax.tree.map(_wide, (params, state))
+    x, mask = _unpadded("x", x)
+    y, targets_mask = _unpadded("y", y)
     x, y = _numbers("x", x), _numbers("y", y)
     if x.ndim == 0:
         fail("explain", "x", "of shape (features,) or (batch, ...)", " a single number")
@@ -49,7 +67,18 @@ def read(
     labels = tuple(str(name) for name in names or ())
     if labels and (len(labels) != int(np.prod(x.shape[1:]))):
         fail("explain", "names", f"one for each of the {int(np.prod(x.shape[1:]))} inputs", f" {len(labels)} names")
-    return params, state, x, y, labels
+    return Given(params, state, x, y if targets_mask is None else Padded(y, targets_mask), mask, labels)
+
+
+def _unpadded(argument: str, value: Any) -> tuple[Any, np.ndarray | None]:
+    """The values, 0 in the padding, and which of their positions are real."""
+    if not is_padded(value):
+        return value, None
+    values, mask = _numbers(argument, value.values), np.asarray(value.mask).astype(bool)
+    if values.shape[:2] != mask.shape:
+        fail("explain", argument, f"of the mask's shape {mask.shape} in the first axes", f" shape {values.shape}")
+    real = mask.reshape(*mask.shape, *(1,) * (values.ndim - 2))
+    return np.where(real, values, np.zeros((), values.dtype)), mask
 
 
 def check_labels(loss: Any, y: Any, predictions: Any) -> None:

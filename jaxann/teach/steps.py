@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 __all__ = [
+    "Block",
     "Column",
     "Edge",
     "Net",
@@ -27,7 +28,7 @@ __all__ = [
 
 # A word that a formula uses itself, or that reads as one of its symbols or as a number.
 _OURS = re.compile(
-    r"[^\W\d_]\d*|(?:delta|eta|beta|softmax)\d*|d?J.*|ln|max|tanh|cosh|sign|sqrt|sum|mean|new|of|more|slope|nan|inf"
+    r"[^\W\d_]\d*|(?:delta|eta|beta|softmax)\d*|z[fghinoru]\d+|d?J.*|ln|max|tanh|cosh|sign|sqrt|sum|mean|new|of|more|slope|nan|inf"
 )
 _WORD = re.compile(r"[^\W\d]\w*(?:\.\w+)*")
 
@@ -88,6 +89,20 @@ class Column(NamedTuple):
     units: tuple[Unit, ...]
     more: int  # units that are not drawn
     edges: tuple[Edge, ...]
+
+
+class Block(NamedTuple):
+    """A box of the diagram of a net with branches: a layer, or several blocks that are alike.
+
+    Attributes:
+        name: the layer's dotted name.
+        lines: what it is, and the first numbers of what it gives.
+        sources: the positions of the boxes whose numbers go into it.
+    """
+
+    name: str
+    lines: tuple[str, ...]
+    sources: tuple[int, ...]
 
 
 class Net(NamedTuple):

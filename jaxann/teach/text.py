@@ -86,6 +86,9 @@ def _wrapped(head: str, side: str, rest: str, width: int) -> Iterator[str]:
     pieces = _terms(side, (" + ", " - "))
     if max(map(len, pieces)) > room:
         pieces = _terms(side, (" + ", " - ", " * ", " / "))
+    for deep in (1, 2):  # a term too long for a line is broken within its brackets
+        cut = (_terms(piece, (" + ", " - "), deep) if len(piece) > room else [piece] for piece in pieces)
+        pieces = [short for some in cut for short in some]
     pieces = [short for piece in pieces for short in _cut(piece, room)]
     line = head
     if len(head) > width:
@@ -111,13 +114,16 @@ def _cut(piece: str, room: int) -> Iterator[str]:
     yield piece
 
 
-def _terms(side: str, signs: tuple[str, ...]) -> list[str]:
-    """The pieces between which a line may be broken: before the signs that stand outside of brackets and quotes."""
+def _terms(side: str, signs: tuple[str, ...], deepest: int = 0) -> list[str]:
+    """The pieces between which a line may be broken: before the signs that stand outside of quotes and brackets.
+
+    Those inside so many brackets count as outside. A piece that begins within brackets closes them first.
+    """
     pieces, depth, start = [], 0, 0
     plain = re.sub(r'"(?:[^"\\]|\\.)*"', lambda found: "_" * len(found.group()), side)
     for at, letter in enumerate(plain):
         depth += (letter in "([") - (letter in ")]")
-        if plain[at : at + 3] in signs and depth == 0 and at > start:
+        if plain[at : at + 3] in signs and depth <= deepest and at > start:
             pieces.append(side[start : at + 1])
             start = at + 1
     return [*pieces, side[start:]]

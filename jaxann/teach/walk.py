@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
+import re
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -10,9 +12,11 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
+from jaxann import layers
 from jaxann.backprop.registry import rule_of
+from jaxann.core.padding import Padded
 from jaxann.core.products import Layer
-from jaxann.teach.layers import LayerFormula, formula_of
+from jaxann.teach.layers import RECURRENT, LayerFormula, formula_of
 from jaxann.teach.steps import quoted
 
 __all__ = [
@@ -23,10 +27,13 @@ __all__ = [
     "at",
     "by_block",
     "gradient",
+    "in_sequences",
     "items",
     "places_of",
+    "position_of",
     "row",
     "shown",
+    "spots",
     "weight",
 ]
 
@@ -45,9 +52,11 @@ class Item(NamedTuple):
         source, symbol: what its input and its output are called: `a1`, `z2`.
         way: behind the gradient that it hands down where a branch begins with it: ` (by block0.body)`; else "".
         branches: of a residual and its like, else None.
-        number: of a weighted sum (a dense layer), counted from 1; 0 for the others.
+        number: of a weighted sum (a dense layer), counted from 1; of a layer that is written out with letters of its
+            own (`h1`, `q2`), counted among these; 0 for the others.
         activation: the function that an activation layer applies, else None.
         formula: how it is shown.
+        repeats: of a layer in the second or a later one of many blocks that are alike, what these are called; else "".
     """
 
     name: str
@@ -62,6 +71,7 @@ class Item(NamedTuple):
     way: str
     branches: Branches | None
     formula: LayerFormula
+    repeats: str = ""
 
     @property
     def output(self) -> Any:
@@ -91,10 +101,10 @@ class Branches(NamedTuple):
     first: int
 
 
-def items(model: Layer, params: Mapping[str, Any], layers: Mapping[str, Any]) -> list[Item]:
+def items(model: Layer, params: Mapping[str, Any], traces: Mapping[str, Any]) -> list[Item]:
     """The layers that a trace has, in the order they ran in."""
     found: list[Item] = []
-    _walk(model, "", by_block(model, params), layers, "x", found, "")
+    _walk(model, "", by_block(model, params), traces, "x", found, "")
     return found
 
 
@@ -114,7 +124,7 @@ def by_block(layer: Layer, tree: Any) -> Any:
 
 
 def _walk(
-    layer: Layer, name: str, params: Any, layers: Mapping[str, Any], source: str, found: list[Item], way: str
+    layer: Layer, name: str, params: Any, traces: Mapping[str, Any], source: str, found: list[Item], way: str
 ) -> str:
     """Append the layers inside; the symbol of the output."""
     noted = layer._factory.short_name
@@ -122,27 +132,35 @@ def _walk(
         layer = layer.arguments["layer"]
     if "stacked" in layer.traits:  # block after block, as a chain
         ((child, inner),) = layer.children.items()
-        for block, own in params[child].items():
-            source = _walk(inner, _join(name, f"{child}.{block}"), own, layers, source, found, way)
+        for turn, (block, own) in enumerate(params[child].items()):
+            before = len(found)
+            source = _walk(inner, _join(name, f"{child}.{block}"), own, traces, source, found, way)
+            if turn:
+                found[before:] = [item._replace(repeats=_join(name, child)) for item in found[before:]]
+            way = way if len(found) == before else ""
         return source
     if "chain" in layer.traits:
         for child, inner in layer.children.items():
             before = len(found)
-            source = _walk(inner, _join(name, child), params[child], layers, source, found, way)
+            source = _walk(inner, _join(name, child), params[child], traces, source, found, way)
             way = way if len(found) == before else ""
         return source
     kind, formula, rule = layer._factory.short_name, formula_of(layer), rule_of("explain", layer, name)
+    if formula.like is layers.multi_head_attention and _join(name, "qkv") in traces:
+        return _attention(layer, name, params, traces, source, found, way)
     activation = rule.function(layer) if rule is not None and rule.activation and rule.function is not None else None
     first, ends = len(found), {}
     for child, inner in layer.children.items():
         inside = _join(name, child)
         if formula.branches:
             by = f" (by {quoted(_join(name or kind, child))})"
-            ends[child] = _walk(inner, inside, params[child], layers, source, found, by)
+            ends[child] = _walk(inner, inside, params[child], traces, source, found, by)
         else:  # what it is given is known to the layer alone
-            ends[child] = _walk(inner, inside, params[child], layers, quoted(f"{inside}.in"), found, "")
+            ends[child] = _walk(inner, inside, params[child], traces, quoted(f"{inside}.in"), found, "")
     if formula.weighted_sum:
         symbol = f"z{_dense_layers(found) + 1}"
+    elif formula.like is layers.layer_norm:
+        symbol = f"y{_lettered(found, formula)}"
     elif (
         activation is not None
         and found
@@ -154,15 +172,43 @@ def _walk(
         symbol = f"a{_dense_layers(found)}"
     else:
         symbol = quoted(name) if name else kind
-    trace = layers.get(name) if name in layers else layers.get(noted) if not name else None
+    trace = traces.get(name) if name in traces else traces.get(noted) if not name else None
     if trace is not None:
-        count = _dense_layers(found) + 1 if formula.weighted_sum else 0
+        count = _dense_layers(found) + 1 if formula.weighted_sum else _lettered(found, formula)
         branches = Branches(ends, first) if formula.branches else None
         item = Item(
             name or kind, kind, layer, trace, params, source, symbol, count, activation, way, branches, formula
         )  # fmt: skip
         found.append(item)
     return symbol
+
+
+def _attention(
+    layer: Layer, name: str, params: Any, traces: Mapping[str, Any], source: str, found: list[Item], way: str
+) -> str:
+    """Append the map before the heads, the heads by themselves, and the map behind them."""
+    kind, formula, inner = layer._factory.short_name, formula_of(layer), layer.children
+    path = {child: _join(name, child) for child in ("qkv", "out")}
+    mixed = _walk(inner["qkv"], path["qkv"], params["qkv"], traces, source, found, way)
+    before, behind, whole = traces[path["qkv"]], traces[path["out"]], traces[name or kind]
+    heads = dataclasses.replace(
+        whole,
+        x=before.y,
+        **dict.fromkeys(("z", "a", "y"), behind.x),
+        **dict.fromkeys(("delta", "output_grad"), behind.input_grad),
+        grads={},
+        input_grad=before.output_grad,
+    )
+    number = _lettered(found, formula)
+    symbol = f"o{number}"
+    found.append(Item(name or kind, kind, layer, heads, {}, mixed, symbol, number, None, "", None, formula))
+    return _walk(inner["out"], path["out"], params["out"], traces, symbol, found, "")
+
+
+def _lettered(found: list[Item], formula: LayerFormula) -> int:
+    """The number of the next layer with letters of its own; 0 for one that has none."""
+    each = [one.like not in (None, layers.embedding) for one in (formula, *(item.formula for item in found))]
+    return sum(each) if each[0] else 0
 
 
 def _dense_layers(found: list[Item]) -> int:
@@ -179,7 +225,8 @@ def _join(name: str, child: str) -> str:
 
 def row(array: Any) -> np.ndarray:
     """The first example of a batch as a vector."""
-    return np.asarray(array)[0].reshape(-1)
+    values = array.values if isinstance(array, Padded) else array
+    return np.asarray(values)[0].reshape(-1)
 
 
 class Sizes(NamedTuple):
@@ -188,6 +235,11 @@ class Sizes(NamedTuple):
     digits: int
     names: tuple[str, ...]  # of the inputs; () for x[1], x[2], ...
     places: Mapping[str, tuple[int, ...]] = MappingProxyType({})  # (*places, channels) by the symbol of an image
+    position: int = 0  # of a sequence, the one whose numbers are shown
+
+    def place(self, values: Any) -> int:
+        """The position that is shown, of `(batch, positions, features)`; 0 where there are none."""
+        return min(self.position, np.shape(values)[1] - 1) if np.ndim(values) == 3 else 0
 
 
 def at(symbol: str, index: int, count: int, sizes: Sizes) -> str:
@@ -197,7 +249,7 @@ def at(symbol: str, index: int, count: int, sizes: Sizes) -> str:
     """
     if symbol == "x" and sizes.names:
         return quoted(sizes.names[index])
-    shape = sizes.places.get(symbol.removeprefix("dJ/d"), ())
+    shape = sizes.places.get(re.sub(r"^delta(?=\d+$)", "z", symbol.removeprefix("dJ/d")), ())
     if count > 1 and count == math.prod(shape):
         place = np.unravel_index(index, shape if shape[-1] > 1 else shape[:-1])
         return f"{symbol}[{','.join(str(int(i) + 1) for i in place)}]"
@@ -205,11 +257,37 @@ def at(symbol: str, index: int, count: int, sizes: Sizes) -> str:
 
 
 def places_of(found: list[Item]) -> dict[str, tuple[int, ...]]:
-    """Places and channels of everything that has some, by its symbol, in a net with a convolution."""
-    if not any(item.formula.convolution for item in found):
+    """Places and channels of all that has some, by its symbol, in a net with a convolution or with sequences."""
+    if not any(item.formula.convolution or in_sequences(item) for item in found):
         return {}
-    named = [("x", found[0].trace.x), *((item.symbol, item.output) for item in found)]
+    named = [(item.source, item.trace.x) for item in found] + [(item.symbol, item.output) for item in found]
     return {symbol: np.shape(values)[1:] for symbol, values in named if np.ndim(values) > 2}
+
+
+def in_sequences(item: Item) -> bool:
+    """Whether a layer goes along a sequence, or looks up what stands at each position of one."""
+    like = item.formula.like
+    return like in (*RECURRENT, layers.multi_head_attention) or (like is layers.embedding and np.ndim(item.trace.x) > 1)
+
+
+def position_of(found: list[Item]) -> int:
+    """The position of the first example that is shown: its third real one, of less than four the second.
+
+    So there is something before it, little enough to be written down, and of three or more something after it.
+    """
+    along = [item for item in found if in_sequences(item)]
+    if not along or np.ndim(along[0].trace.x) < 2:
+        return 0
+    trace = along[0].trace
+    mask = np.ones(np.shape(trace.x)[:2]) if trace.sequence_mask is None else np.asarray(trace.sequence_mask)
+    real = np.flatnonzero(mask[0])
+    return int(real[min(2, real.size // 2)]) if real.size else 0
+
+
+def spots(values: Any, sizes: Sizes) -> list[int]:
+    """Where in the first example the numbers are that are written out: all of a few, one of the position of many."""
+    count, width = row(values).size, np.shape(values)[-1]
+    return list(range(count)) if count <= MOST else [sizes.place(values) * width]
 
 
 def weight(number: int, i: int, j: int, units: int) -> str:

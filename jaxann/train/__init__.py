@@ -7,6 +7,8 @@
     fit_population(build, hyperparameters, train, *, keys, epochs, ...)          many runs of build(hyperparameters)
     predict(model or recipe, params, state, x);  evaluate(recipe, params, state, data)
     generate(model or recipe, params, state, prompt, *, length, key, ...)        what a model of sequences writes
+    stream(model or recipe, params, state, prompt, *, length, key, chunk, ...)   the same while it is written
+    beam_search(model or recipe, params, state, prompt, *, length, beams, ...)   the likeliest that it may write
     export_run(path, build, hyperparameters, train, *, epochs, ...)              the program in a file
 
 Data are `(x, y)` or `(x, y, weights)`: x, y and predictions are arrays, or trees of arrays whose leading axis is the
@@ -26,6 +28,7 @@ The files, from what is trained to who waits for it. None knows of those below i
 """
 
 from jaxann.train import ensemble
+from jaxann.train.beam_search import beam_search
 from jaxann.train.export import export_run
 from jaxann.train.fit import fit
 from jaxann.train.generate import generate
@@ -36,12 +39,15 @@ from jaxann.train.population import Population, fit_population
 from jaxann.train.predict import evaluate, predict
 from jaxann.train.recipe import early_stopping, recipe
 from jaxann.train.run import Result, Status, make_run
+from jaxann.train.stream import Sampling, stream
 
 __all__ = [
     "Moment",
     "Population",
     "Result",
+    "Sampling",
     "Status",
+    "beam_search",
     "early_stopping",
     "ensemble",
     "evaluate",
@@ -54,4 +60,5 @@ __all__ = [
     "placement",
     "predict",
     "recipe",
+    "stream",
 ]

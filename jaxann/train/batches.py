@@ -10,6 +10,7 @@ All of it is index arithmetic on the number of examples; the data themselves are
 
 from __future__ import annotations
 
+import functools
 from typing import Any, NamedTuple
 
 import jax
@@ -32,6 +33,7 @@ __all__ = [
     "noise_key",
     "one_example",
     "order_of",
+    "some_key",
     "step_count",
     "tail_size",
 ]
@@ -178,6 +180,12 @@ def gather_rows(data: Batch, rows: Rows) -> Batch:
 def noise_key(key: Key, epoch: Array, number: Array) -> Key:
     """The randomness of a step's layers, augmentation and optimizer."""
     return jax.random.fold_in(jax.random.fold_in(fold_name(key, "noise"), epoch), number)
+
+
+@functools.cache
+def some_key() -> Any:
+    """The shape of a key, for what is only traced."""
+    return jax.eval_shape(lambda: jax.random.key(0))
 
 
 class Spec:

@@ -22,6 +22,7 @@ from jaxann.metrics.calling import figure_of
 from jaxann.optimizers import learning_rate_at
 from jaxann.schedules import Plateau
 from jaxann.train import stopping
+from jaxann.train.augmented import as_trained
 from jaxann.train.batches import (
     Batch,
     Order,
@@ -85,7 +86,7 @@ def with_plateaus(optimizer: Optimizer, states: tuple) -> Optimizer:
 
 
 def begin(recipe: Recipe, key: Key, x: Inputs, initial: tuple[Params, State] | None = None) -> Carry:
-    """Fresh parameters (or the initial ones given) and states for inputs like `x`."""
+    """Fresh parameters (or the initial ones given) and states for inputs like `x`, as training sees them."""
     if initial is None:
         initial = fresh_weights(recipe.model, fold_name(key, "init"), one_example(x))
     trained = TrainState(*initial, recipe.optimizer.init(initial[0]), start_guard())
@@ -160,8 +161,9 @@ def run_epoch(
     size = recipe.batch_size
     assert size is not None
     stepping = recipe.updated(optimizer=with_plateaus(recipe.optimizer, carry.plateaus))
-    measured = with_streams(recipe, carry.trained.params, carry.trained.state, train.x, train.y)
-    streams = {name: streaming_form(metric, train.y) for name, metric in measured.metrics.items()}
+    seen = as_trained(recipe, train.x, train.y, example_count(train.x))
+    measured = with_streams(recipe, carry.trained.params, carry.trained.state, *seen)
+    streams = {name: streaming_form(metric, seen[1]) for name, metric in measured.metrics.items()}
     order = order_of(key, carry.epoch, examples, batch_size=size, shuffle=recipe.shuffle, rows=rows)
     trained, sums = run_steps(stepping, key, carry.epoch, carry.trained, train, order, streams, rows)
     row = _history_row(stepping, trained.guard.updates, examples, train, order, streams, sums)

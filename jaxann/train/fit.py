@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Hashable, Sequence
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from jaxann.core.checks import check_flag, check_key, check_untraced, fail
@@ -15,7 +17,8 @@ from jaxann.core.notices import notify
 from jaxann.core.programs import hands_over, is_checking, jit
 from jaxann.core.trees import count
 from jaxann.core.typing import Array, Key, Params, State
-from jaxann.train.batches import Batch, Spec, example_count, one_example, step_count
+from jaxann.train.augmented import as_trained
+from jaxann.train.batches import Batch, Spec, example_count, step_count
 from jaxann.train.divergence import refuse_nonfinite, report
 from jaxann.train.epoch import Carry, begin, run_epochs, weights_of
 from jaxann.train.host_metrics import host_metrics
@@ -105,7 +108,7 @@ def fit(
     data, measured = prepare_data("fit", [recipe], key, data, measured)
     if initial is not None and resume is not None:
         fail("fit", "initial", "None where resume is given, which has weights of its own", " both")
-    initial = initial_weights("fit", recipe, key, data.x, initial)
+    initial = initial_weights("fit", recipe, key, data, initial)
     data, measured = jax.device_put((data, measured))
 
     columns = recipe.columns(measured is not None)
@@ -210,7 +213,7 @@ def _first(
     initial: tuple[Params, State] | None,
 ) -> _Stand:
     """The carry to begin with and the history so far."""
-    spec, start = Spec(one_example(data.x)), _start.of(setting)
+    spec, start = Spec(as_trained(recipe, data.x, data.y)[0]), _start.of(setting)
     if resume is None:
         return _Stand(start(recipe, key, spec, initial), 0, ())
     if not isinstance(resume, Result) or resume.carry is None:
@@ -229,10 +232,17 @@ def _shapes(tree: Any) -> tuple:
 
 
 def _first_chunk(recipe: Recipe, data: Batch, carry: Carry) -> int:
-    """Epochs in the first chunk, from a low guess of the machine's speed (10 GFLOP/s and 20 us a step)."""
+    """Epochs in the first chunk, from a low guess of the machine's speed (10 GFLOP/s and 20 us a step).
+
+    Of sequences and images, as if each parameter, and each step, were needed at every position.
+    """
     examples = example_count(data.x)
     steps = step_count(examples, recipe.batch_size or examples)
-    seconds = examples * count(carry.trained.params) * 6 / 1e10 + 2e-5 * steps
+    places = 1
+    for leaf in jax.tree.leaves(data.x):
+        ids = jnp.issubdtype(leaf.dtype, jnp.integer)  # which have no axis of features
+        places = max(places, math.prod(leaf.shape[1:] if ids else leaf.shape[1:-1]))
+    seconds = places * (examples * count(carry.trained.params) * 6 / 1e10 + 2e-5 * steps)
     return min(_LONGEST_CHUNK, max(1, int(_CHUNK_SECONDS / seconds)))
 
 

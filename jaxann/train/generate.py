@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax import lax
 
-from jaxann.core.checks import check_int32, check_integer, check_key, check_range, check_unmasked, fail, is_concrete
+from jaxann.core.checks import check_integer, check_key, check_range, fail
 from jaxann.core.logits import below_greatest, softmax
-from jaxann.core.padding import check_mask, is_padded
 from jaxann.core.products import Layer
 from jaxann.core.programs import jit
 from jaxann.core.results import apart
-from jaxann.core.trees import cast, wide_dtype
+from jaxann.core.trees import wide_dtype
 from jaxann.core.typing import Array, Inputs, Key, Params, Scalar, State
-from jaxann.train.predict import model_of
+from jaxann.train.prompts import Prompt, check_prompt, check_written
 from jaxann.train.recipe import Recipe
-from jaxann.train.weights import model_weights
 
-__all__ = ["generate"]
+__all__ = ["checked_settings", "generate", "writing_loop"]
 
 
 @apart
@@ -55,7 +53,9 @@ def generate(
     Args:
         model: a model, or a recipe, that gives logits `(batch, time, ids)` for ids `(batch, time)` and has `step`.
         params, state: what `fit` or `load` gave for it.
-        prompt: ids `(batch, time)`, or `Padded` ones of different lengths, each of at least one.
+        prompt: ids `(batch, time)`, or `Padded` ones of different lengths, each of at least one. Of a model that reads
+            one sequence and writes another, `{"source": ..., "target": prompt}`: the target's prompt is at least the id
+            that says it begins.
         length: how many are written, for each prompt.
         key: of the draws; None takes the greatest logit each time.
         temperature: above 0; below 1 nearer to the greatest logit, above 1 nearer to chance.
@@ -75,71 +75,56 @@ def generate(
             what is no id, or the model has learned fewer positions than these. Inside a program the last two cannot be
             told.
     """
-    check_integer("generate", "length", length)
-    if key is not None:
-        check_key("generate", key)
-    check_range("generate", "temperature", temperature, 0, open_low=True)
-    if top_k is not None:
-        check_integer("generate", "top_k", top_k)
-    if top_p is not None:
-        check_range("generate", "top_p", top_p, 0, 1, open_low=True)
-    if min_p is not None:
-        check_range("generate", "min_p", min_p, 0, 1)
-    if repetition_penalty is not None:
-        check_range("generate", "repetition_penalty", repetition_penalty, 1)
-    if stop is not None:
-        check_integer("generate", "stop", stop, 0)
-    check_unmasked("generate", "params", params)
-    check_unmasked("generate", "state", state)
-    layer, dtype = model_of("generate", model)
-    if not layer.carries:
-        fail("generate", "model", "one that goes position by position, with start and step", layer)
-    check_unmasked("generate", "prompt", prompt)
-    ids, lengths = _prompt(prompt)
-    params, state = model_weights("generate", layer, params, state, ids)
-    params = params if dtype is None else cast(params, dtype)
-    given = {"temperature": temperature, "top_p": top_p, "min_p": min_p, "penalty": repetition_penalty}
-    written, finite = _written(
-        layer,
-        params,
-        state,
-        ids,
-        lengths,
-        key,
-        given,
-        int(length),
-        *(n if n is None else int(n) for n in (top_k, stop)),
+    given, static = checked_settings(
+        "generate",
+        length=length,
+        key=key,
+        temperature=temperature,
+        top_k=top_k,
+        top_p=top_p,
+        min_p=min_p,
+        repetition_penalty=repetition_penalty,
+        stop=stop,
     )
-    if is_concrete(finite) and not np.all(np.asarray(finite)):
-        row = int(np.argmin(np.asarray(finite)))
-        hint = "Learned positions end at the model's context (rotary ones and recurrent models go on); ids may be none."
-        fail("generate", "prompt and length", "such that the logits stay numbers", f" NaN in row {row}", hint=hint)
+    layer, params, state, asked = check_prompt("generate", model, params, state, prompt)
+    written, finite = _written(layer, params, state, asked, key, given, int(length), **static)
+    check_written("generate", finite)
     return written
 
 
-def _prompt(prompt: Inputs) -> tuple[Array, Array]:
-    """The ids and how many of each row there are."""
-    values, mask = (prompt.values, prompt.mask) if is_padded(prompt) else (prompt, None)
-    if not hasattr(values, "dtype") or not jnp.issubdtype(values.dtype, jnp.integer) or values.ndim != 2:
-        shown = f" {values.dtype} of shape {values.shape}" if hasattr(values, "dtype") else values
-        fail("generate", "prompt", "whole numbers (batch, time)", shown)
-    check_int32("generate", "prompt", values)
-    check_mask("generate", "prompt's mask", mask, 2, values)
-    time = values.shape[1]
-    real = None  # where the mask is known
-    if mask is None:
-        real = np.ones(values.shape, bool)
-    elif is_concrete(mask):
-        real = np.asarray(mask).astype(bool)
-    if time == 0 or (real is not None and not real.any(1).all()):
-        fail("generate", "prompt", "of at least one id in each row", " an empty one")
-    if real is None:
-        return jnp.asarray(values, jnp.int32), jnp.sum(jnp.asarray(mask), 1, dtype=jnp.int32)
-    lengths = real.sum(1, dtype=np.int32)
-    gaps = (real != (np.arange(time)[None] < lengths[:, None])).any(1)
-    if gaps.any():
-        fail("generate", "prompt", "padded at the end of each row alone", f" a gap in row {int(gaps.argmax())}")
-    return jnp.asarray(values, jnp.int32), jnp.asarray(lengths)
+def checked_settings(
+    function: str,
+    *,
+    length: int,
+    key: Key | None = None,
+    temperature: Scalar = 1.0,
+    top_k: int | None = None,
+    top_p: Scalar | None = None,
+    min_p: Scalar | None = None,
+    repetition_penalty: Scalar | None = None,
+    stop: int | None = None,
+) -> tuple[dict[str, Any], dict[str, int | None]]:
+    """What `writing_loop` takes of the settings of `generate`: those that may be traced, and those that are static.
+
+    Raises:
+        InputError: one is out of range.
+    """
+    check_integer(function, "length", length)
+    if key is not None:
+        check_key(function, key)
+    check_range(function, "temperature", temperature, 0, open_low=True)
+    if top_k is not None:
+        check_integer(function, "top_k", top_k)
+    if top_p is not None:
+        check_range(function, "top_p", top_p, 0, 1, open_low=True)
+    if min_p is not None:
+        check_range(function, "min_p", min_p, 0, 1)
+    if repetition_penalty is not None:
+        check_range(function, "repetition_penalty", repetition_penalty, 1)
+    if stop is not None:
+        check_integer(function, "stop", stop, 0)
+    given = {"temperature": temperature, "top_p": top_p, "min_p": min_p, "penalty": repetition_penalty}
+    return given, {name: n if n is None else int(n) for name, n in (("top_k", top_k), ("stop", stop))}
 
 
 @jit(static_argnames=("length", "top_k", "stop"))
@@ -147,20 +132,50 @@ def _written(
     model: Layer,
     params: Params,
     state: State,
-    ids: Array,
-    lengths: Array,
+    prompt: Prompt,
     key: Key | None,
     given: dict[str, Any],
     length: int,
     top_k: int | None,
     stop: int | None,
 ) -> tuple[Array, Array]:
+    start, one = writing_loop("generate", model, params, state, prompt, key, given, length, top_k, stop)
+    last, written = lax.scan(one, start, jnp.arange(prompt.ids.shape[1] + length - 1, dtype=jnp.int32))
+    # Row r's own ids begin after its prompt; place p of `written` is position p + 1.
+    places = (prompt.lengths - 1)[:, None] + jnp.arange(length, dtype=jnp.int32)[None]
+    return jnp.take_along_axis(written.T, places, 1), last[-1]
+
+
+def writing_loop(
+    function: str,
+    model: Layer,
+    params: Params,
+    state: State,
+    prompt: Prompt,
+    key: Key | None,
+    given: dict[str, Any],
+    length: Any,
+    top_k: int | None,
+    stop: int | None,
+) -> tuple[Any, Callable[[Any, Array], tuple[Any, Array]]]:
+    """What the loop that writes begins with, and its round: `round(carry, place) -> (carry, id at place + 1)`.
+
+    The last of the carry says of each row whether all logits that count were numbers, `(batch,)`.
+
+    Args:
+        function: for the message.
+        model, params, state, prompt: of `check_prompt`.
+        key: of the draws, or None.
+        given, top_k, stop: of `checked_settings`.
+        length: ids that count of each row; may be traced.
+    """
+    ids, lengths, source = prompt
     batch, time = ids.shape
-    start = model.start(params, batch, state=state)
+    start = model.start(params, batch, state=state, source=source)
     vocabulary = jax.eval_shape(lambda: model.step(params, start, ids[:, 0], state=state)[0]).shape[-1]
     if stop is not None and stop >= vocabulary:
-        fail("generate", "stop", f"one of the {vocabulary} ids of the model", stop)
-    rows = jnp.arange(batch)
+        fail(function, "stop", f"one of the {vocabulary} ids of the model", stop)
+    rows = jnp.arange(batch, dtype=jnp.int32)
 
     def one(carry: Any, place: Array) -> tuple[Any, Array]:
         inside, now, seen, ended, finite = carry
@@ -178,10 +193,7 @@ def _written(
         return (inside, now, seen, ended, finite), now
 
     empty = jnp.zeros((batch, vocabulary), bool), jnp.zeros(batch, bool), jnp.ones(batch, bool)
-    last, written = lax.scan(one, (start, ids[:, 0], *empty), jnp.arange(time + length - 1))
-    # Row r's own ids begin after its prompt; place p of `written` is position p + 1.
-    places = (lengths - 1)[:, None] + jnp.arange(length)[None]
-    return jnp.take_along_axis(written.T, places, 1), last[-1]
+    return (start, ids[:, 0], *empty), one
 
 
 def _drawn(z: Array, seen: Array, key: Key | None, given: dict[str, Any], top_k: int | None) -> Array:

@@ -22,10 +22,11 @@ from jaxann.core.checks import fail, is_concrete
 from jaxann.core.errors import InputError
 from jaxann.core.products import Metric
 from jaxann.core.programs import jit
-from jaxann.core.typing import Array, Key, Params, State
+from jaxann.core.typing import Array, Key, Params, State, Targets
 from jaxann.metrics.calling import NotTraceableError, figure_of
 from jaxann.metrics.forms import is_known
 from jaxann.train import stopping
+from jaxann.train.augmented import as_trained
 from jaxann.train.batches import Batch, example_count, one_example
 from jaxann.train.epoch import Carry, run_epoch
 from jaxann.train.measure import counted_alone
@@ -145,10 +146,11 @@ def host_metrics(recipe: Recipe, key: Key, data: Batch, validation: Batch | None
     own = {name: m for name, m in recipe.metrics.items() if not isinstance(m, Metric) and not is_known(m)}
     if not own:
         return None
-    batch = Batch(*(one_example(tree, recipe.batch_size or 1) for tree in data))
-    floats = floats_for(recipe.model, data.x)
+    floats = floats_for(recipe.model, data.x, lambda x: as_trained(recipe, x, data.y)[0])
     try:
-        predictions = prediction_shapes(recipe, key, batch._replace(x=as_floats(batch.x, floats)))
+        seen = as_trained(recipe, as_floats(one_example(data.x), floats), data.y, recipe.batch_size or 1)
+        batch = Batch(*seen, None if data.weights is None else one_example(data.weights, recipe.batch_size or 1))
+        predictions = prediction_shapes(recipe, key, batch)
     except Exception:  # what is wrong is told by the check of shapes, as for any recipe
         return None
     known = [part for part in (data, validation) if part is not None and all(map(is_concrete, jax.tree.leaves(part)))]
@@ -156,9 +158,21 @@ def host_metrics(recipe: Recipe, key: Key, data: Batch, validation: Batch | None
     names = tuple(
         name
         for name, metric in own.items()
-        if not _is_traceable(name, metric, recipe, predictions, data.y, batch.y) or (partial and not weighs(metric))
+        if not _is_traceable(name, metric, recipe, predictions, _as_seen(data.y, batch.y), batch.y)
+        or (partial and not weighs(metric))
     )
     return HostMetrics(recipe, names) if names else None
+
+
+def _as_seen(y: Targets, seen: Targets) -> Targets:
+    """Real targets in the shapes that training sees them in, where augmentation changes those: for a trial's sake."""
+
+    def one(real: Array, spec: Any) -> Any:
+        shape = (real.shape[0], *spec.shape[1:])
+        return real if real.shape == shape else np.resize(np.asarray(real), shape)
+
+    same = jax.tree.structure(y) == jax.tree.structure(seen)
+    return jax.tree.map(one, y, seen) if same else y
 
 
 def _is_traceable(name: str, metric: Any, recipe: Recipe, predictions: Any, y: Any, batch_y: Any) -> bool:

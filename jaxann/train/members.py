@@ -16,7 +16,8 @@ from jax.sharding import PartitionSpec as Split
 
 from jaxann.core.keys import pick_keys
 from jaxann.core.typing import Array, Device, Key
-from jaxann.train.batches import Batch, Rows, Spec, one_example
+from jaxann.train.augmented import as_trained
+from jaxann.train.batches import Batch, Rows, Spec
 from jaxann.train.epoch import weights_of
 from jaxann.train.grouping import Group
 from jaxann.train.member_programs import AXIS, LONGEST_CHUNK, Store, advance, ended, evaluate, renew, start, take
@@ -119,7 +120,7 @@ def start_members(
     leaves, which = jax.tree.map(lambda a: a[source], (group.leaves, which))
     split = NamedSharding(mesh, Split(AXIS))
     leaves, key, which = jax.device_put((leaves, pick_keys(keys, source), which), split)
-    carry = start(group.traced, mesh, Spec(one_example(train.x)), leaves, key)
+    carry = start(group.traced, mesh, Spec(as_trained(group.recipe, train.x, train.y)[0]), leaves, key)
     return Members(
         group=group,
         store=Store(carry, leaves, key, which),
@@ -253,7 +254,8 @@ def restart_members(members: Members, chosen: np.ndarray, keys: Key) -> Members:
     again[members.place[chosen]] = True
     store = members.store
     key, again = jax.device_put((pick_keys(keys, table), again), members.split)
-    fresh = start(members.group.traced, members.mesh, Spec(one_example(members.train.x)), store.leaves, key)
+    spec = Spec(as_trained(members.group.recipe, members.train.x, members.train.y)[0])
+    fresh = start(members.group.traced, members.mesh, spec, store.leaves, key)
     epoch, going = members.epoch.copy(), members.going.copy()
     epoch[chosen], going[chosen] = 0, True
     return members._replace(

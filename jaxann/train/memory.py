@@ -21,6 +21,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxann.core.typing import Device
+from jaxann.train.augmented import as_trained
 from jaxann.train.batches import Batch, default_float, example_count, one_example
 from jaxann.train.epoch import begin
 from jaxann.train.grouping import Group, member_recipe
@@ -73,9 +74,9 @@ def predict_memory(
     (x, y, _), measured_on, *_ = data
     one = jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape[1:], a.dtype), group.leaves)
     key = jax.eval_shape(lambda: jax.random.key(0))
-    spec = one_example(x)
+    spec, _ = as_trained(recipe, x, y)
     carry = jax.eval_shape(lambda v, k: begin(member_recipe(group.traced, v), k, spec), one, key)
-    batch = (one_example(x, size), one_example(y, size))
+    batch = as_trained(recipe, x, y, size)
 
     def forward(leaves, params, state, x, y, key):
         return objective(params, state, member_recipe(group.traced, leaves), Batch(x, y), key=key)
@@ -89,7 +90,7 @@ def predict_memory(
         widest = sorted((_size_of([v.aval for v in equation.outvars]) for equation in steps.eqns), reverse=True)[:2]
         measured = rows * (sum(widest) // size + _size_of(batch) // size)
     table = LONGEST_CHUNK * len(recipe.columns(True)) * jnp.dtype(default_float()).itemsize
-    step = _size_of(batch) + onward + 2 * _size_of(trained.params)
+    step = _size_of((one_example(x, size), one_example(y, size), batch)) + onward + 2 * _size_of(trained.params)
     work = at_once * used * (max(step, measured) + _size_of(carry) * (at_once > 1))
     member = _size_of(carry) + _size_of(one) + 2 * table + _size_of((trained.params, trained.state))
     copies = used * _size_of(list({id(leaf): leaf for leaf in jax.tree.leaves(data)}.values()))

@@ -7,7 +7,7 @@ and a message is the same whatever verb was called.
 from __future__ import annotations
 
 import functools
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from itertools import combinations
 from typing import Any
 
@@ -24,7 +24,8 @@ from jaxann.core.programs import KEPT, traced_only
 from jaxann.core.recent import Recent
 from jaxann.core.typing import Array, Inputs, Key
 from jaxann.metrics.calling import figure_of
-from jaxann.train.batches import Batch, Spec, one_example
+from jaxann.train.augmented import as_trained
+from jaxann.train.batches import Batch, Spec, one_example, some_key
 from jaxann.train.inputs import named_leaves, refuse_tree
 from jaxann.train.measure import streaming_form
 from jaxann.train.objective import apply_in, example_sums, loss_sums
@@ -45,7 +46,6 @@ __all__ = [
     "prediction_shapes",
     "prepare_data",
     "sized",
-    "some_key",
 ]
 
 MOST_EPOCHS = 2**31 - 1  # that are ever counted
@@ -141,16 +141,16 @@ def prepare_data(
         InputError: data do not fit a model, a loss, a metric, or each other.
     """
     check_untraced(function, "each argument", (key, list(recipes)))
-    train, validation = for_model(recipes[0].model, train, validation)
+    train, validation = for_model(recipes[0], train, validation)
     for recipe in recipes:
         check_monitor(function, recipe, validation)
         _check_shapes(function, recipe, key, train, validation)
     return train, validation
 
 
-def for_model(model: Layer, data: Batch, validation: Batch | None) -> tuple[Batch, Batch | None]:
+def for_model(recipe: Recipe, data: Batch, validation: Batch | None) -> tuple[Batch, Batch | None]:
     """Whole numbers as floating point, unless the model takes them as they are (tokens, categories)."""
-    names = floats_for(model, data.x)
+    names = floats_for(recipe.model, data.x, lambda x: as_trained(recipe, x, data.y)[0])
     same = validation is data
     if names:
         data = data._replace(x=as_floats(data.x, names))
@@ -167,25 +167,22 @@ def _as_training(x: Inputs, other: Inputs) -> Inputs:
     return as_floats(other, tuple(found)) if found else other
 
 
-def floats_for(model: Layer, x: Inputs) -> tuple[str, ...]:
-    """Names of the whole-number inputs that the model wants as floating point: as few of them as it accepts."""
+def floats_for(model: Layer, x: Inputs, seen: Callable[[Inputs], Inputs] = lambda x: x) -> tuple[str, ...]:
+    """Names of the whole-number inputs that the model wants as floating point: as few of them as it accepts.
+
+    `seen` gives the shapes of inputs as the model sees them.
+    """
     spec = one_example(x)
     named = named_leaves("x", spec)
     whole = [name for name, leaf in named if np.dtype(leaf.dtype).kind in "iu" or _is_flag(name, leaf)]
     sizes = range(len(whole) + 1) if len(whole) <= _MOST_MIXED else (0, len(whole))
     for names in (chosen for size in sizes for chosen in combinations(whole, size)) if whole else ():
         try:
-            _fresh.eval_shape(model, some_key(), as_floats(spec, names))
+            _fresh.eval_shape(model, some_key(), seen(as_floats(spec, names)))
         except (ValueError, TypeError):
             continue
         return names
     return ()  # the check of shapes says what is wrong
-
-
-@functools.cache
-def some_key() -> Any:
-    """The shape of a key, for what is only traced."""
-    return jax.eval_shape(lambda: jax.random.key(0))
 
 
 @traced_only
@@ -225,13 +222,16 @@ def check_known(function: str, recipe: Recipe, key: Key, data: Batch, validation
 
 def _check_shapes(function: str, recipe: Recipe, key: Key, data: Batch, validation: Batch | None) -> None:
     """Refuse data that do not fit the model, the loss, or each other."""
+    rows = recipe.batch_size or 1
+    seen_x, seen_y = as_trained(recipe, data.x, data.y, rows)
     if validation is not None:
-        _check_alike(function, "validation x", one_example(data.x), one_example(validation.x))
-        _check_alike(function, "validation y", one_example(data.y), one_example(validation.y), shapes=False)
+        _check_alike(function, "validation x", seen_x, one_example(validation.x, rows))
+        _check_alike(function, "validation y", seen_y, one_example(validation.y), shapes=False)
     tried: dict[Spec, Any] = {}  # the validation set is mostly of the shapes of the training set
     for name, part in (("train", data), ("validation", validation)):
         if part is not None:
-            batch = Spec(Batch(*(one_example(tree, recipe.batch_size or 1) for tree in part)))
+            batch = Batch(*(one_example(tree, rows) for tree in part))
+            batch = Spec(batch if part is not data else batch._replace(x=seen_x, y=seen_y))
             if batch not in tried:
                 tried[batch] = _tried(function, recipe, key, batch.tree)
             check_targets(function, name, part, tried[batch], recipe)

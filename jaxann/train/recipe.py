@@ -326,7 +326,8 @@ def recipe(
             `validation_loss` has not.
         augment: changes of the training examples, new for each batch, `jaxann.data.mixup(0.2)`; several are applied
             one after the other, `(pad_and_crop(4), horizontal_flip(), mixup())`, the randomness of each by its place.
-            Metrics of the training set compare with each example's own target, also in a mixture.
+            Metrics of the training set compare with each example's own target, also in a mixture. Where one changes
+            shapes (`random_window`), the model is initialized and validated with those that come out.
         stopping: `jaxann.train.early_stopping(patience=5)`; None trains for all epochs and returns the last weights.
         compute_dtype: "bfloat16" or "float16": layers compute in it, parameters and sums stay float32.
         on_nonfinite: at a loss, gradient or update that is not finite, or a gradient longer than 2^60 that no clip

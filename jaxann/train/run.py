@@ -13,6 +13,7 @@ from jax import lax
 
 from jaxann.core.checks import check_key
 from jaxann.core.typing import Key, Params, State
+from jaxann.train.augmented import as_trained
 from jaxann.train.batches import default_float, example_count
 from jaxann.train.epoch import Carry, active, begin, run_epoch, weights_of
 from jaxann.train.prepare import check_known, check_monitor, epochs_of, for_model, sized
@@ -80,10 +81,11 @@ def make_run(recipe: Recipe, *, epochs: int | None = None, batch_size: int | Non
         measured = None if validation is None else shaped_batch("run", "validation", validation)
         exact = sized("run", recipe, example_count(data.x), batch_size)
         check_monitor("run", exact, measured)
-        data, measured = for_model(exact.model, data, measured)
+        data, measured = for_model(exact, data, measured)
         check_known("run", exact, key, data, measured)
         data, measured = jax.tree.map(jnp.asarray, (data, measured))
-        carry = begin(exact, key, data.x, initial_weights("run", exact, key, data.x, initial))
+        seen, _ = as_trained(exact, data.x, data.y)
+        carry = begin(exact, key, seen, initial_weights("run", exact, key, data, initial))
         columns = exact.columns(measured is not None)
 
         def body(carry, _):

@@ -13,6 +13,7 @@ from jax import lax
 
 from jaxann.core.modes import TrainMode
 from jaxann.core.typing import Array, Key, Params, State
+from jaxann.train.augmented import augmented, resizes
 from jaxann.train.batches import Batch, Order, default_float, example_count, gather
 from jaxann.train.objective import apply_in
 from jaxann.train.recipe import Recipe
@@ -26,24 +27,29 @@ def renewed(recipe: Recipe, params: Params, state: State, data: Batch, order: Or
     Args:
         recipe: its model; dropout is on, as in training.
         params, state: the weights.
-        data: the training data; examples of weight 0 have no share.
+        data: the training data as they stand, or augmented where that changes their shapes; examples of weight 0 have
+            no share.
         order: the batches.
         key: randomness of the layers.
     """
     if not any(map(_mean, jax.tree.leaves(state))):
         return state
+    resized = resizes(recipe, data.x, data.y)
 
     def look(sums, seen, number, index, row):
-        batch, _, weights = gather(data, index, row)
+        batch, y, weights = gather(data, index, row)
         if weights is not None and weights is not row:
             row = jnp.any(weights.reshape(weights.shape[0], -1) != 0, -1).astype(default_float())
         count = jnp.asarray(example_count(batch), default_float()) if row is None else jnp.sum(row)
+        own_key = jax.random.fold_in(key, number)
+        if resized:
+            batch, *_ = augmented(recipe.augment, own_key, batch, y, row)
         _, own = apply_in(
             recipe.model,
             params,
             state,
             batch,
-            key=jax.random.fold_in(key, number),
+            key=own_key,
             train=TrainMode.STATISTICS,
             example_mask=row,
             dtype=recipe.compute_dtype,

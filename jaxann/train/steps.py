@@ -11,19 +11,19 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from jaxann.core.augmentation import Mixed
 from jaxann.core.checks import fail
 from jaxann.core.factories import every_declares
 from jaxann.core.keys import fold_name
 from jaxann.core.products import Metric
 from jaxann.core.trees import global_norm, squared_norm, wide_dtype
-from jaxann.core.typing import Array, Inputs, Key, Params, State, Targets
+from jaxann.core.typing import Array, Key, Params, State, Targets
 from jaxann.metrics.streaming.sums import gathered, whole_of
 from jaxann.optimizers import apply_updates
 from jaxann.optimizers.clip import limits_gradients
 from jaxann.optimizers.counting import next_step
 from jaxann.optimizers.frozen import freezes, frozen_leaves
 from jaxann.optimizers.squares import greatest, seen_within
+from jaxann.train.augmented import augmented
 from jaxann.train.batches import Batch, Order, Rows, default_float, gather, noise_key, tail_size
 from jaxann.train.measure import counted_alone
 from jaxann.train.objective import Forward, objective
@@ -104,7 +104,7 @@ def gradient(
     if weights is not None and weights is not example_mask:
         counts = weights != 0 if weights.ndim == 1 else jnp.any(weights != 0, tuple(range(1, weights.ndim)))
         example_mask = counts.astype(default_float())
-    x, y, changed = _augmented(recipe, key, x, own, example_mask)
+    x, y, changed = augmented(recipe.augment, key, x, own, example_mask)
     if changed is not None and weights is not None and weights.ndim > 1:
         fail("fit", "weights", "one an example where an augmentation changes targets", f" shape {weights.shape}")
 
@@ -114,25 +114,6 @@ def gradient(
 
     value, grads = jax.value_and_grad(value_of, has_aux=True)(trained.params)
     return value, grads, lambda params: value_of(params)[0], changed
-
-
-def _augmented(
-    recipe: Recipe, key: Key | None, x: Inputs, y: Targets, example_mask: Array | None
-) -> tuple[Inputs, Targets | Mixed, Targets | None]:
-    """Examples and targets after each augmentation in turn; and each example's own target, None where it stayed."""
-    own, mixed = y, None
-    for number, augment in enumerate(recipe.augment):
-        x, found = augment(fold_name(_known(key), f"augment{number}"), x, own, example_mask)
-        if isinstance(found, Mixed):
-            if mixed is not None:
-                fail("train_step", "augment", "of one augmentation that mixes examples at most", " two")
-            mixed = found
-        elif found is not own:
-            if mixed is not None:
-                expected = "in an order in which what changes targets comes before what mixes examples"
-                fail("train_step", "augment", expected, f" {recipe.augment}")
-            own = found
-    return x, own if mixed is None else mixed, None if own is y else own
 
 
 def at_rest(recipe: Recipe, trained: TrainState, after: State) -> State:
@@ -291,9 +272,3 @@ def run_steps(
 def _size(recipe: Recipe) -> int:
     assert recipe.batch_size is not None  # filled in before a program is made
     return recipe.batch_size
-
-
-def _known(key: Key | None) -> Key:
-    if key is None:
-        fail("train_step", "key", "given: the augmentation is random", None)
-    return key

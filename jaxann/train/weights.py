@@ -14,9 +14,9 @@ from jaxann.core.programs import traced_only
 from jaxann.core.trees import check_arrays, flatten_named
 from jaxann.core.typing import Inputs, Key, Params, State
 from jaxann.io.agreement import disagreement
-from jaxann.train.batches import example_count, one_example
+from jaxann.train.augmented import as_trained
+from jaxann.train.batches import Batch, example_count, one_example, some_key
 from jaxann.train.inputs import refuse_tree
-from jaxann.train.prepare import some_key
 from jaxann.train.recipe import Recipe
 
 __all__ = ["initial_weights", "model_weights"]
@@ -60,7 +60,7 @@ def _widened(leaf: Any, dtype: Any) -> Any:
     return leaf.astype(dtype) if own.nmant <= wanted.nmant and own.maxexp <= wanted.maxexp else leaf
 
 
-def initial_weights(function: str, recipe: Recipe, key: Key, x: Inputs, initial: Any) -> tuple[Params, State] | None:
+def initial_weights(function: str, recipe: Recipe, key: Key, data: Batch, initial: Any) -> tuple[Params, State] | None:
     """Initial weights of the shapes of fresh ones; None for none.
 
     Raises:
@@ -76,7 +76,7 @@ def initial_weights(function: str, recipe: Recipe, key: Key, x: Inputs, initial:
         fail(function, "initial", "a tuple (params, state)", got, hint=hint)
     for name, tree in zip(("params", "state"), initial, strict=True):
         check_arrays(function, f"initial {name}", tree)
-    spec = one_example(x)
+    spec, _ = as_trained(recipe, data.x, data.y)
     fresh = jax.eval_shape(lambda k: recipe.model.init(k, spec), key)
     named, asked = (_named(*trees, joint=".") for trees in (initial, fresh))
     for name in [*asked, *named]:

@@ -27,6 +27,7 @@ from jaxann.core.keys import fold_name
 from jaxann.core.programs import hands_over, jit
 from jaxann.core.typing import Array, Key
 from jaxann.ops import shuffled_positions
+from jaxann.train.augmented import as_trained
 from jaxann.train.batches import Batch, default_float, example_count, gather, noise_key, step_count
 from jaxann.train.epoch import begin, has_plateau
 from jaxann.train.grouping import Build, built_recipe, check_build
@@ -102,7 +103,7 @@ def hypergradient(
     measured = shaped_batch("hypergradient", "validation", validation)
     size = None if batch_size is None else int(batch_size)
     recipe = built_recipe("hypergradient", build, {**dict(rest), **floats})
-    data, known = for_model(recipe.model, data, measured)
+    data, known = for_model(recipe, data, measured)
     measured = measured if known is None else known
     check_known("hypergradient", recipe, key, data, measured)
     (loss, (bad_step, params, state)), grads = _value_and_gradients(
@@ -177,7 +178,7 @@ def _train(recipe: Recipe, key: Key, data: Batch, epochs: int) -> TrainState:
     def segment(trained: TrainState, first: Array) -> tuple[TrainState, None]:
         return lax.scan(jax.checkpoint(step, prevent_cse=False), trained, first + jnp.arange(length, dtype=jnp.int32))
 
-    trained = begin(recipe, key, data.x).trained
+    trained = begin(recipe, key, as_trained(recipe, data.x, data.y)[0]).trained
     firsts = jnp.arange(segments, dtype=jnp.int32) * length
     return lax.scan(jax.checkpoint(segment, prevent_cse=False), trained, firsts)[0]
 

@@ -62,6 +62,13 @@ def test_explain_writes_the_page(tmp_path: Path):
     assert "0.00364398846947898" in page.read_text()
 
 
+@pytest.mark.parametrize("name", ["lstm", "attention"])
+def test_explain_shows_sequences(name: str):
+    done = _run("explain", "--example", name)
+    assert done.exit_code == 0
+    assert done.output.rstrip() == str(ja.teach.explain(*ja.teach.example(name)))
+
+
 def test_explain_takes_a_saved_model_and_a_row(files: Path):
     done = _run("explain", "--model", files / "net.safetensors", "--data", files / "class.csv", "--row", 0)
     assert done.exit_code == 0, done.output

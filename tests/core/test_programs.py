@@ -105,6 +105,8 @@ ELSEWHERE = {  # where `jax.jit` itself may stand, and why
     "jaxann/activations/rules.py": "inlined into the program around",
     "jaxann/core/programs.py": "here",
     "jaxann/ops/dense.py": "the product alone, in eager use",
+    "jaxann/ops/linear_loop.py": "the loop alone, in eager use",
+    "jaxann/train/augmented.py": "traced for its shapes, never compiled",
     "jaxann/train/export.py": "exported, never compiled",
     "jaxann/train/prepare.py": "traced for its shapes, never compiled",
     "jaxann/train/weights.py": "what the model draws, only traced",

@@ -237,3 +237,42 @@ def test_flops_of_blocks_and_places_are_the_closed_forms():
     assert rows["pass"].flops >= 8 * (2 * 6 * 6 + 6 + 4 * 6) and rows["scale"].flops >= 2 * 8 * 8 + 2 * 2 * 8 * 3
     assert rows["up"].flops == 2 * 12 * 8 * 8 and rows["up"].output == (2, 12, 8)
     assert rows["shuffled"].flops == rows["pad"].flops == 0
+
+
+@pytest.mark.parametrize(
+    ("settings", "parameters"),
+    [({}, 818_176), ({"positions": "alibi"}, 809_984), ({"positions": "rotary", "groups": 2}, 743_936)],
+)
+def test_a_transformer_has_the_counts_of_the_closed_forms(settings: dict, parameters: int):
+    v, d, heads, blocks, time, batch = 65, 128, 4, 4, 64, 8
+    model = ja.models.gpt(v, **settings)
+    found = ja.summary(model, jax.ShapeDtypeStruct((batch, time), jnp.int32), optimizers.adam(1e-3))
+    width = d + 2 * d * settings.get("groups", heads) // heads  # of queries, keys and values
+    block = 2 * 2 * d + (d + 1) * width + (d + 1) * d + (d + 1) * 4 * d + (4 * d + 1) * d
+    rest = v * d + 2 * d + d * v + (0 if "positions" in settings else time * d)
+    assert found.parameters == blocks * block + rest == parameters and found.bytes == 4 * parameters
+    assert found.memory.optimizer == 2 * found.bytes + 4
+    rows = _rows(found)
+    inside = "blocks.block.attend.body.attention"
+    assert rows[f"{inside}.qkv"].flops == blocks * time * (2 * d * width + width)
+    assert rows[f"{inside}.out"].flops == blocks * time * (2 * d * d + d)
+    assert rows["head"].flops == time * 2 * d * v and rows["head"].output == (batch, time, v)
+    products = blocks * 2 * 2 * time * time * d  # q k of all heads, and their weights times v
+    assert products < rows[inside].flops < products + blocks * (12 * heads * time * time + 20 * time * 2 * d)
+    assert sum(row.parameters for row in found.rows) == parameters
+    text = str(found).splitlines()
+    assert any(line.startswith("...") and "attention.qkv" in line for line in text) and max(map(len, text)) <= 100
+
+
+@pytest.mark.parametrize(("cell", "gates"), [("rnn", 1), ("lstm", 4), ("gru", 3)])
+def test_a_recurrent_language_model_has_the_counts_of_the_closed_forms(cell: str, gates: int):
+    v, units, time, batch = 65, 256, 64, 8
+    model = ja.models.recurrent_language_model(v, cell=cell, units=units)
+    found = ja.summary(model, jax.ShapeDtypeStruct((batch, time), jnp.int32))
+    of_cell = 2 * units * gates * units + 2 * gates * units
+    assert found.parameters == v * units + of_cell + (units + 1) * v and found.bytes == 4 * found.parameters
+    row = _rows(found)[f"{cell}0"]
+    assert row.parameters == of_cell and row.output == (batch, time, units)
+    products = time * 2 * 2 * units * gates * units  # x W and h U, at every position
+    assert products < row.flops < products + time * 24 * units  # of all gates both the sigmoid and the tanh
+    assert _rows(found)["head"].flops == time * (2 * units * v + v)

@@ -94,6 +94,12 @@ MODELS = {
         {"two": layers.branch({"a": recurrent(4), "b": layers.dense(3)}), "join": layers.concatenate()}
     ),
     "mlp": lambda: layers.sequential({"rnn": recurrent(4), "head": models.mlp((5, 2), dropout=0.3, batch_norm=True)}),
+    "convolution": lambda: layers.conv(4, (3,), padding=((4, 0),), dilation=2),
+    "groups": lambda: layers.conv(10, (2,), padding=((1, 0),), groups=5, use_bias=False),
+    "depthwise": lambda: layers.depthwise_conv((3,), padding=((2, 0),), multiplier=2),
+    "one place": lambda: layers.residual(layers.conv(FEATURES, (1,))),
+    "weight norm": lambda: layers.weight_norm(layers.conv(4, (3,), padding=((2, 0),))),
+    "temporal": lambda: models.temporal_conv_net(2, filters=(4, 4, 3), kernel_size=2, rate=0.5),
     "custom": lambda: layers.sequential({"own": layers.as_layer(Foreign()), "out": layers.dense(2)}),
 }
 
@@ -161,6 +167,18 @@ def test_what_carries_and_what_is_positionwise():
         assert_input_error(lambda m=model: m.start({}, 3), "start")
         assert_input_error(lambda m=model: m.step({}, {}, None), "step")
     assert "positionwise" not in layers.sequential({"flat": layers.flatten()}).traits
+
+
+def test_a_convolution_that_sees_what_comes_later_carries_nothing():
+    for given in ({}, {"padding": 1}, {"padding": ((2, 1),)}, {"padding": ((1, 0),)}, {"padding": "valid"},
+                  {"padding": ((2, 0),), "stride": 2}, {"padding": ((2, 0),), "dilation": 2}):  # fmt: skip
+        assert not layers.conv(4, (3,), **given).carries
+    assert not layers.conv(4, 1).carries and not layers.conv(4, 3, padding=((2, 0), (2, 0))).carries
+    model = layers.conv(4, (3,), padding=((2, 0),))
+    params, _ = model.init(jax.random.key(0), _x())
+    carry = model.start(params, BATCH)
+    assert_input_error(lambda: model.step(params, carry, _x()), "x", given="shape (3, 7, 5)")
+    assert_input_error(lambda: model.step(params, carry, np.ones((BATCH, FEATURES), np.int32)), "x", given="int32")
 
 
 def test_layer_that_mixes_positions_is_refused_by_name():

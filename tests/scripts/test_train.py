@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 import jaxann as ja
-from scripts import train_autoencoder, train_char_lm, train_cnn, train_mnist, train_resnet
+from scripts import train_autoencoder, train_char_lm, train_cnn, train_mnist, train_resnet, train_sequence
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 
@@ -196,3 +196,83 @@ def test_a_language_model_learns_a_rhyme_and_writes_it(model: str, tmp_path: Pat
         train_char_lm.main(["--data", str(tmp_path), "--prompt", "Queen"])
     with pytest.raises(SystemExit, match="has 0"):
         train_char_lm.main(["--data", str(tmp_path / "none")])
+
+
+SMALL = ("--window", "24", "--patch", "12", "--horizon", "6", "--units", "8", "--epochs", "2", "--no-progress")
+
+
+@pytest.mark.parametrize("model", train_sequence.MODELS)
+def test_a_forecast_is_compared_with_naive_ones(
+    model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+):
+    pytest.importorskip("matplotlib")
+    series = train_sequence.made_up(600)
+    monkeypatch.setattr(train_sequence, "made_up", lambda: series)
+    picture = tmp_path / "forecast.png"
+    [loss] = train_sequence.main(["--model", model, *SMALL, "--plot", str(picture)])
+    text = capsys.readouterr().out
+    rows = dict(re.findall(r"^(naive|seasonal naive|\w+) +(\S+) +\S+ +\S+%$", text, re.M))
+    assert list(rows) == ["naive", "seasonal naive", model] and float(rows[model]) == float(f"{loss:.4g}")
+    assert np.isfinite(loss) and picture.read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_forecast_of_quantiles_beats_the_naive_ones_and_covers_what_it_says(capsys: pytest.CaptureFixture[str]):
+    [loss] = train_sequence.main(["--model", "mlp", "--epochs", "8", "--no-progress"])
+    rows = re.findall(r"^(.+?) +(\d\S+) +\S+ +(\S+)%$", capsys.readouterr().out, re.M)
+    figures = {name: (float(pinball), float(covered)) for name, pinball, covered in rows}
+    assert figures["mlp"][0] < 0.9 * figures["seasonal naive"][0] < 0.5 * figures["naive"][0]
+    assert all(70 < covered < 90 for _, covered in figures.values()) and loss < 0.75
+
+
+def test_no_window_sees_what_is_tested():
+    """Windows of the series 0, 1, 2, ...: their futures lie in one stretch each, in time, and nothing later is seen."""
+    args = train_sequence.parse(["--window", "24", "--horizon", "6", "--season", "30"])
+    found = train_sequence.cut(args, np.arange(400.0))
+    for windows, (begin, end) in zip(found, ((30, 280), (280, 320), (320, 400)), strict=True):
+        assert windows.future.min() == begin and windows.future.max() == end - 1
+        np.testing.assert_array_equal(windows.future, windows.first[:, None] + np.arange(6))
+        np.testing.assert_array_equal(windows.past, windows.first[:, None] - np.arange(24, 0, -1))
+        x, y = train_sequence.scaled(windows, 2.0)
+        np.testing.assert_array_equal(x[:, :, 0], np.broadcast_to(np.arange(-23, 1) / 2, (len(x), 24)))
+        np.testing.assert_array_equal(y, np.broadcast_to(np.arange(1, 7) / 2, (len(y), 6)))
+
+
+def test_naive_forecasts_and_their_figures_by_hand():
+    series = np.tile([0.0, 1, 5], 40) + np.arange(120)
+    args = train_sequence.parse(["--window", "24", "--horizon", "5", "--season", "3"])
+    train, _, test = train_sequence.cut(args, series)
+    seasonal = train_sequence.naive(series, train, test, 3)  # one season later all is 3 more, of the second 6
+    expected = np.repeat(test.future[..., None], 3, -1)
+    np.testing.assert_allclose(seasonal, expected, rtol=1e-6)
+    last = train_sequence.naive(series, train, test, 1)
+    errors = np.quantile(train.future - series[train.first - 1, None], [0.1, 0.5, 0.9], axis=0)
+    np.testing.assert_allclose(last, series[test.first - 1, None, None] + errors.T)
+    forecast, future = np.array([[[0.0, 2, 3]], [[1, 1, 1]]]), np.array([[4.0], [1.0]])
+    pinball, error, covered = train_sequence.measure(forecast, future)
+    np.testing.assert_allclose((pinball, error, covered), ((0.4 + 1 + 0.9) / 6, 1, 0.5), rtol=1e-6)
+
+
+def test_a_column_of_a_file_is_read_and_refused(tmp_path: Path):
+    path = tmp_path / "load.csv"
+    read = train_sequence.read
+    path.write_text("\ufeffhour,load\n0,1.5\n1, 2\n2,-3e1\n\n", encoding="utf-8")
+    np.testing.assert_array_equal(read(str(path), "load"), [1.5, 2, -30])
+    with pytest.raises(SystemExit, match=r"--column: one of 'hour', 'load' is wanted, 'wind' is given"):
+        read(str(path), "wind")
+    with pytest.raises(SystemExit, match=r"--column: one of 'hour', 'load' is wanted, None"):
+        read(str(path), None)
+    with pytest.raises(SystemExit, match=r"--data: a .csv file is wanted, '.*none.csv' is none"):
+        read(str(tmp_path / "none.csv"), "load")
+    for cell in ("", "nan", "inf", "two"):
+        path.write_text(f"load\n1\n2\n{cell}\n4\n")
+        with pytest.raises(
+            SystemExit, match=f"--column load: a finite number is wanted in each row, row 4 has '{cell}'"
+        ):
+            read(str(path), "load")
+    path.write_text("load\n" + "1\n" * 200)
+    np.testing.assert_array_equal(read(str(path), None), np.ones(200))
+    with pytest.raises(SystemExit, match=r"of 200 values the training part has no window of 168 with 24 behind it"):
+        train_sequence.main(["--data", str(path)])
+    for wrong in (["--window", "0"], ["--patch", "5"], ["--test-share", "0.95"]):
+        with pytest.raises(SystemExit):
+            train_sequence.parse(wrong)

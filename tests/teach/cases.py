@@ -53,6 +53,17 @@ _SIGNAL = _LAYERS.sequential({"wide": _LAYERS.conv(5, (3,), padding=1, dilation=
 _BLOCK = _LAYERS.residual(_LAYERS.sequential({"in": _LAYERS.dense(3), "curve": _LAYERS.elementwise("tanh")}))
 _REPEATED = _LAYERS.sequential({"blocks": _LAYERS.repeat(_LAYERS.remat(_BLOCK), 2), "out": _LAYERS.dense(1)})
 
+_IDS = np.array([[1, 0, 3, 1, 2, 1]])
+_LAST = {"end": _LAYERS.last_position(), "out": _LAYERS.dense(1)}
+_CELL = _LAYERS.sequential({"cell": _LAYERS.gru(2), **_LAST})
+_PROJECTED = _LAYERS.sequential({"cell": _LAYERS.lstm(3, projection=2, recurrent_dropout=0.5), "out": _LAYERS.dense(2)})
+_HEADS = _LAYERS.multi_head_attention(4, 2, groups=1, causal=True, window=2, positions="alibi", dropout=0.5)
+_TURNED = _LAYERS.multi_head_attention(2, 1, head_features=4, positions="rotary", use_bias=False)
+_ATTENTIVE = _LAYERS.sequential({"norm": _LAYERS.layer_norm(use_bias=False), "many": _HEADS, "one": _TURNED,
+                                 "pool": _LAYERS.global_pool(), "out": _LAYERS.dense(1)})  # fmt: skip
+_BOTH_WAYS = _LAYERS.sequential({"both": _LAYERS.bidirectional(_LAYERS.rnn(2, activation="relu")), **_LAST})
+_SCALED = _LAYERS.sequential({"row": _LAYERS.embedding(4, 2, padding_id=0, scale=True), "out": _LAYERS.dense(1)})
+
 
 def _x(*shape: int) -> np.ndarray:
     return _DRAW.normal(size=shape)
@@ -83,6 +94,17 @@ CASES = {  # model, x, y, loss, what else
     "convolved": (_CONVOLVED, _x(2, 3, 3, 2), _x(2, 1), "half_squared_error", {}),
     "signal": (_SIGNAL, _x(1, 6, 2), _x(1, 1), "half_squared_error", {}),
     "repeated": (_REPEATED, _x(2, 3), _x(2, 1), "half_squared_error", {}),
+    "halved": (_LAYERS.sequential({"d": _LAYERS.dense(8), "g": _LAYERS.elementwise("glu"), "o": _LAYERS.dense(1)}),
+               _x(2), np.array(1.0), "half_squared_error", {}),
+    "gru": (_CELL, _x(2, 4, 3), _x(2, 1), "half_squared_error", {}),
+    "projected": (_PROJECTED, _x(2, 3, 2), _x(2, 3, 2), "half_squared_error", _KEY),
+    "attentive": (_ATTENTIVE, _x(2, 5, 3), _x(2, 1), "half_squared_error", _KEY),
+    "both_ways": (_BOTH_WAYS, _x(1, 4, 2), _x(1, 1), "half_squared_error", {}),
+    "scaled": (_SCALED, _IDS, _x(1, 6, 1), "half_squared_error", {}),
+    "language": (ja.models.recurrent_language_model(4, units=2, depth=2), _IDS, np.array([[0, 3, 1, 2, 1, 0]]),
+                 "softmax_cross_entropy", {}),
+    "gpt": (ja.models.gpt(4, features=4, heads=2, blocks=2, context=8, rate=0.2), _IDS, np.array([[0, 3, 1, 2, 1, 0]]),
+            "softmax_cross_entropy", _KEY),
     "evaluated": (_NORMED, _x(1, 2), _x(1, 1), "half_squared_error", {"train": False}),
 }  # fmt: skip
 

@@ -20,7 +20,7 @@ def recipe(model: Any, loss: Any, optimizer: Any = None, **more: Any) -> Any:
 def filled(model: Any, x: np.ndarray, dtype: Any = np.float64) -> tuple[dict, dict]:
     """Parameters of a model for inputs like x, normal numbers, and a state of zeros."""
     draw = np.random.default_rng(0)
-    spec = jax.ShapeDtypeStruct(x.shape, dtype)
+    spec = jax.ShapeDtypeStruct(x.shape, x.dtype if np.issubdtype(x.dtype, np.integer) else dtype)
     params, state = jax.eval_shape(lambda key: model.init(key, spec), jax.random.key(0))
     return (
         jax.tree.map(lambda leaf: draw.normal(size=leaf.shape).astype(leaf.dtype), params),

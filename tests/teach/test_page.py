@@ -140,6 +140,13 @@ def test_no_name_leaves_its_place(evil):
         text = "".join(reader.text)
         for name in _EVIL:
             assert name in text, name
+    branches = ja.layers.sequential({_EVIL[0]: ja.layers.residual(ja.layers.dense(4)), _EVIL[2]: ja.layers.dense(1)})
+    params, _ = filled(branches, np.zeros((1, 4)), np.float32)
+    forked = explain(recipe(branches, ja.losses.squared_error), params, np.ones(4), np.zeros(1)).html()
+    reader = _read(forked)
+    assert not reader.tags & {"img", "script"} and reader.attributes <= {*_ATTRIBUTES, "d"}
+    (label,) = (ElementTree.fromstring(d).attrib["aria-label"] for d in re.findall(r"<svg.*?</svg>", forked, re.S))
+    assert _EVIL[0] in label and _EVIL[2] in label
     labels = [
         ElementTree.fromstring(drawing).attrib["aria-label"]
         for drawing in re.findall(r"<svg.*?</svg>", evil.html(), re.S)
@@ -228,6 +235,69 @@ def test_formulas_as_html():
     assert as_html("(1 - (-0.5)^2) * 3") == "(1 &minus; (&minus;0.5)<sup>2</sup>) &middot; 3"
     assert as_html("e^(-beta z1[1])") == "e<sup>&minus;<i>&beta;</i> <i>z</i><sub>1</sub><sup>(1)</sup></sup>"
     assert as_html("act0 <- relu") == "act0 &larr; relu"
+
+
+def test_letters_of_recurrence_and_attention_as_html():
+    assert as_html("zi1[3,1] = q2[3,:]") == (
+        "<i>zi</i><sub>31</sub><sup>(1)</sup> = <i>q</i><sub>3,:</sub><sup>(2)</sup>"
+    )
+    assert as_html("e^-zi1[3,1]") == "e<sup>&minus;<i>zi</i><sub>31</sub><sup>(1)</sup></sup>"
+    assert as_html("e^(s1[3,2] - m1[3])") == (
+        "e<sup><i>s</i><sub>32</sub><sup>(1)</sup> &minus; <i>m</i><sub>3</sub><sup>(1)</sup></sup>"
+    )
+    assert as_html("dJ/dc1[12,1]/sqrt(v1 + 1e-05)") == (
+        "&part;<i>J</i>/&part;<i>c</i><sub>12,1</sub><sup>(1)</sup>/sqrt(<i>v</i><sup>(1)</sup> + 1e-05)"
+    )
+    assert quoted("zi1") == '"zi1"' and quoted("q2") == '"q2"' and quoted("zip") == "zip"
+
+
+@pytest.fixture(scope="module")
+def pages() -> dict[str, str]:
+    """Of nets with sequences: plain chains, which are drawn, and one with branches and repeated blocks."""
+    ids = np.array([[1, 0, 3, 1]])
+    model = ja.models.gpt(5, features=4, heads=2, blocks=3, context=8)
+    params, state = filled(model, ids)
+    deep = recipe(model, ja.losses.softmax_cross_entropy)
+    accounts = {name: explain(*example(name)) for name in ("lstm", "attention")}
+    accounts["gpt"] = explain(deep, params, ids, ids[:, ::-1], state=state)
+    return {name: account.html() for name, account in accounts.items()}
+
+
+_FONTS = {"small": 11, "heading": 12, "weight": 12, "slope": 12}
+
+
+@pytest.mark.parametrize("name", ["lstm", "attention", "gpt"])
+def test_drawings_of_sequences_fit_screens_of_any_width(name: str, pages):
+    drawings = [ElementTree.fromstring(d) for d in re.findall(r"<svg.*?</svg>", pages[name], re.S)]
+    assert [d.attrib["class"] for d in drawings] == (["net diagram"] if name == "gpt" else ["net wide", "net upright"])
+    for drawing in drawings:
+        _, _, width, height = map(float, drawing.attrib["viewBox"].split())
+        assert width <= (380 if "wide" not in drawing.attrib["class"] else 1400)
+        boxes = [e.attrib for e in drawing.iter() if e.attrib.get("class") == "unit"]
+        for e in drawing.iter():
+            if "x" in e.attrib:
+                assert 0 <= float(e.attrib["x"]) <= width and 0 <= float(e.attrib["y"]) <= height
+            if e.tag.endswith("text"):
+                size = min([_FONTS[k] for k in e.attrib["class"].split() if k in _FONTS] or [13])
+                half, x, y = 0.5 * 0.58 * size * len("".join(e.itertext())), *(float(e.attrib[k]) for k in "xy")
+                left = x if "left" in e.attrib["class"] else x - half
+                assert left >= 0 and left + 2 * half <= width
+                for box in boxes:  # what stands in a box does not stand out of it
+                    if float(box["y"]) < y < float(box["y"]) + float(box["height"]):
+                        inside = float(box["x"]) <= x <= float(box["x"]) + float(box["width"])
+                        assert not inside or "weight" in e.attrib["class"] or half <= float(box["width"]) / 2 + 4
+    assert "h1, h2, h3 { overflow-wrap: anywhere; }" in pages[name]  # titles hold long names of layers
+    _read(pages[name])
+
+
+def test_the_diagram_shows_branches_and_repeated_blocks(pages):
+    (drawing,) = re.findall(r"<svg.*?</svg>", pages["gpt"], re.S)
+    texts = re.findall(r"<text[^>]*>(.*?)</text>", drawing)
+    assert "multi_head_attention, 4 x 4" in texts and "2 more blocks like that above, 4 x 4" in texts
+    assert len(re.findall(r'<rect class="unit"', drawing)) == 16 and drawing.count('<path class="skip"') == 2
+    assert drawing.count('<line class="flow"') == 15
+    assert sum(text.startswith("blocks.block.1") for text in texts) == 0
+    assert "Backward: blocks.block.2.attend.body.attention (multi_head_attention)" in pages["gpt"]
 
 
 def test_numbers_as_text():

@@ -31,6 +31,9 @@ RUN = ja.train.make_run(RECIPE)
 RATES = np.array([0.1, 0.2])
 WRITER = ja.layers.sequential({"embed": ja.layers.embedding(3, 2), "rnn": ja.layers.gru(2), "out": ja.layers.dense(3)})
 WRITTEN = WRITER.init(jax.random.key(0), LABELS[:, None])
+SEQUENCES = np.ones((8, 5, 3), np.float32)
+ATTENTION = ja.layers.multi_head_attention(4, 2, use_bias=False)
+ATTENDED = ATTENTION.init(jax.random.key(0), SEQUENCES)
 
 JAX_ALONE = ("ops.",)  # formulas that hand their arrays to JAX as they are; it refuses masked ones itself
 
@@ -59,6 +62,16 @@ def several(name: str, cases: dict[str, tuple[Any, Callable[[Any], Any]]]) -> di
 POPULATION = functools.partial(ja.train.fit_population, build, keys=jax.random.split(KEY, 2), epochs=1, batch_size=8)
 SEARCH: dict[str, Any] = {"key": KEY, "epochs": 1}
 SPACE = {"rate": ja.tune.log_uniform(0.01, 0.1)}
+
+
+def written_by(verb: Callable[..., Any], name: str, value: Any) -> Any:
+    """What a verb that writes on makes of a table or of a prompt."""
+    params, state = WRITTEN
+    if name == "params":
+        return verb(WRITER, params | {"embed": {"weight": value}}, state, LABELS[:, None], length=1)
+    return verb(WRITER, params, state, value, length=1)
+
+
 CASES: dict[str, tuple[Any, Callable[[Any], Any]]] = {
     **several("fit: train", batch(lambda d: ja.fit(RECIPE, d, key=KEY))),
     **several("fit: validation", batch(lambda d: ja.fit(RECIPE, (X, Y), key=KEY, validation=d))),
@@ -77,16 +90,11 @@ CASES: dict[str, tuple[Any, Callable[[Any], Any]]] = {
     ),
     "predict: x": (X, lambda v: ja.predict(MODEL, PARAMS, STATE, v)),
     "predict inside: x": (X, lambda v: jax.eval_shape(lambda p: ja.predict(MODEL, p, STATE, v), PARAMS)),
-    "train.generate: params": (
-        WEIGHT,
-        lambda v: ja.train.generate(
-            WRITER, WRITTEN[0] | {"embed": {"weight": v}}, WRITTEN[1], LABELS[:, None], length=1
-        ),
-    ),
-    "train.generate: prompt": (
-        LABELS[:, None],
-        lambda v: ja.train.generate(WRITER, *WRITTEN, v, length=1),
-    ),
+    **{
+        f"train.{verb.__name__}: {name}": (array, functools.partial(written_by, verb, name))
+        for verb in (ja.train.generate, ja.train.stream, ja.train.beam_search)
+        for name, array in {"params": WEIGHT, "prompt": LABELS[:, None]}.items()
+    },
     "predict: params": (WEIGHT, lambda v: ja.predict(MODEL, PARAMS | {"weight": v}, STATE, X)),
     **several("train.evaluate: data", batch(lambda d: ja.train.evaluate(RECIPE, PARAMS, STATE, d))),
     **several(
@@ -194,11 +202,29 @@ CASES: dict[str, tuple[Any, Callable[[Any], Any]]] = {
     "core.unpadded: targets": (Y, lambda v: ja.core.unpadded(Y, v)),
     "core.unpadded: weights": (WEIGHTS, lambda v: ja.core.unpadded(Y, Y, v)),
     "data.mixup: x": (X, lambda v: ja.data.mixup(0.2)(KEY, v, Y)),
+    "data.language_windows: ids": (np.arange(9), lambda v: ja.data.language_windows(v, 3)),
+    "data.random_swap: x": (np.ones((8, 4), np.int32), lambda v: ja.data.random_swap(0.5)(KEY, v, Y)),
+    "data.random_window: y": (IMAGES, lambda v: ja.data.random_window(2)(KEY, IMAGES, v)),
+    "data.time_stretch: x": (X, lambda v: ja.data.time_stretch()(KEY, v, LABELS)),
+    "data.Tokenizer.decode: ids": (np.arange(9), lambda v: ja.data.byte_tokenizer().decode(v)),
+    "data.Tokenizer.decode_batch: batch": (
+        np.ones((2, 4), np.int32),
+        lambda v: ja.data.byte_tokenizer().decode_batch(v),
+    ),
     "data.mixup: y": (Y, lambda v: ja.data.mixup(0.2)(KEY, X, v)),
     "data.cutmix: x": (IMAGES[..., None], lambda v: ja.data.cutmix(0.2)(KEY, v, Y)),
     "data.cutmix: y": (Y, lambda v: ja.data.cutmix(0.2)(KEY, IMAGES[..., None], v)),
     "data.cutout: x": (IMAGES[..., None], lambda v: ja.data.cutout(2)(KEY, v, Y)),
     "data.random_erasing: x": (IMAGES[..., None], lambda v: ja.data.random_erasing(0.5)(KEY, v, Y)),
+    "diagnose.attention_maps: x": (SEQUENCES, lambda v: ja.diagnose.attention_maps(ATTENTION, *ATTENDED, v)),
+    "diagnose.attention_maps: params": (
+        ATTENDED[0]["qkv"]["weight"],
+        lambda v: ja.diagnose.attention_maps(ATTENTION, ATTENDED[0] | {"qkv": {"weight": v}}, ATTENDED[1], SEQUENCES),
+    ),
+    "diagnose.attention_maps: sequence_mask": (
+        np.ones((8, 5)),
+        lambda v: ja.diagnose.attention_maps(ATTENTION, *ATTENDED, SEQUENCES, sequence_mask=v),
+    ),
     "diagnose.check_gradients: args": (
         X.astype(np.float64),
         lambda v: ja.diagnose.check_gradients(lambda a: (a**2).sum(), (v,)),
@@ -275,6 +301,8 @@ CASES: dict[str, tuple[Any, Callable[[Any], Any]]] = {
             ja.ops.resize: {"x": IMAGES[..., None], "size": 3},
             ja.ops.pad: {"x": IMAGES[..., None], "widths": 1},
             ja.ops.crop: {"x": IMAGES[..., None], "widths": 1},
+            ja.ops.ctc_greedy: {"logits": Z, "lengths": np.full(len(Z), 1)},
+            ja.ops.ctc_beam_search: {"logits": Z, "lengths": np.full(len(Z), 1)},
             ja.ops.pixel_shuffle: {"x": np.ones((2, 3, 3, 4), np.float32), "factor": 2},
             ja.ops.pixel_unshuffle: {"x": IMAGES[..., None], "factor": 2},
             ja.ops.alpha_dropout: {"x": X, "key": KEY, "rate": 0.5},
@@ -345,6 +373,8 @@ CASES: dict[str, tuple[Any, Callable[[Any], Any]]] = {
         )  # fmt: skip
         for name, array in {"predictions": LABELS, "targets": LABELS, "x": IMAGES}.items()
     },
+    "metrics.edit_distance: predictions": (LABELS[:, None], lambda v: ja.metrics.edit_distance(v, LABELS[:, None])),
+    "metrics.edit_distance: targets": (LABELS[:, None], lambda v: ja.metrics.edit_distance(LABELS[:, None], v)),
     "teach.explain: x": (X[:2], lambda v: ja.explain(RECIPE, PARAMS, v, Y[:2])),
     "teach.explain: y": (Y[:2], lambda v: ja.explain(RECIPE, PARAMS, X[:2], v)),
     "teach.explain: params": (WEIGHT, lambda v: ja.explain(RECIPE, PARAMS | {"weight": v}, X[:2], Y[:2])),

@@ -12,6 +12,7 @@ import pytest
 import jaxann as ja
 from jaxann import models
 from tests.contract import assert_input_error
+from tests.programs import quick_jit
 
 RANDOM = np.random.default_rng(0)
 VOCABULARY, LENGTH = 7, 6
@@ -51,6 +52,43 @@ def test_prompts_of_different_lengths_go_side_by_side(name: str):
     for row, length in enumerate(lengths):
         alone = ja.train.generate(model, params, state, PROMPT[row : row + 1, :length], length=LENGTH)
         np.testing.assert_array_equal(together[row], alone[0])
+
+
+READERS = {
+    "transformer": models.transformer(5, VOCABULARY, features=8, heads=2, blocks=1, context=12),
+    "recurrent": models.recurrent_encoder_decoder(5, VOCABULARY, units=6),
+}
+
+
+@pytest.mark.parametrize("name", READERS)
+def test_what_is_read_is_written_from(name: str):
+    """By the whole sequence again for each id, sources and prompts being of different lengths."""
+    model = READERS[name]
+    source = RANDOM.integers(0, 5, (3, 5), np.int32)
+    params, state = model.init(jax.random.key(0), {"source": source, "target": PROMPT})
+    random = np.random.default_rng(2)
+    params = jax.tree.map(lambda a: a + 3 * random.normal(size=a.shape).astype(np.float32), params)
+    params["head"] = jax.tree.map(
+        lambda a: 0 * a if a.shape == (VOCABULARY,) else a, params["head"]
+    )  # or it alone speaks
+    read, given = np.array([5, 2, 1]), np.array([4, 1, 2])
+    prompt = {"source": ja.core.padded(source, read), "target": ja.core.padded(PROMPT, given)}
+    written = ja.train.generate(model, params, state, prompt, length=LENGTH)
+    text, lengths, rows = np.zeros((3, 4 + LENGTH), np.int32), given.copy(), np.arange(3)
+    text[:, :4] = PROMPT
+    run = quick_jit(lambda x: model.apply(params, state, x)[0].values)
+    for _ in range(LENGTH):
+        logits = run({"source": prompt["source"], "target": ja.core.padded(text, lengths)})
+        text[rows, lengths] = np.argmax(logits[rows, lengths - 1], -1)
+        lengths = lengths + 1
+    np.testing.assert_array_equal(written, [text[row, given[row] : lengths[row]] for row in rows])
+    assert len({tuple(row) for row in np.asarray(written)}) > 1
+    assert_input_error(lambda: ja.train.generate(model, params, state, PROMPT, length=2), "prompt", given="(3, 4)")
+    few = {"source": source[:2], "target": PROMPT}
+    assert_input_error(lambda: ja.train.generate(model, params, state, few, length=2), "prompt", given="2 and 3")
+    lost = {"source": source + 5, "target": PROMPT}
+    with pytest.raises(ja.InputError, match="NaN in row 0"):
+        ja.train.generate(model, params, state, lost, length=LENGTH)
 
 
 SHARES = np.array([0.4, 0.25, 0.15, 0.1, 0.05, 0.03, 0.02])

@@ -57,6 +57,20 @@ def test_an_observer_sees_every_row_once():
     assert equal_bits(result.params, _fit().params)  # being watched changes no bit
 
 
+@pytest.mark.parametrize("kind", ["numbers", "ids"])
+def test_an_observer_of_long_sequences_is_called_after_the_first_epochs(kind: str, monkeypatch: pytest.MonkeyPatch):
+    """The first chunk is guessed from what an epoch takes: of a sequence that is its length times what a row takes."""
+    monkeypatch.setattr(FIT, "_CHUNK_SECONDS", 0.01)
+    body = {"last": ja.layers.last_position(), "out": ja.layers.dense(1)}
+    if kind == "ids":
+        model, x = ja.layers.sequential({"embed": ja.layers.embedding(3, 2), **body}), np.zeros((40, 200), np.int32)
+    else:
+        model, x = ja.layers.sequential(body), np.zeros((40, 200, 2), np.float32)
+    recipe, moments = ja.recipe(model, ja.losses.squared_error, ja.optimizers.sgd(0.1), batch_size=16), []
+    ja.fit(recipe, (x, Y), key=KEY, epochs=30, observers=(moments.append,))
+    assert moments[0].epoch == 1
+
+
 def test_rows_of_a_resumed_run_are_the_new_ones():
     first, moments = _fit(2), []
     rest = _fit(4, resume=first, observers=(moments.append,))

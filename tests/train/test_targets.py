@@ -113,6 +113,7 @@ BINARY = [row for row in METRICS if binary_domain(row.build().traits) is not Non
 
 def test_metrics_of_classes_have_said_what_they_take():
     numbers = {"mse", "rmse", "mae", "median_absolute_error", "mape", "r2", "explained_variance", "top_k_accuracy"}
+    numbers |= {"token_error_rate"}  # of sequences of labels
     assert {row.name.removeprefix("metrics.") for row in METRICS} - numbers == {
         row.name.removeprefix("metrics.") for row in BINARY
     }

@@ -9,6 +9,7 @@ from jaxann.activations import by_name
 from jaxann.backprop.registry import activation_vjp, layer_rule, through_activation
 from jaxann.backprop.step import Call, Cotangents, Step
 from jaxann.core.checks import fail
+from jaxann.core.padding import Padded
 from jaxann.core.products import Layer
 from jaxann.core.typing import Array
 
@@ -24,10 +25,15 @@ def chain(call: Call) -> Step:
 
     It is the rule of every layer with the trait "chain" that has none of its own.
     """
-    x, steps, ended = call.x, {}, False
+    x, steps, mask, inside = call.x, {}, call.context.sequence_mask, False  # whether the mask arose inside
     for name, layer in call.layer.children.items():
-        steps[name] = call.child(name, x, ended=ended)
-        x, ended = steps[name].y, ended or "ends_sequence" in layer.traits
+        if isinstance(x, Padded):
+            (x, mask), inside = x, True
+        steps[name] = call.child(name, x, mask=mask)
+        x = steps[name].y
+        if "ends_sequence" in layer.traits:
+            mask, inside = None, False
+    x = Padded(x, mask) if inside and not isinstance(x, Padded) else x
 
     def vjp(g: Array) -> Cotangents:
         grads = {}

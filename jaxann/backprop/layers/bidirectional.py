@@ -10,6 +10,8 @@ import jax.numpy as jnp
 from jaxann import layers
 from jaxann.backprop.registry import layer_rule
 from jaxann.backprop.step import Call, Cotangents, Step
+from jaxann.core.padding import zero_padding
+from jaxann.core.typing import Array
 from jaxann.layers.bidirectional import flipped, keeps_positions, one_output
 
 __all__ = []
@@ -43,3 +45,20 @@ def _bidirectional(call: Call) -> Step:
         return Cotangents(input_grad, {"forward": before.grads, "backward": after.grads})
 
     return Step(y, {"forward": first.state, "backward": second.state}, vjp)
+
+
+@layer_rule(layers.both_ends)
+def _both_ends(call: Call) -> Step:
+    """y = (x_last, x_first), each of its half of the features:  dC/dx is G there, and 0 at all other positions."""
+    y, state = call.apply()
+    mask, x = call.context.sequence_mask, call.x
+    places = jnp.arange(x.shape[1])[None]
+    real = jnp.ones(x.shape[:2], bool) if mask is None else mask.astype(bool)
+    last = real & (places == jnp.max(jnp.where(real, places, 0), 1)[:, None])
+    first = real & (places == jnp.argmax(real, 1)[:, None])
+
+    def vjp(g: Array) -> Cotangents:
+        ahead, back = jnp.split(jnp.broadcast_to(g[:, None], x.shape), 2, -1)
+        return Cotangents(jnp.concatenate([zero_padding(ahead, last), zero_padding(back, first)], -1), {})
+
+    return Step(y, state, vjp)

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 from jaxann import layers
 from jaxann.backprop.registry import layer_rule
 from jaxann.backprop.step import Call, Cotangents, Step
+from jaxann.core.padding import Padded
 
 __all__ = []
 
@@ -42,7 +43,8 @@ def _concatenate(call: Call) -> Step:
     order = (names or sorted(call.x)) if named else range(len(call.x))
     ends, end = {}, 0
     for name in order:
-        ends[name] = (end, end + call.x[name].shape[-1])
+        one = call.x[name]
+        ends[name] = (end, end + (one.values if isinstance(one, Padded) else one).shape[-1])
         end = ends[name][1]
 
     def vjp(g: Any) -> Cotangents:
@@ -60,4 +62,10 @@ def _each(call: Call, inputs: Mapping[str, Any], joined: Callable[[Mapping[str, 
         below = joined({name: one.input_grad for name, one in got.items()})
         return Cotangents(below, {name: one.grads for name, one in got.items()})
 
-    return Step({name: s.y for name, s in steps.items()}, {name: s.state for name, s in steps.items()}, vjp)
+    y = {}
+    for name, step in steps.items():
+        x = inputs[name]
+        mask = x.mask if isinstance(x, Padded) else call.context.sequence_mask
+        keeps = mask is not None and "ends_sequence" not in call.layer.children[name].traits
+        y[name] = Padded(step.y, mask) if keeps else step.y
+    return Step(y, {name: step.state for name, step in steps.items()}, vjp)

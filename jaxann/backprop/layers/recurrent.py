@@ -224,7 +224,7 @@ class _Time:
                 zero_padding(jnp.swapaxes(by_x, 0, 1), real).astype(x.dtype), grads, delta.astype(x.dtype)
             )
 
-        return Step(y, call.state, vjp)
+        return Step(y, call.state, vjp, drawn=self.keep)
 
 
 def _where(real: Array, new: Any, old: Any) -> Any:

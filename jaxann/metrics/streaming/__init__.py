@@ -25,6 +25,7 @@ from jaxann.metrics.streaming.likelihood import brier, log_loss, perplexity
 from jaxann.metrics.streaming.moments import R2Sums, VarianceSums, explained_variance, r2
 from jaxann.metrics.streaming.ranking import HistogramSums, average_precision, roc_auc
 from jaxann.metrics.streaming.rows import Rows
+from jaxann.metrics.streaming.sequences import token_error_rate
 from jaxann.metrics.streaming.shares import accuracy, top_k_accuracy
 from jaxann.metrics.streaming.sums import MeanSums, merge, merge_across
 
@@ -60,5 +61,6 @@ __all__ = [
     "recall",
     "rmse",
     "roc_auc",
+    "token_error_rate",
     "top_k_accuracy",
 ]
