@@ -68,9 +68,11 @@ def _ours(kind: str, ids: np.ndarray, held: Any, vocabulary: int, steps: int, se
         ja.optimizers.clip_by_global_norm(1.0),
         ja.optimizers.adamw(rates, b2=0.99, weight_decay=0.1, mask=ja.optimizers.matrices),
     )
-    stride = (len(ids) - 2 * CONTEXT - 1) // (steps * BATCH)
-    windows = ja.data.language_windows(ids, 2 * CONTEXT, stride=min(CONTEXT, max(1, stride)), remainder="drop")
-    windows = tuple(one[: steps * BATCH] for one in windows)
+    every = (len(ids) - 2 * CONTEXT - 1) // (steps * BATCH)
+    windows = ja.data.language_windows(ids, 2 * CONTEXT, stride=min(CONTEXT, max(1, every)), remainder="drop")
+    # As many as there are steps for, from all of the text: what stands nearest to what is held out teaches most of it.
+    chosen = np.linspace(0, len(windows[0]) - 1, steps * BATCH).astype(int)
+    windows = tuple(one[chosen] for one in windows)
     recipe = ja.recipe(model, ja.losses.softmax_cross_entropy, optimizer, augment=ja.data.random_window(CONTEXT))
     fitted = ja.fit(recipe, windows, key=jax.random.key(seed), epochs=1, batch_size=BATCH)
     seconds = time.perf_counter() - begun

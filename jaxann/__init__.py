@@ -6,8 +6,8 @@
     recipe = ja.recipe(model, ja.losses.softmax_cross_entropy, ja.optimizers.adam(1e-3))
     result = ja.fit(recipe, (x, y), key=jax.random.key(0), epochs=20)
 
-Rooms: `models layers activations initializers losses metrics optimizers schedules regularizers train tune data io plot
-ops neuron backprop diagnose teach core`.
+Rooms: `models layers activations initializers losses metrics optimizers schedules regularizers preprocessing train tune
+data io plot ops neuron backprop diagnose teach core`.
 """
 
 from jaxann import (
@@ -26,6 +26,7 @@ from jaxann import (
     ops,
     optimizers,
     plot,
+    preprocessing,
     regularizers,
     schedules,
     teach,
@@ -69,6 +70,7 @@ __all__ = [
     "optimizers",
     "plot",
     "predict",
+    "preprocessing",
     "recipe",
     "regularizers",
     "save",

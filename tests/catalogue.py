@@ -6,7 +6,19 @@ they are met through the factory that makes them. What is neither stands in HELP
 
 from __future__ import annotations
 
-from jaxann import activations, data, initializers, layers, losses, metrics, models, optimizers, regularizers, schedules
+from jaxann import (
+    activations,
+    data,
+    initializers,
+    layers,
+    losses,
+    metrics,
+    models,
+    optimizers,
+    preprocessing,
+    regularizers,
+    schedules,
+)
 from jaxann.metrics import streaming
 from tests.rows import activations as activation_rows
 from tests.rows import augment as augment_rows
@@ -16,13 +28,25 @@ from tests.rows import losses as loss_rows
 from tests.rows import metrics as metric_rows
 from tests.rows import models as model_rows
 from tests.rows import optimizers as optimizer_rows
+from tests.rows import preprocessing as preprocessing_rows
 from tests.rows import regularizers as regularizer_rows
 from tests.rows import schedules as schedule_rows
 from tests.rows import sequences as sequence_rows
 from tests.rows import sounds_and_texts
 from tests.rows import structured as structured_rows
+from tests.rows import tables as table_rows
 from tests.rows import transforms as transform_rows
-from tests.rows.kinds import ActivationRow, AugmentRow, LayerRow, LossRow, MetricRow, OptimizerRow, Row, ScheduleRow
+from tests.rows.kinds import (
+    ActivationRow,
+    AugmentRow,
+    LayerRow,
+    LossRow,
+    MetricRow,
+    OptimizerRow,
+    PreprocessorRow,
+    Row,
+    ScheduleRow,
+)
 
 __all__ = [
     "ACTIVATIONS",
@@ -33,6 +57,7 @@ __all__ = [
     "LOSSES",
     "METRICS",
     "OPTIMIZERS",
+    "PREPROCESSORS",
     "PRODUCTS",
     "REGULARIZERS",
     "ROOMS",
@@ -45,6 +70,7 @@ __all__ = [
     "LossRow",
     "MetricRow",
     "OptimizerRow",
+    "PreprocessorRow",
     "Row",
     "ScheduleRow",
 ]
@@ -61,6 +87,7 @@ ROOMS = {
     "models": models,
     "regularizers": regularizers,
     "data": data,
+    "preprocessing": preprocessing,
 }
 
 ACTIVATIONS = activation_rows.ACTIVATIONS
@@ -68,9 +95,10 @@ INITIALIZERS = initializer_rows.INITIALIZERS
 SCHEDULES = schedule_rows.SCHEDULES
 LOSSES = loss_rows.LOSSES
 METRICS = metric_rows.METRICS
-LAYERS = layer_rows.LAYERS + sequence_rows.SEQUENCES + model_rows.MODELS
+LAYERS = layer_rows.LAYERS + table_rows.COLUMNS + sequence_rows.SEQUENCES + model_rows.MODELS
 OPTIMIZERS = optimizer_rows.OPTIMIZERS + structured_rows.OPTIMIZERS_STRUCTURED + transform_rows.TRANSFORMS
 REGULARIZERS = regularizer_rows.REGULARIZERS
+PREPROCESSORS = preprocessing_rows.PREPROCESSORS
 AUGMENTS = augment_rows.AUGMENTS
 TOKENIZERS = sounds_and_texts.TOKENIZERS
 
@@ -87,6 +115,7 @@ HELPERS = {
         optimizer_rows,
         regularizer_rows,
         augment_rows,
+        preprocessing_rows,
         structured_rows,
         transform_rows,
     )
@@ -101,6 +130,7 @@ PRODUCTS = [
     *REGULARIZERS,
     *AUGMENTS,
     *TOKENIZERS,
+    *PREPROCESSORS,
     *(Row(row.name, lambda row=row: row.build(0.1), row.oracle, row.bad, row.saved) for row in OPTIMIZERS),
 ]
 
@@ -128,6 +158,7 @@ TABLES = {  # what the count and CATALOGUE.md show, by title
     "regularizers": [*_names(*REGULARIZERS), *_NOISY, *_MIXING, "train.monte_carlo_predict"],
     "augmentations": [name for name in _names(*AUGMENTS) if name not in _MIXING],
     "tokenizers": _names(*TOKENIZERS),
+    "preprocessors": _names(*PREPROCESSORS),
     "metrics": _names(*METRICS),
     "averages": ["ops.ewma"],
     "layers": [name for name in _names(*LAYERS) if name.startswith("layers.") and name not in _NOISY],

@@ -28,6 +28,7 @@ FILES = (  # run whole
     "tests/ops/test_ewma.py",
     "tests/optimizers/test_steps.py",
     "tests/plot/test_parallel.py",
+    "tests/preprocessing/test_scale.py",
     "tests/regularizers/test_penalties.py",
     "tests/schedules/test_cosine.py",
     "tests/teach/test_explain_layers.py",
@@ -54,6 +55,7 @@ ROWS = (  # of the contracts: one or two of a kind
     "models.mlp",
     "optimizers.adam",
     "optimizers.polyak",
+    "preprocessing.standard",
     "regularizers.l2_penalty",
     "schedules.cosine",
 )

@@ -6,6 +6,7 @@ import re
 import tomllib
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import jaxann as ja
@@ -30,7 +31,7 @@ def names(tmp_path_factory: pytest.TempPathFactory) -> dict:
 
 def test_readme_blocks_run_as_printed(names, capsys):
     assert len(BLOCKS) >= 5
-    assert names["files"] == ["digits.safetensors", "report.png", "run.jax", "search.png"]
+    assert names["files"] == ["columns.png", "digits.safetensors", "report.png", "run.jax", "search.png", "swarm.png"]
     assert float(ja.metrics.accuracy(names["again"], names["y_test"])) > 0.9
 
 
@@ -48,6 +49,11 @@ def test_readme_states_the_shapes_it_gets(names):
     assert names["two"].history["loss"][-1] < names["two"].history["loss"][0]
     assert names["seen"].history["accuracy"][-1] > 0.5
     assert names["watched"].history["validation_accuracy"][-1] > 0.9 and names["watched"].epochs_run < 50
+    matters, shares = names["matters"], names["shares"]
+    assert matters.mean.argmax() == 0 and abs(matters.mean[3]) < 0.1 * matters.mean[:3].min()
+    shop, fresh = ja.predict(names["shop"], *names["trained"], names["fresh"][:50]), names["fresh"]
+    np.testing.assert_allclose(shares.values.sum(1) + shares.expected, shop[:, 0], atol=1e-4)
+    assert names["path"].values.shape == fresh.shape and abs(names["path"].gap).max() < 1e-3
     assert names["trace"].layers["dense0"].delta.shape == (8, 256)
     assert (names["report"].converged, names["report"].epochs, *names["weights"]) == (True, 6, 0.5, 0.25, 0.5)
 

@@ -8,6 +8,7 @@ from jaxann.core.keys import fold_name
 from jaxann.core.metric_functions import MetricFunctions
 from jaxann.core.modes import TrainMode
 from jaxann.core.padding import Padded, padded, unpadded
+from jaxann.core.preprocessor import Preprocessor, PreprocessorFunctions
 from jaxann.core.products import (
     Initializer,
     Layer,
@@ -37,6 +38,8 @@ __all__ = [
     "OptimizerFunctions",
     "Padded",
     "Penalty",
+    "Preprocessor",
+    "PreprocessorFunctions",
     "Schedule",
     "TrainMode",
     "batch_axes",

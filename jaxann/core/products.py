@@ -1,8 +1,7 @@
 """The kinds of product: what their factories return and how they are called.
 
 Layer        init(key, spec) -> (params, state);  apply(params, state, x, *, key, train, ...) -> (y, state)
-             and, where something is carried from call to call: start(params, batch) -> carry;
-             step(params, carry, x) -> (y, carry)
+             and, where something is carried: start(params, batch) -> carry; step(params, carry, x) -> (y, carry)
 Optimizer    init(params) -> state;               update(grads, state, params, ...) -> (updates, state)
 Schedule     schedule(step) -> value
 Initializer  initializer(key, shape, dtype) -> array
@@ -71,6 +70,7 @@ class LayerFunctions(NamedTuple):
     step: Callable | None = None
     traits: Iterable[str] = ()
     alias_of: Layer | None = None  # the layer that it is, under another name and with other arguments
+    fit: Callable | None = None  # (params, state, x, where) -> state, learned from all data before training
 
 
 @product_class
@@ -81,8 +81,8 @@ class Layer(Product):
     TRAITS = frozenset(
         (
             "chain",  # its children run one after the other, each on the output of the one before
-            # Each position of a sequence is computed by itself; in evaluation alone for one that takes a sequence_mask.
-            "positionwise",
+            "positionwise",  # each position by itself; in evaluation alone for one that takes a sequence_mask
+            "takes_missing",  # NaN may be in its input, and something is put in its place
             "ends_sequence",  # its output has no positions, or brings their mask along as Padded
             # Its parameter `weight`, which is multiplied and nothing else, has its outputs on the last axis, or on the
             # one before: what makes its weights of others (`layers.weight_norm`) has to know which.

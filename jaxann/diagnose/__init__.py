@@ -1,22 +1,45 @@
-"""Diagnosis: what a model is made of and takes, whether its gradients are right, and where it looks."""
+"""Diagnosis: what a model is made of and takes, whether its gradients are right, where it looks, what matters to it.
+
+Of importance: `permutation_importance` says what a model's quality rests on; the others share out its output for each
+example, `saliency` and `input_times_gradient` by slopes, `integrated_gradients`, `expected_gradients` and `deep_lift`
+by what changes on the way from a baseline, `exact_shap` and `kernel_shap` by what each column adds to every set of
+others.
+"""
 
 from jaxann.diagnose.attention import attention_maps
+from jaxann.diagnose.coalitions import ShapValues
 from jaxann.diagnose.findings import CheckSettings, Finding, GradientCheck, LeafCheck
 from jaxann.diagnose.gradients import check_gradients
 from jaxann.diagnose.layers import check_layer, check_loss
+from jaxann.diagnose.path_gradients import Attributions, expected_gradients, integrated_gradients
+from jaxann.diagnose.permutation import PermutationImportance, permutation_importance
+from jaxann.diagnose.rescale import deep_lift
+from jaxann.diagnose.saliency import input_times_gradient, saliency
+from jaxann.diagnose.shap import exact_shap, kernel_shap
 from jaxann.diagnose.summary import LayerSummary, StepMemory, Summary, summary
 
 __all__ = [
+    "Attributions",
     "CheckSettings",
     "Finding",
     "GradientCheck",
     "LayerSummary",
     "LeafCheck",
+    "PermutationImportance",
+    "ShapValues",
     "StepMemory",
     "Summary",
     "attention_maps",
     "check_gradients",
     "check_layer",
     "check_loss",
+    "deep_lift",
+    "exact_shap",
+    "expected_gradients",
+    "input_times_gradient",
+    "integrated_gradients",
+    "kernel_shap",
+    "permutation_importance",
+    "saliency",
     "summary",
 ]

@@ -18,8 +18,9 @@ _NUMBER = re.compile(rf"{re.escape(MARK)}(\d+)")
 _FREE = frozenset(
     "broadcast_in_dim reshape transpose squeeze expand_dims convert_element_type bitcast_convert_type copy copy_p "
     "concatenate pad slice dynamic_slice dynamic_update_slice gather rev iota split select_n stop_gradient "
-    "optimization_barrier computed_once device_put sharding_constraint random_bits random_wrap random_unwrap "
-    "random_fold_in random_split random_seed threefry2x32 random_clone create_token name reduce_precision empty".split()
+    "optimization_barrier computed_once gradient_once device_put sharding_constraint random_bits random_wrap "
+    "random_unwrap random_fold_in random_split random_seed threefry2x32 random_clone create_token name "
+    "reduce_precision empty".split()
 )
 _OVER_INPUT = ("reduce_", "arg", "cum", "sort")  # one operation for each number that goes in
 

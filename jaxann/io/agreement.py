@@ -35,7 +35,7 @@ def disagreement(model: Layer, params: Params, state: State) -> tuple[str, str, 
         return _of_blocks(model, params, state)
     given = _named(params, state)
     found: list[dict[str, Shape]] = []
-    for alike in _inputs(given, _groups(model), _places(model)):
+    for alike in _inputs(given, _groups(model), _places(model), _columns(model)):
         refused = 0
         for spec in alike[:1] if found else alike:  # of inputs with other axes one shows what depends on the axes
             fresh = _fresh(model, spec)
@@ -117,7 +117,15 @@ def _places(model: Layer) -> list[Shape]:
     return [sides] if all(isinstance(side, int) for side in sides) else []
 
 
-def _inputs(given: dict[str, Shape], groups: set[int], places: list[Shape]) -> Iterator[list[Any]]:
+def _columns(model: Layer) -> list[Shape]:
+    """How many columns of codes a layer has that knows the sizes of all."""
+    sizes = model.arguments.get("sizes")
+    return [(len(sizes),)] if isinstance(sizes, tuple) else []
+
+
+def _inputs(
+    given: dict[str, Shape], groups: set[int], places: list[Shape], columns: list[Shape]
+) -> Iterator[list[Any]]:
     """Inputs to try: rows of so many features as an array is long somewhere, then sequences, pictures and labels."""
     sizes = list(dict.fromkeys(size for shape in given.values() for size in shape if size > 0))[:_MOST_SIZES]
     sizes += [size * count for count in sorted(groups) for size in sizes]
@@ -125,6 +133,8 @@ def _inputs(given: dict[str, Shape], groups: set[int], places: list[Shape]) -> I
     members = [(size,) for size in sizes[:4]]  # an axis of a length of the model's own before the features
     for leading in ((), (5,), *members, (16, 16), (32, 32), *places):
         yield [jax.ShapeDtypeStruct((1, *leading, size), np.float32) for size in sizes]
+    if columns:  # two rows are as good as one, and two that agree say more
+        yield [jax.ShapeDtypeStruct((rows, *leading), np.int32) for leading in columns for rows in (1, 2)]
     yield [jax.ShapeDtypeStruct((1, *leading), np.int32) for leading in ((), (5,), (7,))]
 
 

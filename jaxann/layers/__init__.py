@@ -8,6 +8,7 @@ from jaxann.layers.base import as_layer, custom, elementwise, residual, sequenti
 from jaxann.layers.bidirectional import bidirectional, both_ends
 from jaxann.layers.branches import branch, concatenate, parallel
 from jaxann.layers.class_token import class_token, first_position
+from jaxann.layers.columns import category_embedding, column_dense, periodic_embedding
 from jaxann.layers.conv import conv, conv_transpose, depthwise_conv
 from jaxann.layers.cross_attention import cross_attention
 from jaxann.layers.dense import dense, flatten
@@ -24,6 +25,7 @@ from jaxann.layers.norm import batch_norm, group_norm, instance_norm, layer_norm
 from jaxann.layers.places import crop, pad, pixel_shuffle, pixel_unshuffle
 from jaxann.layers.pool import adaptive_pool, avg_pool, global_pool, lp_pool, max_pool
 from jaxann.layers.positions import learned_positions, sinusoidal_positions
+from jaxann.layers.preprocess import fit_preprocessing, preprocess
 from jaxann.layers.recurrent import gru, last_position, lstm, rnn
 from jaxann.layers.remat import remat
 from jaxann.layers.repeat import repeat
@@ -48,7 +50,9 @@ __all__ = [
     "bidirectional",
     "both_ends",
     "branch",
+    "category_embedding",
     "class_token",
+    "column_dense",
     "concatenate",
     "contractive_encode_decode",
     "conv",
@@ -70,6 +74,7 @@ __all__ = [
     "encoder_decoder",
     "feed_forward",
     "first_position",
+    "fit_preprocessing",
     "flatten",
     "gated_dense",
     "gaussian_dropout",
@@ -92,10 +97,12 @@ __all__ = [
     "packed_dense",
     "pad",
     "parallel",
+    "periodic_embedding",
     "permute",
     "pixel_shuffle",
     "pixel_unshuffle",
     "prelu",
+    "preprocess",
     "remat",
     "repeat",
     "repeat_members",

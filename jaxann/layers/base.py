@@ -312,7 +312,9 @@ def sequential(layers: Mapping[str, Layer]):
         return x, after
 
     ends = any("ends_sequence" in layer.traits for layer in layers.values())
-    return composite("sequential", init, apply, layers, step, ("chain", "ends_sequence") if ends else ("chain",))
+    fills = any("takes_missing" in layer.traits for layer in list(layers.values())[:1])
+    traits = ("chain", *(("ends_sequence",) if ends else ()), *(("takes_missing",) if fills else ()))
+    return composite("sequential", init, apply, layers, step, traits)
 
 
 @factory(

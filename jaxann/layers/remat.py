@@ -41,4 +41,5 @@ def remat(layer: Layer):
         return jax.checkpoint(run)(params, state, x, key, masks)
 
     carrying = (layer.start, layer.step) if layer.carries else (None, None)
-    return LayerFunctions(layer.init, apply, layer.children, *carrying, (*layer.traits, "wraps"))
+    fit = getattr(layer.declared, "fit", None)
+    return LayerFunctions(layer.init, apply, layer.children, *carrying, (*layer.traits, "wraps"), fit=fit)

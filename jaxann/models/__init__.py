@@ -16,6 +16,7 @@ from jaxann.models.mlp import mlp
 from jaxann.models.recurrent import recurrent_classifier, recurrent_encoder_decoder
 from jaxann.models.resnet import resnet, resnet_cifar
 from jaxann.models.tabm import tabm
+from jaxann.models.tabular import tabular, tabular_resnet
 from jaxann.models.temporal_conv import temporal_conv_net
 from jaxann.models.transformer import bert, transformer, vision_transformer
 from jaxann.models.unet import unet
@@ -41,6 +42,8 @@ __all__ = [
     "resnet",
     "resnet_cifar",
     "tabm",
+    "tabular",
+    "tabular_resnet",
     "temporal_conv_net",
     "transformer",
     "unet",

@@ -17,7 +17,7 @@ from jax.interpreters import ad, batching, mlir
 
 from jaxann.core.typing import Array
 
-__all__ = ["computed_once"]
+__all__ = ["computed_once", "gradient_once"]
 
 _WORDS = {2: jnp.uint16, 4: jnp.uint32, 8: jnp.uint64}
 
@@ -27,6 +27,11 @@ def computed_once(x: Array) -> Array:
     if not jnp.issubdtype(x.dtype, jnp.floating) or x.dtype.itemsize not in _WORDS or x.ndim == 0 or x.size == 0:
         return x
     return _once.bind(x)
+
+
+def gradient_once(x: Array) -> Array:
+    """x as it is; its gradient is computed once, for the several that read it."""
+    return _returned.bind(x)
 
 
 def _divided(x: Array) -> Array:
@@ -44,3 +49,10 @@ mlir.register_lowering(_once, lambda context, x: [x])
 mlir.register_lowering(_once, mlir.lower_fun(_divided, multiple_results=False), platform="cpu")
 ad.deflinear(_once, lambda cotangent: [computed_once(cotangent)])
 batching.defvectorized(_once)
+
+_returned = Primitive("gradient_once")
+_returned.def_impl(lambda x: x)
+_returned.def_abstract_eval(lambda x: x if isinstance(x, ShapedArray) else jax.typeof(x))
+mlir.register_lowering(_returned, lambda context, x: [x])
+ad.deflinear(_returned, lambda cotangent: [computed_once(cotangent)])
+batching.defvectorized(_returned)

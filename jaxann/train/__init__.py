@@ -20,6 +20,7 @@ The files, from what is trained to who waits for it. None knows of those below i
     batches      which rows a step sees, which are padding, which noise it gets
     objective    the one mean;  steps: gradient, update, finite guard, and the scan over an epoch's steps
     measure      loss and metrics of a data set;  statistics: batch-norm statistics of averaged weights
+    learned      what layers learn from the data before the first step
     epoch        one epoch: steps, history row, reactions;  run_epochs: the loop over them that every run goes through
     inputs       values a person hands in, checked;  prepare: recipe and data checked against each other
     run          the whole run as a function;  fit: the host's loop around chunks of it, with observers between

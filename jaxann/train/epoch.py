@@ -35,6 +35,7 @@ from jaxann.train.batches import (
     order_of,
     step_count,
 )
+from jaxann.train.learned import learned_state
 from jaxann.train.measure import counted_alone, measure, streaming_form, with_streams
 from jaxann.train.own_functions import fresh_weights
 from jaxann.train.recipe import Recipe
@@ -85,10 +86,21 @@ def with_plateaus(optimizer: Optimizer, states: tuple) -> Optimizer:
     )
 
 
-def begin(recipe: Recipe, key: Key, x: Inputs, initial: tuple[Params, State] | None = None) -> Carry:
-    """Fresh parameters (or the initial ones given) and states for inputs like `x`, as training sees them."""
+def begin(
+    recipe: Recipe,
+    key: Key,
+    x: Inputs,
+    initial: tuple[Params, State] | None = None,
+    data: Batch | None = None,
+    rows: Rows | None = None,
+) -> Carry:
+    """Fresh parameters (or the initial ones given) and states for inputs like `x`, as training sees them.
+
+    Where there are `data`, a fresh model learns from them, from `rows` alone, what it learns before training.
+    """
     if initial is None:
-        initial = fresh_weights(recipe.model, fold_name(key, "init"), one_example(x))
+        params, state = fresh_weights(recipe.model, fold_name(key, "init"), one_example(x))
+        initial = params, state if data is None else learned_state(recipe, params, state, data, rows)
     trained = TrainState(*initial, recipe.optimizer.init(initial[0]), start_guard())
     schedules = tuple(p.init() for p in plateaus(recipe.optimizer))
     averaged = initial if recipe.optimizer.averages and not recipe.restores_best else None

@@ -24,6 +24,7 @@ from jaxann.train.epoch import Carry, begin, run_epochs, weights_of
 from jaxann.train.host_metrics import host_metrics
 from jaxann.train.inputs import as_batch
 from jaxann.train.interrupts import InterruptedTwice, held_interrupts
+from jaxann.train.learned import data_to_learn_from
 from jaxann.train.meshes import automatic_mesh, on_automatic_meshes
 from jaxann.train.observers import Moment, Observer, check_observers, observing
 from jaxann.train.prepare import epochs_of, prepare_data, sized
@@ -176,9 +177,11 @@ def _setting(recipe: Recipe, key: Key, data: Batch, measured: Batch | None, init
 # Drawing the weights runs once and takes milliseconds, so it is compiled with less optimization: half the time, the
 # same bits.
 @jit(level=1, guarded=True, static_argnames=("spec",))
-def _start(recipe: Recipe, key: Key, spec: Any, initial: tuple[Params, State] | None = None) -> Carry:
-    """The first carry, with fresh weights or the initial ones given."""
-    return begin(recipe, key, spec.tree, initial)
+def _start(
+    recipe: Recipe, key: Key, spec: Any, initial: tuple[Params, State] | None = None, data: Batch | None = None
+) -> Carry:
+    """The first carry, with fresh weights or the initial ones given, and what a fresh model learns from the data."""
+    return begin(recipe, key, spec.tree, initial, data)
 
 
 @jit(guarded=True)
@@ -215,7 +218,7 @@ def _first(
     """The carry to begin with and the history so far."""
     spec, start = Spec(as_trained(recipe, data.x, data.y)[0]), _start.of(setting)
     if resume is None:
-        return _Stand(start(recipe, key, spec, initial), 0, ())
+        return _Stand(start(recipe, key, spec, initial, data_to_learn_from(recipe, data)), 0, ())
     if not isinstance(resume, Result) or resume.carry is None:
         fail("fit", "resume", "a result of fit", resume)
     fresh = start.eval_shape(recipe, key, spec)

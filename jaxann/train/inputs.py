@@ -27,6 +27,7 @@ __all__ = [
     "as_batch",
     "as_inputs",
     "as_weights",
+    "check_present",
     "is_one_array",
     "known_array",
     "named_leaves",
@@ -36,13 +37,16 @@ __all__ = [
 _LARGEST = 1e18  # squares of anything greater overflow float32
 
 
-def as_array(function: str, argument: str, value: Any, *, features: bool) -> jax.Array | np.ndarray:
+def as_array(
+    function: str, argument: str, value: Any, *, features: bool, missing: bool = False
+) -> jax.Array | np.ndarray:
     """A checked array of a dtype a program can take: float32 (float64 under x64), bfloat16, int32 or bool.
 
     Args:
         function, argument: for the message.
         value: array, nested list, or anything numpy can read (a DataFrame of numbers).
         features: whether it is x, which needs an axis of features.
+        missing: whether NaN is let pass.
 
     Raises:
         InputError: None, a path, text, ragged rows, complex or sparse data, NaN or infinity, numbers too large for
@@ -55,10 +59,20 @@ def as_array(function: str, argument: str, value: Any, *, features: bool) -> jax
         hint = "One feature: x.reshape(-1, 1); one example: x.reshape(1, -1)." if features and array.ndim == 1 else None
         expected = "of shape (examples, ...features)" if features else "of shape (examples, ...)"
         fail(function, argument, expected, f" shape {array.shape}", hint=hint)
-    if not _seen(array):
-        _check_values(function, argument, array)
+    if not _seen(array) and _check_values(function, argument, array, missing):
         _remember(array)
     return _as_programs_take(array)
+
+
+def check_present(function: str, argument: str, tree: Any) -> None:
+    """No number of the arrays, checked but for that, is missing.
+
+    Raises:
+        InputError: one is NaN.
+    """
+    for name, leaf in named_leaves(argument, tree):
+        if not _seen(leaf) and np.dtype(leaf.dtype).kind != "b":
+            _check_values(function, name, leaf, False)
 
 
 def known_array(function: str, argument: str, value: Any) -> jax.Array | np.ndarray:
@@ -124,15 +138,19 @@ def _remember(array: Any) -> None:
         _SEEN[place] = weakref.ref(array, lambda _: _SEEN.pop(place, None))
 
 
-def _check_values(function: str, argument: str, array: Any) -> None:
+def _check_values(function: str, argument: str, array: Any, missing: bool) -> bool:
+    """Whether all numbers are there; refused is what no program takes, and NaN where none may be missing."""
     if jax.dtypes.issubdtype(array.dtype, np.complexfloating):
         fail(function, argument, "an array of real numbers", f" {array.dtype}")
     if not jax.dtypes.issubdtype(array.dtype, np.floating):
         check_int32(function, argument, array)
-        return
+        return True
     host = np.asarray(array)
     if _all_small(host):
-        return
+        return True
+    there = ~np.isnan(host) if missing else np.ones((), bool)
+    if not there.all():
+        host = np.where(there, host, np.zeros((), host.dtype))
     finite = np.isfinite(host.astype(np.float64) if host.dtype.itemsize == 2 else host)
     if not finite.all():
         place = _place(np.argwhere(~finite)[0])
@@ -144,6 +162,7 @@ def _check_values(function: str, argument: str, array: Any) -> None:
         place = _place(np.unravel_index(int(size.argmax()), size.shape))
         got = f" {size.max():.3g} at {place}"
         fail(function, argument, f"of numbers up to {_LARGEST:g}", got, hint="Standardize the data first.")
+    return bool(there.all())
 
 
 def _all_small(host: np.ndarray) -> bool:
@@ -176,13 +195,14 @@ def is_one_array(value: Any) -> bool:
     return not (isinstance(value, tuple) and any(np.ndim(one) > 0 for one in value if hasattr(one, "dtype")))
 
 
-def as_inputs(function: str, argument: str, value: Any, *, features: bool) -> Any:
+def as_inputs(function: str, argument: str, value: Any, *, features: bool, missing: bool = False) -> Any:
     """x or y checked: an array, or the same tree of checked arrays, all of one length.
 
     Args:
         function, argument: for the message.
         value: an array or a tree of arrays; several arrays need no axis of features each.
         features: whether it is x, which needs an axis of features where it is one array.
+        missing: whether NaN is let pass.
 
     Raises:
         InputError: as `as_array`, for the leaf; or there is none, or lengths differ.
@@ -200,7 +220,7 @@ def as_inputs(function: str, argument: str, value: Any, *, features: bool) -> An
     leaves = [
         _mask(function, name, leaf)
         if name.endswith(".mask") and np.asarray(leaf).dtype == bool
-        else as_array(function, name, leaf, features=features and alone)
+        else as_array(function, name, leaf, features=features and alone, missing=missing)
         for name, leaf in named
     ]
     rows = leaves[0].shape[0]
@@ -232,7 +252,7 @@ def refuse_tree(function: str, argument: str, x: Any, error: Exception) -> None:
 
 
 def as_batch(function: str, argument: str, data: Any) -> Batch:
-    """`(x, y, weights)` checked, weights None where there are none.
+    """`(x, y, weights)` checked, weights None where there are none. Numbers of x may be missing: see `check_present`.
 
     Raises:
         InputError: as `as_inputs`; or lengths differ, there are no rows or features, a weight is negative, or all of
@@ -240,7 +260,7 @@ def as_batch(function: str, argument: str, data: Any) -> Batch:
     """
     if not isinstance(data, tuple | list) or len(data) not in (2, 3):
         fail(function, argument, "a tuple (x, y) or (x, y, weights)", data)
-    x = as_inputs(function, f"{argument} x", data[0], features=True)
+    x = as_inputs(function, f"{argument} x", data[0], features=True, missing=True)
     y = as_inputs(function, f"{argument} y", data[1], features=False)
     rows = jax.tree.leaves(x)[0].shape[0]
     for name, leaf in named_leaves(f"{argument} y", y):

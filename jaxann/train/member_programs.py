@@ -63,13 +63,19 @@ def _sharded(mesh: Mesh, function: Any, shared: int, split: int) -> Any:
 
 
 @jit(guarded=True, level=1, static_argnames=("traced", "mesh", "spec"))
-def start(traced: TracedBuild | None, mesh: Mesh, spec: Spec, leaves: Any, keys: Key) -> Carry:
-    """The first carries."""
+def start(
+    traced: TracedBuild | None, mesh: Mesh, spec: Spec, leaves: Any, keys: Key, folds: Array, data: Any, views: Any
+) -> Carry:
+    """The first carries; data and views, the tables of folds, where models learn from their rows beforehand."""
 
-    def on_device(leaves, keys):
-        return lax.map(lambda one: begin(member_recipe(traced, one[0]), one[1], spec.tree), (leaves, keys))
+    def on_device(leaves, keys, folds, data, views):
+        def one(member):
+            own, key, fold = member
+            return begin(member_recipe(traced, own), key, spec.tree, None, data, _fold_of(views, fold)[0])
 
-    return _sharded(mesh, on_device, 0, 2)(leaves, keys)
+        return lax.map(one, (leaves, keys, folds))
+
+    return _sharded(mesh, on_device, 2, 3)(leaves, keys, folds, data, views)
 
 
 @jit(guarded=True, static_argnames=("traced", "mesh", "at_once", "with_metrics"), donate_argnames=("carry",))

@@ -20,6 +20,7 @@ from jaxann.train.augmented import as_trained
 from jaxann.train.batches import Batch, Rows, Spec
 from jaxann.train.epoch import weights_of
 from jaxann.train.grouping import Group
+from jaxann.train.learned import data_to_learn_from
 from jaxann.train.member_programs import AXIS, LONGEST_CHUNK, Store, advance, ended, evaluate, renew, start, take
 
 __all__ = [
@@ -120,7 +121,8 @@ def start_members(
     leaves, which = jax.tree.map(lambda a: a[source], (group.leaves, which))
     split = NamedSharding(mesh, Split(AXIS))
     leaves, key, which = jax.device_put((leaves, pick_keys(keys, source), which), split)
-    carry = start(group.traced, mesh, Spec(as_trained(group.recipe, train.x, train.y)[0]), leaves, key)
+    spec, learned = Spec(as_trained(group.recipe, train.x, train.y)[0]), data_to_learn_from(group.recipe, train)
+    carry = start(group.traced, mesh, spec, leaves, key, which, learned, None if learned is None else views)
     return Members(
         group=group,
         store=Store(carry, leaves, key, which),
@@ -255,7 +257,9 @@ def restart_members(members: Members, chosen: np.ndarray, keys: Key) -> Members:
     store = members.store
     key, again = jax.device_put((pick_keys(keys, table), again), members.split)
     spec = Spec(as_trained(members.group.recipe, members.train.x, members.train.y)[0])
-    fresh = start(members.group.traced, members.mesh, spec, store.leaves, key)
+    learned = data_to_learn_from(members.group.recipe, members.train)
+    views = None if learned is None else members.views
+    fresh = start(members.group.traced, members.mesh, spec, store.leaves, key, store.fold, learned, views)
     epoch, going = members.epoch.copy(), members.going.copy()
     epoch[chosen], going[chosen] = 0, True
     return members._replace(

@@ -19,6 +19,7 @@ from jaxann.core.typing import Inputs, Key, Params, Predictions, State
 from jaxann.train.batches import example_count, one_example
 from jaxann.train.blocks import as_model_takes, blocks_of, told_of_all_rows
 from jaxann.train.inputs import as_inputs
+from jaxann.train.learned import check_missing
 from jaxann.train.objective import apply_in
 from jaxann.train.predict import model_of
 from jaxann.train.recipe import Recipe
@@ -83,7 +84,10 @@ def monte_carlo_predict(
         x = traced_inputs("monte_carlo_predict", x)
     else:
         check_one_place("monte_carlo_predict", params=params, state=state, key=key)
-        x = as_inputs("monte_carlo_predict", "x", x, features=True)
+        fills = "takes_missing" in layer.traits
+        x = as_inputs("monte_carlo_predict", "x", x, features=True, missing=fills)
+        if fills:
+            check_missing("monte_carlo_predict", "x", layer, x)
     x = as_model_takes(layer, x)
     params, state = model_weights("monte_carlo_predict", layer, params, state, x)
     rows = example_count(x)

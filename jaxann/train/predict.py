@@ -20,6 +20,7 @@ from jaxann.optimizers import sgd
 from jaxann.train.batches import Batch, example_count, one_example
 from jaxann.train.blocks import as_model_takes, blocks_of, told_of_all_rows
 from jaxann.train.inputs import as_batch, as_inputs
+from jaxann.train.learned import check_missing
 from jaxann.train.measure import Sums, add_batch, computed, figures, measure, no_sums, with_streams
 from jaxann.train.objective import apply_in
 from jaxann.train.own_functions import one_figure
@@ -82,7 +83,11 @@ def predict(model: Layer | Recipe, params: Params, state: State, x: Inputs, *, b
 
 
 def _predicted(layer: Layer, params: Params, state: State, x: Inputs, dtype: str | None, batch_size: int) -> Any:
-    x = as_model_takes(layer, as_inputs("predict", "x", x, features=True))
+    fills = "takes_missing" in layer.traits
+    x = as_inputs("predict", "x", x, features=True, missing=fills)
+    if fills:
+        check_missing("predict", "x", layer, x)
+    x = as_model_takes(layer, x)
     params, state = model_weights("predict", layer, params, state, x)
     rows = example_count(x)
     if rows == 0:
@@ -143,6 +148,7 @@ def evaluate(recipe: Recipe, params: Params, state: State, data: tuple, *, batch
 
 def _evaluated(recipe: Recipe, params: Params, state: State, given: tuple, batch_size: int) -> dict[str, Any]:
     x, y, weights = as_batch("evaluate", "data", given)
+    check_missing("evaluate", "data x", recipe.model, x)
     x = as_model_takes(recipe.model, x)
     params, state = model_weights("evaluate", recipe.model, params, state, x)
     rows = example_count(x)

@@ -16,6 +16,7 @@ from jaxann.train.batches import example_count
 from jaxann.train.blocks import as_model_takes, blocks_of
 from jaxann.train.grouping import Group, TracedBuild, member_recipe
 from jaxann.train.inputs import as_inputs
+from jaxann.train.learned import check_missing
 from jaxann.train.objective import apply_in
 from jaxann.train.weights import model_weights
 
@@ -46,12 +47,15 @@ def predict_members(groups: Sequence[tuple[Group, Params, State]], members: int,
     """
     check_integer("predict", "batch_size", batch_size)
     check_untraced("Population.predict", "each argument", x, _ONE_BY_ONE)
-    x = as_inputs("predict", "x", x, features=True)
-    group, *weights = groups[0]
-    own, params, state = jax.tree.map(lambda a: a[0], (group.leaves, *weights))
-    model = member_recipe(group.traced, own).model
-    x = as_model_takes(model, x)
-    model_weights("predict", model, params, state, x)
+    firsts = [jax.tree.map(lambda a: a[0], (group.leaves, *weights)) for group, *weights in groups]
+    models = [member_recipe(group.traced, own).model for (group, *_), (own, *_) in zip(groups, firsts, strict=True)]
+    fills = all("takes_missing" in model.traits for model in models)
+    x = as_inputs("predict", "x", x, features=True, missing=fills)
+    for model in models if fills else ():
+        check_missing("predict", "x", model, x)
+    x = as_model_takes(models[0], x)
+    _, params, state = firsts[0]
+    model_weights("predict", models[0], params, state, x)
     rows, one_by_one = example_count(x), jax.default_backend() == "cpu"
     found: dict[int, Any] = {}
     for group, params, state in groups:

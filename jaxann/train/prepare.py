@@ -27,6 +27,7 @@ from jaxann.metrics.calling import figure_of
 from jaxann.train.augmented import as_trained
 from jaxann.train.batches import Batch, Spec, one_example, some_key
 from jaxann.train.inputs import named_leaves, refuse_tree
+from jaxann.train.learned import check_missing
 from jaxann.train.measure import streaming_form
 from jaxann.train.objective import apply_in, example_sums, loss_sums
 from jaxann.train.own_functions import fresh_weights, one_figure
@@ -141,6 +142,8 @@ def prepare_data(
         InputError: data do not fit a model, a loss, a metric, or each other.
     """
     check_untraced(function, "each argument", (key, list(recipes)))
+    for recipe in recipes:
+        _check_missing(function, recipe, train, validation)
     train, validation = for_model(recipes[0], train, validation)
     for recipe in recipes:
         check_monitor(function, recipe, validation)
@@ -217,7 +220,15 @@ def check_known(function: str, recipe: Recipe, key: Key, data: Batch, validation
         InputError: as `prepare_data`.
     """
     if all(map(is_concrete, jax.tree.leaves((data, validation)))):
+        _check_missing(function, recipe, data, validation)
         _check_shapes(function, recipe, key, data, validation)
+
+
+def _check_missing(function: str, recipe: Recipe, data: Batch, validation: Batch | None) -> None:
+    """Refuse NaN in x where the model puts nothing in its place."""
+    check_missing(function, "train x", recipe.model, data.x)
+    if validation is not None and validation is not data:
+        check_missing(function, "validation x", recipe.model, validation.x)
 
 
 def _check_shapes(function: str, recipe: Recipe, key: Key, data: Batch, validation: Batch | None) -> None:

@@ -16,6 +16,7 @@ from jaxann.core.typing import Key, Params, State
 from jaxann.train.augmented import as_trained
 from jaxann.train.batches import default_float, example_count
 from jaxann.train.epoch import Carry, active, begin, run_epoch, weights_of
+from jaxann.train.learned import data_to_learn_from
 from jaxann.train.prepare import check_known, check_monitor, epochs_of, for_model, sized
 from jaxann.train.recipe import Recipe, as_recipe
 from jaxann.train.shaped import shaped_batch
@@ -85,7 +86,8 @@ def make_run(recipe: Recipe, *, epochs: int | None = None, batch_size: int | Non
         check_known("run", exact, key, data, measured)
         data, measured = jax.tree.map(jnp.asarray, (data, measured))
         seen, _ = as_trained(exact, data.x, data.y)
-        carry = begin(exact, key, seen, initial_weights("run", exact, key, data, initial))
+        given = initial_weights("run", exact, key, data, initial)
+        carry = begin(exact, key, seen, given, data_to_learn_from(exact, data))
         columns = exact.columns(measured is not None)
 
         def body(carry, _):

@@ -14,6 +14,7 @@ from jaxann.core.programs import traced_only
 from jaxann.core.trees import check_arrays, flatten_named
 from jaxann.core.typing import Inputs, Key, Params, State
 from jaxann.io.agreement import disagreement
+from jaxann.layers.preprocess import learns_from_data
 from jaxann.train.augmented import as_trained
 from jaxann.train.batches import Batch, example_count, one_example, some_key
 from jaxann.train.inputs import refuse_tree
@@ -84,11 +85,13 @@ def initial_weights(function: str, recipe: Recipe, key: Key, data: Batch, initia
         if expected != got:
             hint = "They go in as (params, state)." if _swapped(fresh, *initial) else None
             fail(function, f"initial {name}", expected, f" {got}", hint=hint)
+    learns = learns_from_data(recipe.model)
     for name, leaf in named.items():
         if is_concrete(leaf) and jax.dtypes.issubdtype(leaf.dtype, np.inexact):
             host = np.asarray(leaf)
             if not np.isfinite(host.astype(np.float64) if host.dtype.itemsize == 2 else host).all():
-                fail(function, f"initial {name}", "finite", " numbers that are not")
+                hint = "What layers `preprocess` learn, by layers.fit_preprocessing." if learns else None
+                fail(function, f"initial {name}", "finite", " numbers that are not", hint=hint)
     return jax.device_put(jax.tree.unflatten(jax.tree.structure(fresh), [named[name] for name in asked]))
 
 

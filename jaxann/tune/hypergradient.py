@@ -32,6 +32,7 @@ from jaxann.train.batches import Batch, default_float, example_count, gather, no
 from jaxann.train.epoch import begin, has_plateau
 from jaxann.train.grouping import Build, built_recipe, check_build
 from jaxann.train.hyperparameters import split_floats
+from jaxann.train.learned import data_to_learn_from
 from jaxann.train.measure import measure
 from jaxann.train.prepare import check_known, epochs_of, for_model, sized
 from jaxann.train.recipe import Recipe
@@ -178,7 +179,8 @@ def _train(recipe: Recipe, key: Key, data: Batch, epochs: int) -> TrainState:
     def segment(trained: TrainState, first: Array) -> tuple[TrainState, None]:
         return lax.scan(jax.checkpoint(step, prevent_cse=False), trained, first + jnp.arange(length, dtype=jnp.int32))
 
-    trained = begin(recipe, key, as_trained(recipe, data.x, data.y)[0]).trained
+    seen = as_trained(recipe, data.x, data.y)[0]
+    trained = begin(recipe, key, seen, None, data_to_learn_from(recipe, data)).trained
     firsts = jnp.arange(segments, dtype=jnp.int32) * length
     return lax.scan(jax.checkpoint(segment, prevent_cse=False), trained, firsts)[0]
 

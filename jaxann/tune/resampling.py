@@ -9,11 +9,14 @@ import numpy as np
 
 from jaxann.core.binding import misfit
 from jaxann.core.checks import check_integer, fail
+from jaxann.core.preprocessor import Preprocessor
 
 __all__ = ["Pairs", "Prepare", "Resampling", "as_resampling", "listed_folds", "resampling"]
 
 Pairs = Sequence[tuple[np.ndarray, np.ndarray]]
-Prepare = Callable[[np.ndarray, np.ndarray], Callable[[np.ndarray], np.ndarray]]
+Prepare = Preprocessor | Callable[[np.ndarray, np.ndarray], Callable[[np.ndarray], np.ndarray]]
+
+_PREPARE = "a function (x, y) -> (x -> x), a product of jaxann.preprocessing"
 
 
 class Resampling(NamedTuple):
@@ -39,7 +42,8 @@ def resampling(
             `(train rows, validation rows)` pairs: see `k_fold`, `stratified_k_fold`, `grouped_k_fold`,
             `time_series_split`.
         validation: `(x, y)`, in the place of folds.
-        prepare: `(x, y) -> (x -> x)`, learnt from the training rows of each fold alone, such as
+        prepare: what is learnt from the training rows of each fold alone: a product of `jaxann.preprocessing`, for
+            which rows of weight 0 do not count, or `(x, y) -> (x -> x)` such as
             `lambda x, y: StandardScaler().fit(x).transform`.
         repeats: runs for each fold, with keys of their own.
 
@@ -49,11 +53,12 @@ def resampling(
     if (folds is None) == (validation is None):
         got = " neither" if folds is None else " both"
         fail("resampling", "folds or validation", "given, one of the two", got)
-    if prepare is not None and (not callable(prepare) or isinstance(prepare, type)):
+    function = None if isinstance(prepare, Preprocessor) else prepare
+    if function is not None and (not callable(function) or isinstance(function, type)):
         hint = "Of scikit-learn: lambda x, y: StandardScaler().fit(x).transform."
-        fail("resampling", "prepare", "a function (x, y) -> (x -> x), or None", prepare, hint=hint)
-    if prepare is not None and (told := misfit(prepare, 2)) is not None:
-        fail("resampling", "prepare", "a function (x, y) -> (x -> x), or None", f" {told}")
+        fail("resampling", "prepare", f"{_PREPARE}, or None", function, hint=hint)
+    if function is not None and (told := misfit(function, 2)) is not None:
+        fail("resampling", "prepare", f"{_PREPARE}, or None", f" {told}")
     check_integer("resampling", "repeats", repeats)
     return Resampling(listed_folds(folds), validation, prepare, repeats)
 

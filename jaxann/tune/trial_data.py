@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import numbers
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -11,10 +12,11 @@ import numpy as np
 
 from jaxann.core.checks import check_integer, fail
 from jaxann.core.keys import fold_name
+from jaxann.core.preprocessor import Preprocessor
 from jaxann.core.typing import Key
 from jaxann.train.batches import Batch, example_count, step_count
 from jaxann.train.grouping import Group, with_batch_size
-from jaxann.train.inputs import as_batch
+from jaxann.train.inputs import as_batch, check_present
 from jaxann.train.measure import streaming_form
 from jaxann.train.members import Folds
 from jaxann.train.population_data import fold_tables
@@ -53,7 +55,7 @@ def data_of(
     if given.folds is None:
         measured = as_batch(function, "validation", given.validation)
         if prepare is not None:
-            change = _fitted(function, prepare, whole.x, whole.y)
+            change = _fitted(function, prepare, whole)
             whole, measured = whole._replace(x=change(whole.x)), measured._replace(x=change(measured.x))
         return None, whole, measured, None
     pairs = fold_rows(function, given.folds, whole.y, key)
@@ -63,7 +65,7 @@ def data_of(
     pieces, moved, source, start = [], [], [], 0
     host = jax.tree.map(np.asarray, whole)
     for train, tested in pairs:
-        change = _fitted(function, prepare, *(jax.tree.map(lambda a, r=train: a[r], tree) for tree in host[:2]))
+        change = _fitted(function, prepare, jax.tree.map(lambda a, r=train: a[r], host))
         rows = np.concatenate([train, tested])
         source.append(rows)
         own = jax.tree.map(lambda a, r=rows: a[r], host)
@@ -78,7 +80,7 @@ def data_of(
 def prepared_data(function: str, data: Any, prepare: Prepare | None) -> Batch:
     """The data, with what `prepare` learns from all of it."""
     whole = as_batch(function, "data", data)
-    return whole if prepare is None else whole._replace(x=_fitted(function, prepare, whole.x, whole.y)(whole.x))
+    return whole if prepare is None else whole._replace(x=_fitted(function, prepare, whole)(whole.x))
 
 
 def _check_weighed(function: str, pairs: Pairs, weights: Any) -> None:
@@ -93,9 +95,17 @@ def _check_weighed(function: str, pairs: Pairs, weights: Any) -> None:
                 fail(function, "folds", expected, f" only zeros in fold {number}")
 
 
-def _fitted(function: str, prepare: Prepare, x: Any, y: Any) -> Callable[[Any], Any]:
-    """The change of x that `prepare` learns from these rows, its result checked like data."""
-    change = prepare(*jax.tree.map(np.asarray, (x, y)))
+def _fitted(function: str, prepare: Prepare, rows: Batch) -> Callable[[Any], Any]:
+    """The change of x that `prepare` learns from these rows, its result checked like data.
+
+    For a preprocessor rows of weight 0 do not count; a function knows of no weights.
+    """
+    x, y, weights = jax.tree.map(np.asarray, rows)
+    if isinstance(prepare, Preprocessor):
+        counts = None if weights is None else (weights != 0).reshape(len(weights), -1).any(1)
+        change = functools.partial(prepare.transform, prepare.fit(x, counts, y))
+    else:
+        change = prepare(x, y)
     if not callable(change):
         expected = "a function (x, y) -> (x -> x), which learns from training rows alone"
         fail(function, "prepare", expected, change, hint="lambda x, y: StandardScaler().fit(x).transform")
@@ -103,6 +113,7 @@ def _fitted(function: str, prepare: Prepare, x: Any, y: Any) -> Callable[[Any], 
     def apply(rows: Any) -> Any:
         changed = change(jax.tree.map(np.asarray, rows))
         checked = as_batch(function, "prepared x", (changed, np.zeros(example_count(rows), np.int32)))
+        check_present(function, "prepared x", checked.x)
         return jax.tree.map(np.asarray, checked.x)
 
     return apply

@@ -18,6 +18,7 @@ __all__ = [
     "LossRow",
     "MetricRow",
     "OptimizerRow",
+    "PreprocessorRow",
     "Row",
     "ScheduleRow",
     "bits",
@@ -104,6 +105,19 @@ class OptimizerRow(Row):
     rate: float = 0.1  # at which it finds the parabola's minimum ...
     within: float = 1e-2  # ... so nearly
     proportional: bool = True  # the first update is proportional to the rate
+
+
+@dataclass(frozen=True, eq=False)
+class PreprocessorRow(Row):
+    """`build()` gives the preprocessor, `data(random)` examples `(n, columns)` that it takes, by a NumPy generator."""
+
+    data: Callable[[np.random.Generator], Any] | None = None  # numbers of several sizes with missing ones when None
+    targets: Callable[[np.random.Generator], Any] | None = None  # one an example, for one that reads them
+    pieces: bool = True  # it learns from sums
+    in_program: bool = True
+    same_inside: bool = True  # a program of 32 bits finds the same to rounding
+    by_row: bool = True  # `where` for a row is the same as leaving it out
+    keeps_missing: bool = False  # its state holds training rows as they are
 
 
 @dataclass(frozen=True, eq=False)

@@ -15,6 +15,7 @@ __all__ = ["HELPERS", "LAYERS"]
 
 HELPERS = {
     "layers.as_layer": "takes in a foreign layer",
+    "layers.fit_preprocessing": "learns what a model's state is",
     "layers.layer_outputs": "looks inside a model",
 }
 

@@ -28,6 +28,23 @@ MODELS = [
         random=True,
     ),
     LayerRow(
+        "models.tabular",
+        lambda: models.tabular(models.mlp((4, 3)), embedding="piecewise_linear", bins=3, features=2),
+        "rtdl_num_embeddings' formulas in NumPy",
+        ({"net": 3}, {"embedding": "bins"}, {"scale": "log"}, {"bins": 0}, {"categories": 3}, {"features": 0}),
+        sequence=None,
+        takes_integers=True,
+    ),
+    LayerRow(
+        "models.tabular_resnet",
+        lambda: models.tabular_resnet(3, units=4, blocks=2, hidden=5, residual_dropout=0.1),
+        "torch",
+        ({"width": 0}, {"units": 0}, {"blocks": 0}, {"dropout": 1.0}, {"residual_dropout": -0.1}),
+        sequence=None,
+        random=True,
+        stateful=True,
+    ),
+    LayerRow(
         "models.gpt",
         lambda: models.gpt(7, features=4, heads=2, blocks=2, context=6, rate=0.2),
         "torch",

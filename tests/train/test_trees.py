@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -244,3 +244,22 @@ KEYS = jax.random.split(KEY, 1)
 def test_refused_by_the_name_of_the_leaf(case: str):
     call, argument, given = REFUSED[case]
     assert_input_error(call, argument, given=given)
+
+
+class _Named(NamedTuple):
+    values: Any
+    mask: Any  # numbers, and no mask of a sequence
+
+
+def test_missing_numbers_are_found_by_what_they_are_and_not_by_a_name():
+    def apply(params, state, x, *, key=None, train=False):
+        return HIDDEN.apply(params, {}, x.values + x.mask)[0], state
+
+    def init(key, spec):
+        return HIDDEN.init(key, spec.values)
+
+    holes = X["real"].copy()
+    holes[3, 1] = np.nan
+    recipe = ja.recipe(ja.layers.custom(init, apply), ja.losses.squared_error, ja.optimizers.sgd(0.1))
+    data = _Named(X["real"], holes), np.zeros((ROWS, 6), np.float32)
+    assert_input_error(lambda: ja.fit(recipe, data, key=KEY, epochs=1), "train x.mask", given="row 3, column 1")

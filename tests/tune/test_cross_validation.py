@@ -179,7 +179,7 @@ def test_a_name_that_build_misses_is_told_with_those_there_are():
         ("build", {"build": "adam"}),
         ("build", {"build": lambda: build({})}),
         ("folds", {"folds": [([0, 1], [1, 2])]}),
-        ("data x", {"data": (np.full((20, 3), np.nan), np.zeros(20, np.int32))}),
+        ("train x", {"data": (np.full_like(digits()[0], np.nan), digits()[1])}),
     ],
 )
 def test_refusals(argument: str, change: dict[str, Any]):

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
+
+import jax
 
 from jaxann import layers
 from jaxann.activations import by_name
@@ -36,13 +39,28 @@ def chain(call: Call) -> Step:
     x = Padded(x, mask) if inside and not isinstance(x, Padded) else x
 
     def vjp(g: Array) -> Cotangents:
-        grads = {}
+        grads, last = {}, ""
         for name in reversed(steps):
-            got = steps[name].vjp(g)
+            if g is None:  # of ids, or of what is preprocessed: nothing leads further back
+                grads[name] = _untouched(last, name, call.params[name])
+                continue
+            got, last = steps[name].vjp(g), name
             g, grads[name] = got.input_grad, got.grads
         return Cotangents(g, {name: grads[name] for name in steps})
 
     return Step(x, {name: step.state for name, step in steps.items()}, vjp)
+
+
+def _untouched(last: str, name: str, params: Any) -> Any:
+    """The gradients of a layer that has no parameters.
+
+    Raises:
+        InputError: it has some, which what comes back does not reach.
+    """
+    if jax.tree.leaves(params):
+        expected = f"without parameters before {last!r}, whose input has no gradient by hand"
+        fail("backprop", f"layer {name!r}", expected, " one with parameters")
+    return params
 
 
 @layer_rule(layers.residual)
