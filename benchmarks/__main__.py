@@ -8,6 +8,7 @@ import sys
 from benchmarks import (
     backprop,
     conv,
+    estimators,
     images,
     language,
     memory,
@@ -17,12 +18,14 @@ from benchmarks import (
     population,
     sequence,
     table,
+    tabular,
     tuning,
 )
 
 COMMANDS = {
     "backprop": backprop,
     "conv": conv,
+    "estimators": estimators,
     "images": images,
     "language": language,
     "mlp": mlp,
@@ -32,6 +35,7 @@ COMMANDS = {
     "overhead": overhead,
     "sequence": sequence,
     "table": table,
+    "tabular": tabular,
     "tuning": tuning,
 }
 

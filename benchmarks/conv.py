@@ -6,7 +6,8 @@ importing jaxann sees to). "raw XLA" is `lax.conv_general_dilated` and its deriv
 (where gradients of that form are computed number by number, so it is timed in one round); PyTorch is eager, in the
 better of its two layouts, and by `torch.compile` in the same layout. Flax and Keras, on JAX, take a step at a time as
 their users do. A population is divided among the devices as `fit_population` does it, after `setup()`, by which each
-core of a CPU is one. The peak is the best of several products of 1024 x 1024 matrices by XLA.
+core of a CPU is one. The peak is the best of several products of 1024 x 1024 matrices by XLA. Of a stack of residual
+blocks, `layers.repeat`, it is the compiler that is timed: a step of 32 of them against one of 4.
 """
 
 from __future__ import annotations
@@ -233,6 +234,49 @@ def _population(rounds: int, peak: float) -> dict[str, Any]:
     return compared(turns(ways, rounds), 5 * MEMBERS, 6e6 * 0.291 * MEMBER_BATCH, peak)
 
 
+def stack(blocks: int) -> Any:
+    """So many residual blocks of one kind between a stem and an end, as of a ResNet without stages."""
+    import jaxann as ja
+
+    half = {"conv": ja.layers.conv(16, 3, use_bias=False), "norm": ja.layers.batch_norm()}
+    act, body = ja.layers.elementwise("relu"), {}
+    for i in (0, 1):
+        body |= {f"{name}{i}": layer for name, layer in half.items()} | ({"act": act} if i == 0 else {})
+    block = ja.layers.sequential({"sum": ja.layers.residual(ja.layers.sequential(body)), "act": act})
+    return ja.layers.sequential(
+        {**half, "act": act, "blocks": ja.layers.repeat(block, blocks), "pool": ja.layers.global_pool(),
+         "out": ja.layers.dense(10)}
+    )  # fmt: skip
+
+
+def _depth(rounds: int) -> dict[str, Any]:
+    """Seconds of compiling a training step of 32 blocks and one of 4, and their ratio within a round."""
+    import jax
+
+    import jaxann as ja
+
+    x, y = jax.ShapeDtypeStruct((BATCH, 32, 32, 3), np.float32), jax.ShapeDtypeStruct((BATCH,), np.int32)
+
+    def compiled(blocks: int) -> Callable[[], Any]:
+        model = stack(blocks)
+        params, state = jax.eval_shape(model.init, jax.random.key(0), x)
+
+        def cost(p: Any, s: Any, x: Any, y: Any) -> Any:
+            z, after = model.apply(p, s, x, train=True)
+            return ja.losses.softmax_cross_entropy(z, y).mean(), after
+
+        def run() -> Any:
+            jax.clear_caches()
+            return jax.jit(jax.grad(cost, has_aux=True)).lower(params, state, x, y).compile()
+
+        return run
+
+    times = turns({f"{blocks} blocks": compiled(blocks) for blocks in (32, 4)}, rounds)
+    ratios = [a / b for a, b in zip(times["32 blocks"], times["4 blocks"], strict=True)]
+    return {"seconds": {n: statistics.median(own) for n, own in times.items()}, "ratio": statistics.median(ratios),
+            "rounds": times}  # fmt: skip
+
+
 def run(arguments: argparse.Namespace) -> int:
     """Time all of them, print the tables, write the file; return 0."""
     import jax
@@ -260,6 +304,9 @@ def run(arguments: argparse.Namespace) -> int:
     first, *others = _cells(row, "jaxann")
     table.add_row(f"{MEMBERS} small CNNs, of each", first, *[""] * len(peers), *others)
     console.print(table)
+    found = content["compiling"] = _depth(2 if arguments.quick else 5)
+    told = ", ".join(f"{name} {seconds:.2f} s" for name, seconds in found["seconds"].items())
+    console.print(f"compiling residual blocks: {told}, {found['ratio']:.2f}x")
     for path in sorted(RESULTS.glob("cpu-*/conv.json")) if jax.default_backend() != "cpu" else []:
         console.print(_beside(json.loads(path.read_text()), content, path.parent.name))
     if not arguments.quick:

@@ -23,7 +23,10 @@ from pathlib import Path
 import psutil
 
 ROOT = Path(__file__).resolve().parent.parent
-PACKAGES = ("numpy", "jax", "jaxlib", "torch", "flax", "optax", "equinox", "keras", "scikit-learn")
+PACKAGES = (
+    *("numpy", "jax", "jaxlib", "torch", "flax", "optax", "equinox", "keras", "scikit-learn"),
+    *("lightgbm", "catboost", "tabm"),
+)
 CPU_SIZE, GPU_SIZE, QUICK_SIZE = 4096, 16384, 1024
 
 

@@ -7,11 +7,16 @@
     result = ja.fit(recipe, (x, y), key=jax.random.key(0), epochs=20)
 
 Rooms: `models layers activations initializers losses metrics optimizers schedules regularizers preprocessing train tune
-data io plot ops neuron backprop diagnose teach core`.
+data io plot ops neuron backprop diagnose advice teach core`, and `estimators` when first asked for.
 """
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
 
 from jaxann import (
     activations,
+    advice,
     backprop,
     core,
     data,
@@ -33,6 +38,7 @@ from jaxann import (
     train,
     tune,
 )
+from jaxann.advice import recommend
 from jaxann.core.errors import CheckpointError, DivergedError, DivergedWarning, InputError, MissingDependencyError
 from jaxann.core.programs import leave_out_faults
 from jaxann.core.setup import setup
@@ -40,6 +46,9 @@ from jaxann.diagnose import summary
 from jaxann.io import load, save
 from jaxann.teach import explain
 from jaxann.train import fit, predict, recipe
+
+if TYPE_CHECKING:
+    from jaxann import estimators
 
 __version__ = "0.1.0"
 
@@ -52,10 +61,12 @@ __all__ = [
     "InputError",
     "MissingDependencyError",
     "activations",
+    "advice",
     "backprop",
     "core",
     "data",
     "diagnose",
+    "estimators",
     "explain",
     "fit",
     "initializers",
@@ -72,6 +83,7 @@ __all__ = [
     "predict",
     "preprocessing",
     "recipe",
+    "recommend",
     "regularizers",
     "save",
     "schedules",
@@ -81,3 +93,12 @@ __all__ = [
     "train",
     "tune",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """The room that stands on scikit-learn, and so is loaded when first asked for."""
+    if name == "estimators":
+        import jaxann.estimators as room
+
+        return room
+    raise AttributeError(f"module 'jaxann' has no attribute {name!r}")

@@ -11,6 +11,7 @@ __all__ = ["FILES", "ROWS", "changed_tests", "mirrors", "takes"]
 ROOT = Path(__file__).resolve().parent.parent
 
 FILES = (  # run whole
+    "tests/advice/test_reading.py",
     "tests/backprop/test_worked_example.py",
     "tests/cli/test_cli.py",
     "tests/core/test_checks.py",
@@ -19,6 +20,7 @@ FILES = (  # run whole
     "tests/core/test_trees.py",
     "tests/data/test_augment.py",
     "tests/diagnose/test_check_gradients.py",
+    "tests/estimators/test_transformer_encode.py",
     "tests/io/test_safetensors.py",
     "tests/layers/test_dense.py",
     "tests/losses/test_reduce.py",

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import jaxann as ja
-from benchmarks import backprop, conv, conv_peers, overhead, sequence, tuning
+from benchmarks import backprop, conv, conv_peers, overhead, sequence, tabular, tabular_contenders, tabular_data, tuning
 from tests.programs import quick_jit
 
 
@@ -32,8 +32,12 @@ def test_gradients_by_hand_and_by_autodiff_are_one(settings: dict):
 
 @pytest.mark.parametrize(
     ("module", "given"),
-    [(overhead, ["--workload", "mnist-512-512"]), (tuning, ["--part", "halving"])],
-    ids=["overhead", "tuning"],
+    [
+        (overhead, ["--workload", "mnist-512-512"]),
+        (tabular, ["--table", "california"]),
+        (tuning, ["--part", "halving"]),
+    ],
+    ids=["overhead", "tabular", "tuning"],
 )
 def test_real_data_that_are_not_here_are_named_and_nothing_is_written(module, given, tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("JAXANN_DATA", str(tmp_path))
@@ -109,3 +113,44 @@ def test_sequence_nets_in_pytorch_have_our_weights():
     layer = jax.eval_shape(ja.layers.lstm(6).init, jax.random.key(0), np.zeros((1, 2, 5), np.float32))[0]
     rnn = sequence_torch.Recurrent("lstm", 5, 6, 3).rnn
     assert sum(p.numel() for p in rnn.parameters()) == sum(leaf.size for leaf in jax.tree.leaves(layer))
+
+
+def test_differences_are_taken_within_splits():
+    rows = {
+        "0": {"jaxann": {"error": 1.0}, "LightGBM": {"error": 2.0}},
+        "1": {"jaxann": {"error": 3.0}, "LightGBM": {"error": 7.0}},
+        "2": {"jaxann": {"error": 5.0}},  # of a contender that was not there yet
+    }
+    mean, difference, error, count = tabular.paired(rows, "LightGBM", "error")
+    assert (mean, difference, count) == (4.5, -2.5, 2)
+    assert error == pytest.approx(np.std([-1, -4], ddof=1) / np.sqrt(2))
+    assert tabular.names_in(rows) == ["jaxann", "LightGBM"]
+
+
+def test_splits_of_tables_share_no_row_and_keep_the_classes():
+    table = tabular_data.load("wine")
+    train, test = tabular_data.split(table, 3)
+    assert sorted([*train, *test]) == list(range(178)) and len(test) == 36
+    shares = [np.bincount(table.y[rows]) / len(rows) for rows in (train, test)]
+    np.testing.assert_allclose(*shares, atol=0.02)
+    assert not np.array_equal(test, tabular_data.split(table, 4)[1])
+
+
+@pytest.mark.parametrize("name", ["scikit-learn MLP", "HistGradientBoosting", "LightGBM", "CatBoost", "tabm 8x128"])
+def test_contenders_take_gaps_and_categories(name: str, monkeypatch):
+    if not tabular_contenders.available([name], lambda told: None):
+        pytest.skip(f"{name} is not installed")
+    if name.startswith("tabm"):
+        from benchmarks import tabular_tabm
+
+        monkeypatch.setattr(tabular_tabm, "MOST_EPOCHS", 60)
+    random = np.random.default_rng(0)
+    numbers, codes = random.normal(size=(240, 2)), random.integers(0, 3, (240, 1)).astype(np.int32)
+    y = 3 * numbers[:, 0] + 2 * (codes[:, 0] == 1)
+    numbers[:5, 1] = np.nan
+    rows = np.arange(240)
+    for task, targets in (("regression", y), ("classification", (y > 0).astype(int))):
+        table = tabular_data.Table(task, numbers, codes, (3,), targets)
+        found = tabular.measured(name, table, rows[:200], rows[200:], 0)
+        assert found["error"] < (0.5 * y.std() if task == "regression" else 0.2)
+        assert set(found) == {"error", "seconds", "processor_seconds", *(["log_loss"] if task != "regression" else [])}

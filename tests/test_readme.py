@@ -31,7 +31,8 @@ def names(tmp_path_factory: pytest.TempPathFactory) -> dict:
 
 def test_readme_blocks_run_as_printed(names, capsys):
     assert len(BLOCKS) >= 5
-    assert names["files"] == ["columns.png", "digits.safetensors", "report.png", "run.jax", "search.png", "swarm.png"]
+    assert names["files"] == ["columns.png", "digits.safetensors", "rent.safetensors", "report.png", "run.jax",
+                              "search.png", "swarm.png"]  # fmt: skip
     assert float(ja.metrics.accuracy(names["again"], names["y_test"])) > 0.9
 
 
@@ -47,6 +48,7 @@ def test_readme_states_the_shapes_it_gets(names):
     assert inks.shape == (1438, 1)
     assert names["rows"].shape == (1438, 8, 8) and names["tagged"].epochs_run == 3
     assert names["two"].history["loss"][-1] < names["two"].history["loss"][0]
+    assert names["bounds"].shape == (50, 2) and names["reader"].score(names["x_test"], names["y_test"]) > 0.9
     assert names["seen"].history["accuracy"][-1] > 0.5
     assert names["watched"].history["validation_accuracy"][-1] > 0.9 and names["watched"].epochs_run < 50
     matters, shares = names["matters"], names["shares"]

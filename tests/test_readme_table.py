@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 
+import pytest
+
 from benchmarks import table
 
 
@@ -28,3 +30,23 @@ def test_the_readme_shows_the_committed_nets_of_pictures():
 def test_the_readme_shows_the_committed_nets_of_sequences():
     shown = table.README.read_text().partition(table.SEQUENCES_BEGIN)[2].partition(table.SEQUENCES_END)[0].strip()
     assert shown == table.sequences_markdown(*table.sequences(table.RESULTS / "cpu-2-cores"))
+
+
+def test_the_readme_shows_the_committed_tables():
+    results = table.RESULTS / "cpu-2-cores" / "tabular.json"
+    if not results.exists():
+        pytest.skip("no result file of tables yet")
+    shown = table.README.read_text().partition(table.TABLES_BEGIN)[2].partition(table.TABLES_END)[0].strip()
+    assert shown == table.tables_markdown(json.loads(results.read_text()))
+
+
+def test_a_row_of_tables_has_errors_and_differences_from_ours():
+    versions = {"jax": "1", "scikit-learn": "2"}
+    splits = {
+        "0": {"jaxann": {"error": 0.01, "log_loss": 0.1}, "LightGBM": {"error": 0.02, "log_loss": 0.1}},
+        "1": {"jaxann": {"error": 0.03, "log_loss": 0.1}, "LightGBM": {"error": 0.06, "log_loss": 0.1}},
+    }
+    machine = {"versions": versions, "cpu": "C", "cores": 2, "date": "2026-01-01T00"}
+    lines = table.tables_markdown({"tables": {"wine": splits}, "machine": machine}).splitlines()
+    assert lines[0] == "| table | jaxann | LightGBM |"
+    assert lines[2] == "| wine, 2 splits | 2.00 % | 4.00 % (-2.00 ± 1.00) |"

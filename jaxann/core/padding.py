@@ -15,7 +15,7 @@ from jax import lax
 from jaxann.core.checks import check_unmasked, fail, is_concrete
 from jaxann.core.typing import Array, Predictions, Targets
 
-__all__ = ["Padded", "check_mask", "is_padded", "padded", "real_places", "unpadded", "zero_padding"]
+__all__ = ["Padded", "check_mask", "check_positions", "is_padded", "padded", "real_places", "unpadded", "zero_padding"]
 
 
 class Padded(NamedTuple):
@@ -67,6 +67,16 @@ def zero_padding(values: Array, mask: Array) -> Array:
     """
     real = lax.expand_dims(mask.astype(bool), range(mask.ndim, values.ndim))
     return jnp.where(real, values, jnp.zeros((), values.dtype))
+
+
+def check_positions(function: str, argument: str, x: Any) -> None:
+    """x, or a specification, is `(batch, time, features)`.
+
+    Raises:
+        InputError: it has other axes.
+    """
+    if len(x.shape) != 3:
+        fail(function, argument, "of shape (batch, time, features)", f" shape {tuple(x.shape)}")
 
 
 def real_places(example_mask: Array | None, sequence_mask: Array | None) -> Array | None:

@@ -233,7 +233,8 @@ def _places(time: int, rate: Array) -> tuple[Array, Array]:
     """The whole part of t rate for each t, and the fraction, made apart, so that long sounds lose nothing."""
     t = jnp.arange(time, dtype=jnp.uint32)
     whole = jnp.floor(rate * 1024)
-    product = t * whole.astype(jnp.uint32)
+    each = whole.astype(jnp.uint32)
+    product = t % 1024 * each  # and 1024 times t // 1024 * each, which together may be above 2^32
     rest = (product % 1024).astype(rate.dtype) / 1024 + t.astype(rate.dtype) * ((rate * 1024 - whole) / 1024)
     more = jnp.floor(rest)
-    return (product // 1024).astype(jnp.int32) + more.astype(jnp.int32), rest - more
+    return (t // 1024 * each + product // 1024).astype(jnp.int32) + more.astype(jnp.int32), rest - more

@@ -97,9 +97,11 @@ def subword_tokenizer(definition: str | os.PathLike[str], *, special_tokens: Map
     _check_complete(library, json.loads(str(definition)), known, special)
     tokens = {number: token for token, number in known.items()}
 
-    def unknown(text: str, argument: str) -> NoReturn:
+    def unknown(text: str, argument: str, error: Exception) -> NoReturn:
         word, place = _first_unknown(inner, text)
         hint = "Train it with special_tokens=('unk',), which has an id for all that is not known."
+        if word is None:  # each word by itself is known: what the library said may be about something else
+            fail(f"{name}.encode", argument, "a text that it can encode", f" {text!r:.150}: {error!s:.150}", hint=hint)
         if place is None:
             fail(f"{name}.encode", argument, "of words that it knows", word, hint=hint)
         refuse_text(name, argument, text, place, "of characters that it knows", hint)
@@ -111,13 +113,13 @@ def subword_tokenizer(definition: str | os.PathLike[str], *, special_tokens: Map
             refuse_text(name, argument, text, error.start, "characters that UTF-8 has")
         try:
             return np.array(inner.encode(text, add_special_tokens=False).ids, np.int32)
-        except Exception:  # the library's only class
-            unknown(text, argument)
+        except Exception as error:  # the library's only class
+            unknown(text, argument, error)
 
     def encode_many(texts: list[str]) -> list[np.ndarray]:
         try:
             found = inner.encode_batch_fast(texts, add_special_tokens=False)
-        except Exception:
+        except Exception:  # of some text: each by itself, which either goes or says what is wrong with it
             return [encode(text, f"texts[{number}]") for number, text in enumerate(texts)]
         return [np.array(one.ids, np.int32) for one in found]
 
@@ -166,20 +168,22 @@ def _check_complete(library: Any, config: Mapping[str, Any], known: Mapping[str,
         fail("subword_tokenizer", "definition", expected, " one that leaves out what it does not know")
 
 
-def _first_unknown(inner: Any, text: str) -> tuple[str, int | None]:
-    """The first word that is not known, and the place in the text of its first character that is not, if one is not."""
+def _first_unknown(inner: Any, text: str) -> tuple[str | None, int | None]:
+    """The first word that is not known, None if each is, and the place in the text of its first character that is not,
+    if one is not.
+    """
     known = inner.get_vocab()
     words = [(text, (0, len(text)))] if inner.pre_tokenizer is None else inner.pre_tokenizer.pre_tokenize_str(text)
     for _, (first, last) in words:
         try:
             inner.encode(text[first:last], add_special_tokens=False)
-        except Exception:
+        except Exception:  # the library's only class: the word that is looked for
             for place in range(first, last):
                 forms = (text[place], text[place].lower())
                 if not {*forms, *(f"##{one}" for one in forms)} & known.keys():
                     return text[first:last], place
             return text[first:last], None
-    return text, None
+    return None, None
 
 
 def train_bpe_tokenizer(texts: Iterable[str], vocabulary: int, *, special_tokens: Sequence[str] = ()) -> Tokenizer:

@@ -18,6 +18,7 @@ from jaxann.core.typing import Array, Inputs, Params, State
 from jaxann.train.batches import default_float, example_count, one_example
 from jaxann.train.blocks import as_model_takes, blocks_of
 from jaxann.train.inputs import as_inputs, check_present, named_leaves
+from jaxann.train.learned import check_missing
 from jaxann.train.objective import apply_in
 from jaxann.train.predict import model_of
 from jaxann.train.recipe import Recipe
@@ -62,7 +63,10 @@ def read_inputs(
     check_one_place(function, params=params, state=state)
     if any(is_padded(node) for node in jax.tree.leaves(x, is_leaf=is_padded)):
         fail(function, argument, "without padding", " Padded sequences", hint="Sequences of one length, without mask.")
-    x = as_inputs(function, argument, x, features=True, missing="takes_missing" in layer.traits)
+    fills = "takes_missing" in layer.traits
+    x = as_inputs(function, argument, x, features=True, missing=fills)
+    if fills:
+        check_missing(function, argument, layer, x)
     for name, leaf in named_leaves(argument, x):
         if leaf.size == 0:
             fail(function, name, "of at least one row and one feature", f" shape {leaf.shape}")
@@ -190,4 +194,6 @@ def as_background(function: str, background: Inputs, explained: Explained, batch
             fail(function, name, "of at least one row", f" shape {leaf.shape}")
         if own.dtype.kind in "iu" and leaf.dtype.kind not in "iub":
             fail(function, name, f"of whole numbers, as x ({own.dtype})", f" {leaf.dtype}")
+    if missing:
+        check_missing(function, "background", explained.layer, rows)
     return jax.tree.map(lambda a, own: np.asarray(a).astype(own.dtype), rows, explained.x)

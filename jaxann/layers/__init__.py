@@ -33,7 +33,7 @@ from jaxann.layers.resize import resize
 from jaxann.layers.scale import layer_scale
 from jaxann.layers.shape import permute, reshape
 from jaxann.layers.squeeze_excitation import squeeze_excitation
-from jaxann.layers.standardize import standardize
+from jaxann.layers.standardize import standardize, unstandardize
 from jaxann.layers.stochastic_depth import stochastic_depth
 from jaxann.layers.tied import tied_embedding
 from jaxann.layers.transformer import decoder_block, feed_forward, transformer_block
@@ -123,6 +123,7 @@ __all__ = [
     "swish",
     "tied_embedding",
     "transformer_block",
+    "unstandardize",
     "weight_norm",
     "weight_standardized",
 ]

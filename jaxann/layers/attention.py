@@ -11,7 +11,7 @@ from jax import lax
 from jaxann import ops
 from jaxann.core.checks import check_choice, check_flag, check_floating, check_integer, check_range, fail
 from jaxann.core.factories import factory
-from jaxann.core.padding import zero_padding
+from jaxann.core.padding import check_positions, zero_padding
 from jaxann.core.products import Initializer, Layer, LayerFunctions
 from jaxann.core.typing import Array, Params, Scalar
 from jaxann.layers.base import init_child, run_child
@@ -107,8 +107,7 @@ def multi_head_attention(
 
     def init(key, spec):
         check_floating(function, "spec", spec)
-        if len(spec.shape) != 3:
-            fail(function, "spec", "of shape (batch, time, features)", f" shape {tuple(spec.shape)}")
+        check_positions(function, "spec", spec)
         inside = jax.ShapeDtypeStruct((*spec.shape[:2], heads * size), spec.dtype)
         made = {"qkv": init_child(children["qkv"], "qkv", key, spec)}
         made["out"] = init_child(children["out"], "out", key, inside)
@@ -118,8 +117,7 @@ def multi_head_attention(
         return params, state
 
     def apply(params, state, x, *, key=None, train=False, sequence_mask=None, **context):
-        if x.ndim != 3:
-            fail(function, "x", "of shape (batch, time, features)", f" shape {x.shape}")
+        check_positions(function, "x", x)
         if sequence_mask is not None:
             x = zero_padding(x, sequence_mask)
         mixed, _ = run_child(children["qkv"], "qkv", params, state, x, train=train, **context)

@@ -7,9 +7,8 @@ import jax.numpy as jnp
 from jaxann.core.checks import check_floating, fail
 from jaxann.core.factories import factory
 from jaxann.core.keys import fold_name
-from jaxann.core.padding import Padded, zero_padding
+from jaxann.core.padding import Padded, check_positions, zero_padding
 from jaxann.core.products import Initializer, Layer
-from jaxann.core.typing import Spec
 from jaxann.initializers import normal
 
 __all__ = ["class_token", "first_position"]
@@ -35,13 +34,13 @@ def class_token(*, kernel_init: Initializer | None = None):
 
     def init(key, spec):
         check_floating("class_token", "spec", spec)
-        _check("class_token", "spec", spec)
+        check_positions("class_token", "spec", spec)
         draw = kernel_init or normal(0.02)
         return {"weight": draw(fold_name(key, "weight"), spec.shape[2:], spec.dtype)}, {}
 
     def apply(params, state, x, *, key=None, train=False, sequence_mask=None):
         check_floating("class_token", "x", x)
-        _check("class_token", "x", x)
+        check_positions("class_token", "x", x)
         if x.shape[2:] != params["weight"].shape:
             fail("class_token", "x", f"of {params['weight'].shape[0]} features", f" shape {x.shape}")
         token = jnp.broadcast_to(params["weight"].astype(x.dtype), (x.shape[0], 1, x.shape[2]))
@@ -81,8 +80,3 @@ def first_position():
         ], state
 
     return init, apply
-
-
-def _check(function: str, argument: str, x: Spec) -> None:
-    if len(x.shape) != 3:
-        fail(function, argument, "of shape (batch, time, features)", f" shape {tuple(x.shape)}")

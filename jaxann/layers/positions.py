@@ -10,9 +10,10 @@ import jax.numpy as jnp
 from jaxann.core.checks import check_floating, check_integer, fail
 from jaxann.core.factories import factory
 from jaxann.core.keys import fold_name
+from jaxann.core.padding import check_positions
 from jaxann.core.products import Initializer, Layer, LayerFunctions
 from jaxann.core.trees import wide_dtype
-from jaxann.core.typing import Array, Spec
+from jaxann.core.typing import Array
 from jaxann.initializers import normal
 
 __all__ = ["learned_positions", "real_positions", "sinusoidal_positions"]
@@ -40,12 +41,12 @@ def learned_positions(length: int, *, kernel_init: Initializer | None = None):
 
     def init(key, spec):
         check_floating("learned_positions", "spec", spec)
-        _check("learned_positions", "spec", spec)
+        check_positions("learned_positions", "spec", spec)
         draw = kernel_init or normal(0.02)
         return {"weight": draw(fold_name(key, "weight"), (length, spec.shape[-1]), spec.dtype)}, {}
 
     def apply(params, state, x, *, key=None, train=False, sequence_mask=None):
-        _check("learned_positions", "x", x)
+        check_positions("learned_positions", "x", x)
         if x.shape[1] > length or x.shape[2] != params["weight"].shape[1]:
             expected = f"of at most {length} positions of {params['weight'].shape[1]} features"
             fail("learned_positions", "x", expected, f" shape {x.shape}")
@@ -80,11 +81,11 @@ def sinusoidal_positions():
 
     def init(key, spec):
         check_floating("sinusoidal_positions", "spec", spec)
-        _check("sinusoidal_positions", "spec", spec)
+        check_positions("sinusoidal_positions", "spec", spec)
         return {}, {}
 
     def apply(params, state, x, *, key=None, train=False, sequence_mask=None):
-        _check("sinusoidal_positions", "x", x)
+        check_positions("sinusoidal_positions", "x", x)
         check_floating("sinusoidal_positions", "x", x)
         waves = _waves(real_positions(x, sequence_mask), x.shape[2], wide_dtype(x.dtype))
         return x + jnp.broadcast_to(waves.astype(x.dtype), x.shape), state
@@ -111,8 +112,3 @@ def real_positions(x: Array, mask: Array | None) -> Array:
     if mask is None:
         return jnp.arange(x.shape[1])[None]
     return jnp.maximum(jnp.cumsum(mask.astype(jnp.int32), 1) - 1, 0)
-
-
-def _check(function: str, argument: str, x: Spec) -> None:
-    if len(x.shape) != 3:
-        fail(function, argument, "of shape (batch, time, features)", f" shape {tuple(x.shape)}")

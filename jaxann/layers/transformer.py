@@ -101,8 +101,8 @@ def transformer_block(
         rate: probability of dropping from what attention and feed give; None for no dropout.
 
     Input and output: `(batch, time, features)`. Layers by name: `attend` and `feed`, residual, whose bodies have
-    `norm`, `attention`, the layers of the feed (`feed`, where it is no chain), `drop`; post-norm, `norm0` and `norm1`
-    stand behind them.
+    `norm`, `attention`, the layers of the feed (`feed`, where it is no chain or a wrapped one), `drop`; post-norm,
+    `norm0` and `norm1` stand behind them.
 
     Peers: PyTorch's TransformerEncoderLayer, post-norm by default and with relu; there dropout may stand inside the
     feed too, which `feed_forward` has for itself.
@@ -115,7 +115,8 @@ def transformer_block(
     check_flag("transformer_block", "norm_first", norm_first)
     _check_rate("transformer_block", rate)
     norm = layer_norm() if norm is None else norm
-    fed = dict(feed.children) if "chain" in feed.traits else {"feed": feed}
+    is_chain = "chain" in feed.traits and "wraps" not in feed.traits  # what wraps a chain does something to all of it
+    fed = dict(feed.children) if is_chain else {"feed": feed}
     if {"drop", "norm"} & fed.keys():  # two of a name cannot be
         fed = {"feed": feed}
     bodies: dict[str, dict[str, Layer]] = {"attend": {"attention": attention}, "feed": fed}

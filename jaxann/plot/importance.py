@@ -80,7 +80,7 @@ def beeswarm(
     x: ArrayLike,
     *,
     most: int = _MOST,
-    title: str = "what each column adds to the output",
+    title: str = "added to the output",
     axes: Axes | None = None,
 ) -> Axes:
     """Draw a dot for each example and column where its attribution is, coloured by the column's number, blue to orange.

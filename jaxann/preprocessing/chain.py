@@ -104,8 +104,19 @@ def chain(*steps: Preprocessor):
         fit=fit,
         names=names,
         traits=sorted(traits),
-        unfilled=None if filling else steps[0].functions.unfilled,
+        unfilled=None if filling else _asked(steps),
     )
+
+
+def _asked(steps: tuple[Preprocessor, ...]) -> Any:
+    """What has to be there where no step fills all in: what the first that fills some in leaves missing, if the columns
+    are still those of x there, else everything. None where no step fills anything in.
+    """
+    for number, step in enumerate(steps):
+        if "fills_missing" in step.traits:
+            known = all(one.functions.names is None for one in steps[:number])
+            return step.functions.unfilled if known else lambda x: [("", x)]
+    return None
 
 
 def _still(where: Any, x: Any, changed: Any) -> Any:

@@ -184,7 +184,7 @@ def _text(value: Any) -> str:
         return "NaT"
     if isinstance(value, datetime.date):  # a datetime is one, and pandas' Timestamp
         return value.isoformat()
-    if isinstance(value, np.datetime64 | str) and value not in ("now", "today"):  # which numpy reads
+    if isinstance(value, np.datetime64 | str) and str(value).lower() not in ("now", "today"):  # which numpy reads
         return str(value)
     return f"{type(value).__name__}: {value}"
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from jaxann.core.checks import check_flag, check_range, fail, is_concrete
@@ -53,22 +55,10 @@ def standard(*, center: bool = True, scale: bool = True):
             "scale": deviation if scale else xp.ones_like(deviation),
         }
 
-    def transform(state, x):
-        wide = columns_of("standard", x)
-        check_columns("standard", state["mean"], wide)
-        wide, mean, scale = aligned(wide, state["mean"], state["scale"])
-        return narrowed((wide - mean) / scale, x)
-
-    def inverse(state, z):
-        wide = columns_of("standard", z)
-        check_columns("standard", state["mean"], wide)
-        wide, mean, scale = aligned(wide, state["mean"], state["scale"])
-        return narrowed(wide * scale + mean, z)
-
     def measure(x, where, y):
         return moments(values_of("standard", x, where))
 
-    return PreprocessorFunctions(transform, inverse, measure, joined, compute)
+    return PreprocessorFunctions(*_shifted("standard", "mean"), measure, joined, compute)
 
 
 @factory(Preprocessor)
@@ -191,18 +181,25 @@ def robust(low: float = 0.25, high: float = 0.75, *, center: bool = True, scale:
             "scale": nonzero(last - first) if scale else xp.ones_like(middle),
         }
 
+    def measure(x, where, y):
+        return values_of("robust", x, where)
+
+    return PreprocessorFunctions(*_shifted("robust", "center"), measure, concatenated, compute)
+
+
+def _shifted(function: str, middle: str) -> tuple[Callable, Callable]:
+    """z = (x - middle) / scale of each column and the way back, by numbers that the state has under these names."""
+
     def transform(state, x):
-        wide = columns_of("robust", x)
-        check_columns("robust", state["center"], wide)
-        wide, middle, length = aligned(wide, state["center"], state["scale"])
-        return narrowed((wide - middle) / length, x)
+        wide = columns_of(function, x)
+        check_columns(function, state[middle], wide)
+        wide, center, scale = aligned(wide, state[middle], state["scale"])
+        return narrowed((wide - center) / scale, x)
 
     def inverse(state, z):
-        wide = columns_of("robust", z)
-        check_columns("robust", state["center"], wide)
-        wide, middle, length = aligned(wide, state["center"], state["scale"])
-        return narrowed(wide * length + middle, z)
+        wide = columns_of(function, z)
+        check_columns(function, state[middle], wide)
+        wide, center, scale = aligned(wide, state[middle], state["scale"])
+        return narrowed(wide * scale + center, z)
 
-    return PreprocessorFunctions(
-        transform, inverse, lambda x, where, y: values_of("robust", x, where), concatenated, compute
-    )
+    return transform, inverse

@@ -14,7 +14,7 @@ import numpy as np
 
 from jaxann.layers.attention import distance_buckets
 from jaxann.teach.heads import Heads, heads_of
-from jaxann.teach.steps import Step, bare, number, operand, vector
+from jaxann.teach.steps import Step, bare, number, operand, quoted, vector
 from jaxann.teach.terms import Factor, few, spot, summed
 from jaxann.teach.walk import Item, Sizes, gradient, row
 
@@ -153,7 +153,7 @@ def _scores(shown: _Query) -> Iterator[Step]:
         names, numbers = (f"({side})/sqrt({d})" for side in found)
         if run.bias is not None and learned:
             kind = int(distance_buckets(jnp.array(t - k), shown.item.layer.arguments["causal"]))
-            names = f"{names} + {shown.item.name}.distances[{kind + 1},1]"
+            names = f"{names} + {spot(quoted(f'{shown.item.name}.distances'), (kind, 0))}"
             numbers = f"{numbers} + {operand(run.bias[0, 0, t, k], digits)}"
         elif run.bias is not None and k != t:
             strength = operand(-run.bias[0, 0, t, k] / abs(t - k), digits)
@@ -205,7 +205,31 @@ def head_backward(item: Item, sizes: Sizes) -> Iterator[Step]:
         yield from _of_value(shown)
         yield from _of_weights(shown)
         yield from _of_query_and_key(shown)
+    if "distances" in item.trace.grads:
+        yield from _of_distance(shown)
     yield Step(f"All {g.size:,} numbers of queries, keys and values", gradient(item.source), "", vector(g, digits), g)
+
+
+def _of_distance(shown: _Query) -> Iterator[Step]:
+    """dJ/d of what is learned of a distance: the sum of dJ/ds of all scores at it, of every example."""
+    run, t, digits = shown.run, shown.t, shown.sizes.digits
+    grads, table = np.asarray(shown.item.trace.grads["distances"]), quoted(f"{shown.item.name}.distances")
+    if shown.keys:
+        time = run.scores.shape[2]
+        apart = jnp.arange(time)[:, None] - jnp.arange(time)[None]
+        kinds = np.asarray(distance_buckets(apart, shown.item.layer.arguments["causal"]))
+        kind = int(kinds[t, shown.keys[0]])
+        pairs = [(int(q), int(k)) for q, k in np.argwhere((kinds == kind) & run.allowed[0, 0])]
+        scores = [(shown.between("dJ/ds", run.of_scores, *pairs[i]),) for i in few(len(pairs), _MOST_KEYS)]
+        left, value = "dJ/d" + spot(table, (kind, 0)), float(grads[kind, 0])
+        found = summed(scores, len(pairs), digits)
+        title = "Gradient of what is learned of a distance: the slopes of all scores at it, added"
+        if run.scores.shape[0] > 1:
+            yield Step(f"{title} over the examples", f"{left} = sum of {found.names}", "", number(value, digits), value)
+        else:
+            put_in = bare(found.numbers) if len(pairs) > 1 else ""
+            yield Step(title, f"{left} = {found.names}", put_in, number(value, digits), value)
+    yield Step(f"All {grads.size:,} numbers of distances", f"dJ/d{table}", "", vector(grads, digits), grads)
 
 
 def _slope(shown: _Query, t: int, i: int) -> Factor:

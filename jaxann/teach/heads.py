@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import jax
 import numpy as np
 
 from jaxann.layers.attention import position_bias
@@ -64,7 +65,8 @@ def heads_of(item: Item) -> Heads:
     if given["positions"] == "rotary":
         query, key = _turned(query, 1), _turned(key, 1)
     key, value = (np.repeat(a, each, 2) for a in (key, value))
-    added = position_bias(given["positions"], item.params, heads, time, given["causal"])
+    with jax.enable_x64(True):  # as the net's own numbers: what is learned of distances is not rounded
+        added = position_bias(given["positions"], item.params, heads, time, given["causal"])
     bias = None if added is None else np.asarray(added, np.float64)
     allowed = np.broadcast_to(_allowed(item, time), (batch, heads, time, time))
     scores = np.einsum("bqhd,bkhd->bhqk", query, key) / np.sqrt(d) + (0 if bias is None else bias)

@@ -196,12 +196,13 @@ def _attention(
         x=before.y,
         **dict.fromkeys(("z", "a", "y"), behind.x),
         **dict.fromkeys(("delta", "output_grad"), behind.input_grad),
-        grads={},
+        grads={child: grad for child, grad in whole.grads.items() if child not in inner},
         input_grad=before.output_grad,
     )
+    own = {child: value for child, value in params.items() if child not in inner}  # what is learned of distances
     number = _lettered(found, formula)
     symbol = f"o{number}"
-    found.append(Item(name or kind, kind, layer, heads, {}, mixed, symbol, number, None, "", None, formula))
+    found.append(Item(name or kind, kind, layer, heads, own, mixed, symbol, number, None, "", None, formula))
     return _walk(inner["out"], path["out"], params["out"], traces, symbol, found, "")
 
 

@@ -37,7 +37,7 @@ _KINDS = {
 def written_as(item: Item) -> Written | None:
     """How a layer is written out; None for one that is not."""
     like = item.formula.like
-    if like is layers.multi_head_attention and item.params:  # its heads were not noted by themselves
+    if like is layers.multi_head_attention and "qkv" in item.params:  # its heads were not noted by themselves
         return None
     if like is layers.layer_norm and item.layer.arguments["axes"] > 1 and item.trace.sequence_mask is not None:
         return None

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from jaxann.core.keys import fold_name
 from jaxann.core.typing import Array, Inputs, Key, Targets
@@ -33,6 +34,7 @@ __all__ = [
     "noise_key",
     "one_example",
     "order_of",
+    "padded_rows",
     "some_key",
     "step_count",
     "tail_size",
@@ -54,6 +56,21 @@ class Rows(NamedTuple):
 
     index: Any  # int32 (size,), positions in the data; places from `count` on are padding
     count: Any  # int32 (), how many count; None for all of them
+    steps: Any = None  # int32 (), steps of an epoch, without those of padding alone; None for as many as `index` fills
+
+
+def padded_rows(index: Any, size: int, batch_size: int) -> Rows:
+    """Some rows of data in a program for up to `size`, whose number it learns when it runs.
+
+    Args:
+        index: int `(count,)`, positions in the data.
+        size: at least as many.
+        batch_size: of the recipe.
+    """
+    count = len(index)
+    filled = np.zeros(size, np.int32)
+    filled[:count] = index
+    return Rows(filled, np.int32(count), np.int32(step_count(count, batch_size)))
 
 
 class Order(NamedTuple):
@@ -104,7 +121,7 @@ def order_of(
     positions = jnp.arange(steps * batch_size, dtype=jnp.int32)
     real = positions < size
     index = jnp.minimum(positions, size - 1)
-    if shuffle:
+    if shuffle and steps > 1:
         index = shuffled_positions(jax.random.fold_in(fold_name(key, "shuffle"), epoch), index, size)
     if rows is not None:
         index = rows.index.at[index].get(mode="promise_in_bounds")

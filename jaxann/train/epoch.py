@@ -247,6 +247,7 @@ def _react(
         carry.epoch,
         min_delta=0.0 if recipe.stopping is None else recipe.stopping.min_delta,
         mode=recipe.mode if monitored == recipe.monitor else "min",
+        adds_up=recipe.stopping is None or recipe.stopping.adds_up,
     )
     averaged = None if carry.averaged is None else weights
     return Carry(trained, schedules, stop, carry.epoch + 1, averaged)

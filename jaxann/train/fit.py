@@ -18,7 +18,7 @@ from jaxann.core.programs import hands_over, is_checking, jit
 from jaxann.core.trees import count
 from jaxann.core.typing import Array, Key, Params, State
 from jaxann.train.augmented import as_trained
-from jaxann.train.batches import Batch, Spec, example_count, step_count
+from jaxann.train.batches import Batch, Rows, Spec, example_count, step_count
 from jaxann.train.divergence import refuse_nonfinite, report
 from jaxann.train.epoch import Carry, begin, run_epochs, weights_of
 from jaxann.train.host_metrics import host_metrics
@@ -33,7 +33,7 @@ from jaxann.train.recipe import Recipe, as_recipe
 from jaxann.train.run import Result, Status
 from jaxann.train.weights import initial_weights
 
-__all__ = ["fit"]
+__all__ = ["Views", "fit", "train_on"]
 
 _LONGEST_CHUNK = 8192  # rows of the history buffer; the number of epochs itself is traced
 _CHUNK_SECONDS = 0.5  # how long Ctrl-C and the observers wait for a chunk
@@ -92,6 +92,39 @@ def fit(
             nothing good to return.
         FloatingPointError: `jax_debug_nans` or `jax_debug_infs` is on, and a step or a figure was not finite.
     """
+    return train_on(
+        recipe, train, key=key, epochs=epochs, batch_size=batch_size, validation=validation, initial=initial,
+        resume=resume, observers=observers, progress=progress,
+    )  # fmt: skip
+
+
+class Views(NamedTuple):
+    """The rows of the data that a run is trained on, and those of the validation set; None for all."""
+
+    train: Rows | None = None
+    validation: Rows | None = None
+
+
+@hands_over
+@automatic_mesh()
+def train_on(
+    recipe: Recipe,
+    train: tuple,
+    *,
+    key: Key,
+    epochs: int | None = None,
+    batch_size: int | None = None,
+    validation: tuple | None = None,
+    initial: tuple[Params, State] | None = None,
+    resume: Result | None = None,
+    observers: Observer | Sequence[Observer] = (),
+    progress: bool = False,
+    views: Views = Views(),  # noqa: B008  (it cannot be changed)
+) -> Result:
+    """`fit` on some rows of the data: sets of several sizes, padded to one, share a program.
+
+    Metrics are streaming ones.
+    """
     check_key("fit", key)
     recipe = as_recipe("fit", recipe)
     wanted = epochs_of("fit", recipe, epochs)
@@ -115,7 +148,8 @@ def fit(
     columns = recipe.columns(measured is not None)
     setting = _setting(recipe, key, data, measured, initial, resume)
     advance, longest = (_advance.of(setting), _LONGEST_CHUNK) if on_host is None else (on_host.advance, 1)
-    stand = _first(setting, recipe, key, data, columns, resume, initial)
+    rows = () if views == Views() else (views,)
+    stand = _first(recipe, key, data, columns, resume, initial, views.train)
     ended = Status.FINISHED
     chunk = min(longest, _first_chunk(recipe, data, stand.carry))
     if progress:
@@ -126,7 +160,7 @@ def fit(
             while stand.done < wanted and ended == Status.FINISHED:
                 begun = time.perf_counter()
                 until = min(wanted, stand.done + chunk)
-                after, new = advance(recipe, key, stand.carry, np.int32(until), data, measured)
+                after, new = advance(recipe, key, stand.carry, np.int32(until), data, measured, *rows)
                 new = np.asarray(new)[: int(after.epoch) - stand.done]
                 stand = _Stand(after, stand.done + len(new), (*stand.rows, new))  # at once, or not at all
                 if watching and len(new):
@@ -148,6 +182,8 @@ def fit(
     history = {name: np.ascontiguousarray(table[:, i]) for i, name in enumerate(columns)}
     result = _result(recipe, stand.carry, history, ended)
     told = 0 if resume is None or resume.carry is None else int(resume.carry.trained.guard.skipped)
+    if views.train is not None and result.diverged_step >= 0:
+        data = _these(data, views.train)
     report(recipe, key, stand.carry, data, result, on_nonfinite, told)
     if is_checking():
         refuse_nonfinite(history)
@@ -178,21 +214,32 @@ def _setting(recipe: Recipe, key: Key, data: Batch, measured: Batch | None, init
 # same bits.
 @jit(level=1, guarded=True, static_argnames=("spec",))
 def _start(
-    recipe: Recipe, key: Key, spec: Any, initial: tuple[Params, State] | None = None, data: Batch | None = None
+    recipe: Recipe,
+    key: Key,
+    spec: Any,
+    initial: tuple[Params, State] | None = None,
+    data: Batch | None = None,
+    rows: Rows | None = None,
 ) -> Carry:
     """The first carry, with fresh weights or the initial ones given, and what a fresh model learns from the data."""
-    return begin(recipe, key, spec.tree, initial, data)
+    return begin(recipe, key, spec.tree, initial, data, rows)
 
 
 @jit(guarded=True)
 def _advance(
-    recipe: Recipe, key: Key, carry: Carry, until: Array, train: Batch, validation: Batch | None
+    recipe: Recipe,
+    key: Key,
+    carry: Carry,
+    until: Array,
+    train: Batch,
+    validation: Batch | None,
+    views: Views = Views(),  # noqa: B008
 ) -> tuple[Carry, Array]:
     """The carry at epoch `until`, or where training ended, and the rows of the history since `carry`.
 
     The carry is not donated: if the program is interrupted, the caller still holds the weights it began with.
     """
-    return run_epochs(recipe, key, carry, until, train, validation, longest=_LONGEST_CHUNK)
+    return run_epochs(recipe, key, carry, until, train, validation, views, longest=_LONGEST_CHUNK)
 
 
 def _moment(recipe: Recipe, carry: Carry, wanted: int, rows: dict[str, np.ndarray]) -> Moment:
@@ -207,18 +254,21 @@ def _moment(recipe: Recipe, carry: Carry, wanted: int, rows: dict[str, np.ndarra
 
 
 def _first(
-    setting: Hashable,
     recipe: Recipe,
     key: Key,
     data: Batch,
     columns: tuple[str, ...],
     resume: Result | None,
     initial: tuple[Params, State] | None,
+    view: Rows | None,
 ) -> _Stand:
     """The carry to begin with and the history so far."""
-    spec, start = Spec(as_trained(recipe, data.x, data.y)[0]), _start.of(setting)
+    spec = Spec(as_trained(recipe, data.x, data.y)[0])
+    recipe = recipe.updated(batch_size=None)  # weights are the same for every size
+    start = _start.of(jax.tree.structure((recipe, data)))
     if resume is None:
-        return _Stand(start(recipe, key, spec, initial, data_to_learn_from(recipe, data)), 0, ())
+        learned = data_to_learn_from(recipe, data)
+        return _Stand(start(recipe, key, spec, initial, learned, None if learned is None else view), 0, ())
     if not isinstance(resume, Result) or resume.carry is None:
         fail("fit", "resume", "a result of fit", resume)
     fresh = start.eval_shape(recipe, key, spec)
@@ -228,6 +278,11 @@ def _first(
         fail("fit", "resume", f"a result with the history {', '.join(columns)}", f" {', '.join(resume.history)}")
     rows = np.stack([resume.history[name] for name in columns], 1)
     return _Stand(resume.carry, int(resume.carry.epoch), (rows,))
+
+
+def _these(data: Batch, rows: Rows) -> Batch:
+    index = rows.index if rows.count is None else rows.index[: int(rows.count)]
+    return jax.tree.map(lambda a: a[index], data)
 
 
 def _shapes(tree: Any) -> tuple:

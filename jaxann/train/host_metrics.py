@@ -229,7 +229,7 @@ def _trial(name: str, metric: Any, recipe: Recipe, predictions: Any, y: Any) -> 
                 with warnings.catch_warnings():
                     warnings.simplefilter("ignore")
                     _figure(name, metric, jax.tree.map(np.array, given))
-            except Exception as error:
+            except Exception as error:  # whatever a metric raises is handed back: the first, if all of them fail
                 failed = failed or error
             else:
                 return None

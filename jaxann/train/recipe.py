@@ -65,6 +65,11 @@ class Stopping(Product):
         """Whether the best epoch's weights are returned."""
         return self._arguments["restore_best"]
 
+    @property
+    def adds_up(self) -> bool:
+        """Whether improvements smaller than min_delta add up to one."""
+        return self._arguments["adds_up"]
+
 
 @factory(Stopping)
 def early_stopping(
@@ -74,6 +79,7 @@ def early_stopping(
     monitor: str = "validation_loss",
     mode: str | None = None,
     restore_best: bool = True,
+    adds_up: bool = True,
 ):
     """Training stops once `monitor` has not improved by more than min_delta for `patience` epochs in a row.
 
@@ -87,11 +93,13 @@ def early_stopping(
         mode: whether "min" or "max" is better; None for what the metric declares, and "min" of a loss. A metric of your
             own declares it by `metrics.higher_is_better` or `lower_is_better`.
         restore_best: whether a run returns the best epoch's weights, or the last ones.
+        adds_up: whether improvements smaller than min_delta add up to one; else each epoch is compared with the best
+            before it, however little better that was than others, so that slow progress ends training.
 
     Of a figure that is NaN in every epoch no epoch is the best: the last weights are returned, and a warning says so.
 
     Peers: Keras' EarlyStopping counts alike, with patience 0 and restore_best_weights False unless told; its mode
-    "auto" guesses by the metric's name.
+    "auto" guesses by the metric's name. scikit-learn's MLP has adds_up False.
 
     Source: Prechelt 1998.
 
@@ -107,6 +115,8 @@ def early_stopping(
         fail("early_stopping", "monitor", "a key of the history, such as 'validation_loss'", monitor)
     if not isinstance(restore_best, bool):
         fail("early_stopping", "restore_best", "True or False", restore_best)
+    if not isinstance(adds_up, bool):
+        fail("early_stopping", "adds_up", "True or False", adds_up)
     return ()
 
 

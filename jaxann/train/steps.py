@@ -256,9 +256,14 @@ def run_steps(
         inputs = (jnp.int32(0), None if index is None else index[0], None if mask is None else mask[0])
         (trained, totals, metrics), whole = step(first, inputs)
     else:
-        tail = tail_size(examples, _size(recipe))
+        tail = tail_size(examples, _size(recipe)) if rows is None or rows.steps is None else None
         full = steps if tail is None else steps - 1
         inputs = (jnp.arange(steps, dtype=jnp.int32), index, mask if tail is None else None)
+        if rows is not None and rows.steps is not None and None not in streams.values():
+            at = functools.partial(lax.dynamic_index_in_dim, keepdims=False)
+            body = lambda i, loop: step(loop, jax.tree.map(lambda a: at(a, i), inputs))[0]  # noqa: E731
+            loop = lax.fori_loop(0, rows.steps, body, first)
+            return loop[0], EpochSums(whole_of(*loop[1]), loop[2], None, None)
         loop, whole = lax.scan(step, first, jax.tree.map(lambda a: a[:full], inputs))
         whole = jax.tree.map(lambda a: a.reshape(-1, *a.shape[2:]), whole)
         if tail is not None:

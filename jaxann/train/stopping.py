@@ -29,23 +29,32 @@ def start(weights: tuple[Params, State], keep_best: bool) -> StopState:
 
 
 def observe(
-    stop: StopState, value: Array, weights: tuple[Params, State], epoch: Array, *, min_delta: Scalar, mode: str
+    stop: StopState,
+    value: Array,
+    weights: tuple[Params, State],
+    epoch: Array,
+    *,
+    min_delta: Scalar,
+    mode: str,
+    adds_up: bool = True,
 ) -> StopState:
     """The state after an epoch.
 
     improved = value < best - min_delta ("min"), value > best + min_delta ("max"); NaN is no improvement. The epoch to
     stop at is the one where `wait` reaches the patience. Until something has improved, the last weights are kept: those
-    before the first epoch are no better than any. Source: Prechelt 1998.
+    before the first epoch are no better than any. Where improvements do not add up, best is the least of all values.
+    Source: Prechelt 1998.
     """
     value = value if mode == "min" else -value
     improved = value < stop.best - jnp.asarray(min_delta, stop.best.dtype)
+    better = improved if adds_up else value < stop.best
     kept = stop.best_weights
     if kept is not None:
-        newer = improved | (stop.best_epoch < 0)
+        newer = better | (stop.best_epoch < 0)
         kept = jax.tree.map(lambda new, old: jnp.where(newer, new, old), weights, kept)
     return StopState(
-        best=jnp.where(improved, value, stop.best),
-        best_epoch=jnp.where(improved, epoch, stop.best_epoch),
+        best=jnp.where(better, value, stop.best),
+        best_epoch=jnp.where(better, epoch, stop.best_epoch),
         wait=jnp.where(improved, 0, stop.wait + 1),
         best_weights=kept,
     )

@@ -74,8 +74,8 @@ def stream(
         check_choice("stream", "each of sampling", name, Sampling.__annotations__)
     given, static = checked_settings("stream", length=length, key=key, **sampling)
     layer, params, state, asked = check_prompt("stream", model, params, state, prompt)
-    fixed = (layer, params, state, asked, key, given, np.int32(length))
-    begun = _first(*fixed, chunk=int(chunk), **static)
+    fixed = _Fixed(layer, params, state, asked, key, given, np.int32(length))
+    begun = _first(fixed, chunk=int(chunk), **static)
 
     def chunks() -> Iterator[np.ndarray]:
         loop, left, ended = begun, int(length), np.zeros(len(asked.ids), bool)
@@ -87,9 +87,21 @@ def stream(
                 ended |= (some == static["stop"]).any(1)
             if left == 0 or ended.all():
                 return
-            loop = _next(loop, *fixed, chunk=int(chunk), **static)
+            loop = _next(loop, fixed, chunk=int(chunk), **static)
 
     return chunks()
+
+
+class _Fixed(NamedTuple):
+    """What is the same for all chunks: arguments of `writing_loop`, in its order."""
+
+    model: Layer
+    params: Params
+    state: State
+    prompt: Prompt
+    key: Key | None
+    given: dict[str, Any]
+    length: Any
 
 
 class _Loop(NamedTuple):
@@ -108,45 +120,20 @@ def _on_host(loop: _Loop) -> np.ndarray:
 
 
 @jit(static_argnames=("chunk", "top_k", "stop"))
-def _first(
-    model: Layer,
-    params: Params,
-    state: State,
-    prompt: Prompt,
-    key: Key | None,
-    given: dict[str, Any],
-    length: Array,
-    *,
-    chunk: int,
-    top_k: int | None,
-    stop: int | None,
-) -> _Loop:
-    start, one = writing_loop("stream", model, params, state, prompt, key, given, length, top_k, stop)
-    rounds = prompt.ids.shape[1] - 1 + chunk
+def _first(fixed: _Fixed, *, chunk: int, top_k: int | None, stop: int | None) -> _Loop:
+    start, one = writing_loop("stream", *fixed, top_k, stop)
+    rounds = fixed.prompt.ids.shape[1] - 1 + chunk
     carry, written = lax.scan(one, start, jnp.arange(rounds, dtype=jnp.int32))
-    return _Loop(carry, jnp.int32(rounds), written.T, _own(written.T, prompt.lengths, chunk))
+    return _Loop(carry, jnp.int32(rounds), written.T, _own(written.T, fixed.prompt.lengths, chunk))
 
 
 @hands_over
 @jit(static_argnames=("chunk", "top_k", "stop"))
-def _next(
-    loop: _Loop,
-    model: Layer,
-    params: Params,
-    state: State,
-    prompt: Prompt,
-    key: Key | None,
-    given: dict[str, Any],
-    length: Array,
-    *,
-    chunk: int,
-    top_k: int | None,
-    stop: int | None,
-) -> _Loop:
-    _, one = writing_loop("stream", model, params, state, prompt, key, given, length, top_k, stop)
+def _next(loop: _Loop, fixed: _Fixed, *, chunk: int, top_k: int | None, stop: int | None) -> _Loop:
+    _, one = writing_loop("stream", *fixed, top_k, stop)
     carry, more = lax.scan(one, loop.carry, loop.place + jnp.arange(chunk, dtype=jnp.int32))
     written = jnp.concatenate([loop.written, more.T], 1)[:, chunk:]
-    return _Loop(carry, loop.place + chunk, written, _own(written, prompt.lengths, chunk))
+    return _Loop(carry, loop.place + chunk, written, _own(written, fixed.prompt.lengths, chunk))
 
 
 def _own(written: Array, lengths: Array, chunk: int) -> Array:

@@ -137,7 +137,8 @@ def test_the_networks_hold_everything():
         "layers.segment_embedding",
         "layers.tied_embedding",
         "layers.transformer_block",  # these: see tests/models/test_transformer.py
-        "layers.standardize",  # see tests/layers/test_standardize.py
+        "layers.standardize",
+        "layers.unstandardize",  # these: see tests/layers/test_standardize.py
         "layers.preprocess",  # see tests/layers/test_preprocess.py
         "layers.category_embedding",
         "layers.column_dense",

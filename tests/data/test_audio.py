@@ -163,6 +163,14 @@ SPECTROGRAMS = np.ones((4, 30, 16), np.float32) + np.arange(4)[:, None, None]
 FRAMES = np.array([30, 20, 5, 0])
 
 
+def test_a_long_sound_is_stretched_as_a_short_one():
+    rate, time = 128.0, 70_000  # the last of it would come from 8.96 million samples on
+    ramp = np.arange(time, dtype=np.float32)[None]
+    new, _ = apply(data.time_stretch(rate), KEY, ramp, np.zeros(1))
+    places = np.arange(time) * 128
+    np.testing.assert_array_equal(new[0], np.where(places < time, places, 0))
+
+
 def test_masks_of_spectrograms_are_bands():
     keys = jax.random.split(KEY, 100)
     x = padded(np.where(np.arange(30)[:, None] < FRAMES[:, None, None], SPECTROGRAMS, np.nan), FRAMES)

@@ -41,6 +41,7 @@ def test_a_chain_of_augmentations_trains_and_goes_on_bit_for_bit():
 
 def test_members_have_their_own_numbers():
     setting = pictures()
+    setting["train"] = tuple(a[:384] for a in setting["train"])  # six whole batches: a program without a shorter step
 
     def build(hyper: Any) -> Any:
         strength = hyper["strength"]

@@ -232,6 +232,16 @@ def test_a_file_that_would_leave_characters_out_silently_is_refused():
     assert data.subword_tokenizer(made.to_str()).special_ids == {"unk": made.token_to_id("e")}
 
 
+def test_text_that_fails_though_each_word_is_known_is_told_in_the_words_of_the_library():
+    made = tokenizers.Tokenizer(tokenizers.models.WordLevel({"ab": 0, "cd": 1}, unk_token="[UNK]"))
+    made.normalizer = tokenizers.normalizers.Replace(" ", "")  # puts words together
+    made.pre_tokenizer = tokenizers.pre_tokenizers.Whitespace()
+    read = data.subword_tokenizer(made.to_str())
+    for call in (lambda: read.encode("ab cd"), lambda: read.encode_batch(["ab", "ab cd"])):
+        assert_input_error(call, "text", given="'ab cd': WordLevel error", expected="can encode")
+    assert_input_error(lambda: read.encode("ab xx"), "text", given="'x'")
+
+
 def test_dropout_of_merges_is_for_training_alone():
     made = tokenizers.Tokenizer.from_str(BPE.arguments["definition"])
     made.model.dropout = 0.9

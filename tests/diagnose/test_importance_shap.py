@@ -228,3 +228,21 @@ def test_bad_input_is_refused():
         lambda: kernel_shap(*given, x, background, target=0, samples=7, key=KEY), "samples", expected="8"
     )
     assert_input_error(lambda: kernel_shap(*given, x, background, target=0, samples=0, key=KEY), "samples")
+
+
+def test_missing_numbers_are_refused_where_the_model_fills_in_others():
+    fills = ja.preprocessing.by_columns(
+        {"filled": ja.preprocessing.impute(), "rest": None}, columns={"filled": (0,), "rest": (1,)}
+    )
+    net = ja.layers.sequential({"prepare": ja.layers.preprocess(fills), "out": ja.layers.dense(1)})
+    x = np.arange(12, dtype=np.float32).reshape(6, 2)
+    params, state = net.init(KEY, x)
+    given = net, params, ja.layers.fit_preprocessing(net, params, state, x)
+    holes = {column: np.where(np.arange(12).reshape(6, 2) == 4 + column, np.nan, x) for column in (0, 1)}
+    assert np.isfinite(exact_shap(*given, holes[0], x).values).all()
+    for call, argument in (
+        (lambda: exact_shap(*given, holes[1], x), "x, columns 'rest'"),
+        (lambda: exact_shap(*given, x, holes[1]), "background, columns 'rest'"),
+        (lambda: ja.diagnose.permutation_importance(*given, (holes[1], x[:, :1]), ja.metrics.mse, key=KEY), "data x"),
+    ):
+        assert_input_error(call, argument, given="row 2, column 0")

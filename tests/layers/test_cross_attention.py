@@ -144,30 +144,13 @@ def test_decoder_block_is_pytorchs(norm_first: bool, masked: bool):
 @pytest.mark.parametrize(("norm_first", "masked"), list(itertools.product((False, True), (False, True))))
 def test_transformer_block_is_pytorchs(norm_first: bool, masked: bool):
     torch = pytest.importorskip("torch")
+    from tests.models.torch_encoder import encoder_layer
+
     attention = layers.multi_head_attention(FEATURES, 2)
     feed = layers.feed_forward(16, FEATURES, activation="relu")
     block = layers.transformer_block(attention, feed, norm_first=norm_first)
     params, state = _drawn(block, X)
-    module = torch.nn.TransformerEncoderLayer(
-        FEATURES, 2, 16, 0.0, batch_first=True, norm_first=norm_first, dtype=torch.float64
-    )
-    attend, fed = params["attend"]["body"], params["feed"]["body"]
-    norms = [attend["norm"], fed["norm"]] if norm_first else [params["norm0"], params["norm1"]]
-    pairs = (
-        (module.self_attn.in_proj_weight, attend["attention"]["qkv"]["weight"].T),
-        (module.self_attn.in_proj_bias, attend["attention"]["qkv"]["bias"]),
-        (module.self_attn.out_proj.weight, attend["attention"]["out"]["weight"].T),
-        (module.self_attn.out_proj.bias, attend["attention"]["out"]["bias"]),
-        (module.linear1.weight, fed["dense0"]["weight"].T),
-        (module.linear1.bias, fed["dense0"]["bias"]),
-        (module.linear2.weight, fed["dense1"]["weight"].T),
-        (module.linear2.bias, fed["dense1"]["bias"]),
-        *((getattr(module, f"norm{i + 1}").weight, norm["scale"]) for i, norm in enumerate(norms)),
-        *((getattr(module, f"norm{i + 1}").bias, norm["bias"]) for i, norm in enumerate(norms)),
-    )
-    for weight, value in pairs:
-        weight.data = torch.tensor(np.ascontiguousarray(value))
-    module.train()  # in evaluation PyTorch takes another way, which zeroes what is padded
+    module = encoder_layer(params, 2, "relu", norm_first)
     y = module(torch.tensor(X), src_key_padding_mask=torch.tensor(~REAL) if masked else None)
     found, _ = block.apply(params, state, X, sequence_mask=REAL if masked else None)
     real = REAL if masked else np.ones_like(REAL)

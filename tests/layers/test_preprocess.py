@@ -168,6 +168,21 @@ def test_missing_numbers_are_refused_where_nothing_takes_their_place():
 
     assert fitted((1,), (0, 2, 3)).status == ja.train.Status.FINISHED
     assert_input_error(lambda: fitted((0, 2, 3), (1,)), "train x, columns 'rest'", given="row 4, column 0")
+    table = {"filled": preprocessing.impute(), "rest": None}
+    some = preprocessing.by_columns(table, columns={"filled": (1,), "rest": (0, 2, 3)})
+    others = preprocessing.by_columns(table, columns={"filled": (0, 2, 3), "rest": (1,)})
+
+    def after_a_step(step):
+        own = model(preprocessing.chain(preprocessing.standard(), step))
+        own = ja.recipe(own, ja.losses.squared_error, ja.optimizers.adam(1e-2))
+        return ja.fit(own, (holes, Y), key=KEY, epochs=1)
+
+    assert after_a_step(some).status == ja.train.Status.FINISHED
+    assert_input_error(lambda: after_a_step(others), "train x, columns 'rest'", given="row 4, column 0")
+    fewer = preprocessing.chain(
+        preprocessing.select_columns((1, 2)), preprocessing.by_columns(table, columns={"filled": (0,), "rest": (1,)})
+    )
+    assert_input_error(lambda: ja.predict(layers.preprocess(fewer), {}, {}, holes), "x", given="row 4, column 1")
     prepared = preprocessing.by_name({"a": preprocessing.impute(), "b": preprocessing.chain(preprocessing.standard())})
     net = layers.remat(layers.preprocess(prepared))
     _, state = net.init(KEY, {"a": X, "b": X})

@@ -175,3 +175,13 @@ def test_remat_keeps_the_names_of_the_layer():
     assert layer.children == BLOCK.children
     x = X32
     jax.tree.map(np.testing.assert_array_equal, layer.init(jax.random.key(0), x), BLOCK.init(jax.random.key(0), x))
+
+
+def test_remat_of_the_feed_stays_in_a_block():
+    feed, attention = layers.feed_forward(8, 4), layers.multi_head_attention(4, 1)
+    x = np.ones((2, 3, 4), np.float32)
+    for inner in (feed, layers.remat(feed)):
+        block = layers.transformer_block(attention, inner)
+        params, state = block.init(jax.random.key(0), x)
+        program = str(jax.make_jaxpr(lambda p, block=block, state=state: block.apply(p, state, x)[0])(params))
+        assert ("checkpoint" in program or "remat" in program) == (inner is not feed)

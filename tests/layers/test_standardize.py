@@ -22,6 +22,17 @@ def test_standardize_is_scikit_learns_scaler():
     np.testing.assert_allclose(layers.standardize(2.0, 4.0).apply({}, {}, X)[0], (X - 2) / 4, rtol=1e-6)
 
 
+def test_unstandardize_is_scikit_learns_inverse():
+    sklearn = pytest.importorskip("sklearn.preprocessing")
+    z = np.random.default_rng(1).normal(size=X.shape).astype(np.float32)
+    wanted = sklearn.StandardScaler().fit(X.reshape(-1, 3)).inverse_transform(z.reshape(-1, 3)).reshape(X.shape)
+    found, _ = layers.unstandardize(MEAN, DEVIATION).apply({}, {}, z)
+    np.testing.assert_allclose(found, wanted, rtol=1e-5, atol=1e-6)
+    back, _ = layers.unstandardize(2.0, 4.0).apply({}, {}, layers.standardize(2.0, 4.0).apply({}, {}, X)[0])
+    np.testing.assert_allclose(back, X, rtol=1e-5, atol=1e-6)
+    assert_input_error(lambda: layers.unstandardize(MEAN, 1.0).apply({}, {}, X[..., :2]), "x", given="(50, 4, 2)")
+
+
 def test_a_saved_model_takes_data_as_they_are(tmp_path: object):
     model = layers.sequential({"standardize": layers.standardize(MEAN, DEVIATION), "dense": layers.dense(2)})
     params, state = model.init(jax.random.key(0), X)
@@ -64,7 +75,8 @@ def test_a_fault_says_in_which_layer_it_was_found():
 
 @pytest.mark.usefixtures("x64")
 def test_backward_is_autodiff():
-    model = layers.sequential({"standardize": layers.standardize(MEAN, DEVIATION), "dense": layers.dense(2)})
+    table = {"standardize": layers.standardize(MEAN, DEVIATION), "dense": layers.dense(2)}
+    model = layers.sequential(table | {"scale": layers.unstandardize((1.0, -2.0), (3.0, 0.5))})
     x, y = X.astype(np.float64), np.zeros((50, 4, 2))
     params, state = model.init(jax.random.key(0), x)
     trace = backprop.backward(model, params, state, x, y, losses.squared_error)

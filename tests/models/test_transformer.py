@@ -30,30 +30,13 @@ def _bert(head: str | None, classes: int | None = None, **more: Any) -> Any:
     return models.bert(VOCABULARY, features=8, heads=2, blocks=2, context=6, head=head, classes=classes, **more)
 
 
-def _encoder(torch: Any, block: Any, depth: int, x: Any, unseen: Any, first: bool, eps: float) -> Any:
+def _encoder(block: Any, depth: int, x: Any, unseen: Any, first: bool, eps: float) -> Any:
     """PyTorch's layers with a `repeat` of blocks' weights."""
+    from tests.models.torch_encoder import encoder_layer
+
     for i in range(depth):
         own = jax.tree.map(lambda a, i=i: a[i], block)
-        attend, feed = own["attend"]["body"], own["feed"]["body"]
-        norms = (attend["norm"], feed["norm"]) if first else (own["norm0"], own["norm1"])
-        module = torch.nn.TransformerEncoderLayer(
-            8, 2, 32, 0.0, "gelu", layer_norm_eps=eps, batch_first=True, norm_first=first, dtype=torch.float64
-        )
-        pairs = (
-            (module.self_attn.in_proj_weight, attend["attention"]["qkv"]["weight"].T),
-            (module.self_attn.in_proj_bias, attend["attention"]["qkv"]["bias"]),
-            (module.self_attn.out_proj.weight, attend["attention"]["out"]["weight"].T),
-            (module.self_attn.out_proj.bias, attend["attention"]["out"]["bias"]),
-            (module.linear1.weight, feed["dense0"]["weight"].T),
-            (module.linear1.bias, feed["dense0"]["bias"]),
-            (module.linear2.weight, feed["dense1"]["weight"].T),
-            (module.linear2.bias, feed["dense1"]["bias"]),
-            *((getattr(module, f"norm{n + 1}").weight, norm["scale"]) for n, norm in enumerate(norms)),
-            *((getattr(module, f"norm{n + 1}").bias, norm["bias"]) for n, norm in enumerate(norms)),
-        )
-        for weight, value in pairs:
-            weight.data = torch.tensor(np.ascontiguousarray(value))
-        x = module(x, src_key_padding_mask=unseen)
+        x = encoder_layer(own, 2, "gelu", first, eps)(x, src_key_padding_mask=unseen)
     return x
 
 
@@ -76,7 +59,7 @@ def test_bert_is_the_same_structure_in_pytorch(head: str | None):
     table, segments = (torch.tensor(params["embed"][name]) for name in ("weight", "segments"))
     u = table[torch.tensor(IDS).long()] + segments[torch.tensor(SEGMENTS).long()]
     u = _norm(torch, own["norm"], u + torch.tensor(own["positions"]["weight"][:TIME]), 1e-12)
-    u = _encoder(torch, own["blocks"]["block"], 2, u, torch.tensor(~REAL), False, 1e-12)
+    u = _encoder(own["blocks"]["block"], 2, u, torch.tensor(~REAL), False, 1e-12)
     if head == "masked":
         u = _norm(torch, own["head_norm"], torch.nn.functional.gelu(_dense(torch, own["transform"], u)), 1e-12)
         u = u @ table.T + torch.tensor(params["bias"])
@@ -105,7 +88,7 @@ def test_vision_transformer_is_the_same_structure_in_pytorch(pool: str):
     if pool == "token":
         u = torch.cat([torch.tensor(params["token"]["weight"]).expand(BATCH, 1, 8), u], 1)
     u = u + torch.tensor(params["positions"]["weight"])
-    u = _norm(torch, params["norm"], _encoder(torch, params["blocks"]["block"], 2, u, None, True, 1e-6), 1e-6)
+    u = _norm(torch, params["norm"], _encoder(params["blocks"]["block"], 2, u, None, True, 1e-6), 1e-6)
     u = _dense(torch, params["out"], u[:, 0] if pool == "token" else u.mean(1))
     found, _ = model.apply(params, state, PICTURES)
     np.testing.assert_allclose(found, u.detach().numpy(), rtol=1e-9, atol=1e-11)

@@ -18,7 +18,7 @@ class Setting(NamedTuple):
 
 
 SETTINGS = {
-    "sgd": Setting(o.sgd(0.5, momentum=0.9), 4000),
+    "sgd": Setting(o.sgd(cosine(0.2, 12_000), momentum=0.9), 12_000),
     "adagrad": Setting(o.adagrad(0.5), 16_000),
     "adadelta": Setting(o.adadelta(cosine(10.0, 12_000)), 12_000),
     "rmsprop": Setting(o.rmsprop(cosine(0.01, 8000)), 8000),

@@ -13,6 +13,7 @@ import jaxann as ja
 from tests.catalogue import TABLES
 from tests.optimizers.problems import two_spirals
 from tests.optimizers.spirals import SETTINGS
+from tests.programs import stepping_jit
 
 MODEL = ja.models.mlp((20, 20, 1), activation="tanh")
 ASKING = ("lbfgs", "polyak_sgd", "sam", "schedule_free", "sophia")
@@ -40,7 +41,7 @@ def _trained(optimizer: Any, epochs: int) -> Any:
         start = jax.tree.map(lambda p: p * (1 + 1e-6 * jax.random.normal(key, p.shape)), params)
         return jax.lax.fori_loop(0, steps, step, (start, optimizer.init(start)))[0]
 
-    return jax.jit(jax.vmap(run, (0, None)))(jax.random.split(jax.random.key(1), STARTS), epochs)
+    return stepping_jit(jax.vmap(run, (0, None)))(jax.random.split(jax.random.key(1), STARTS), epochs)
 
 
 def _accuracy(params: Any) -> float:

@@ -140,8 +140,8 @@ def test_bad_options_and_data_are_refused():
     for bad in (np.arange(3), jnp.arange(3), np.array("2024-01-01"), ["2024-01-01"], np.ones(3, "timedelta64[s]")):
         assert_input_error(lambda bad=bad: own.fit(bad), "x")
     zone = datetime.UTC
-    for bad in ("yesterday", "today", "now", "2024-13-01", "2024-01-01T00:00Z", "2024-01-01T00:00+02:00", 20240101,
-                datetime.datetime(2024, 1, 1, tzinfo=zone), datetime.time(1), b"2024-01-01"):  # fmt: skip
+    for bad in ("yesterday", "today", "now", "Today", "NOW", "2024-13-01", "2024-01-01T00:00Z", "2024-01-01T00:00+02",
+                20240101, datetime.datetime(2024, 1, 1, tzinfo=zone), datetime.time(1), b"2024-01-01"):  # fmt: skip
         x = np.array([["2024-01-01", None], ["2024-01-01", None]], object)
         x[1, 1] = bad
         assert_input_error(lambda x=x: own.fit(x), "x", given="[1, 1]")

@@ -327,6 +327,11 @@ LAYERS = [
         lambda: layers.standardize((0.5, 0.0, 1.0, 2.0, -1.0), (1.0, 2.0, 0.5, 3.0, 1.0)),
         bad=({"mean": None}, {"mean": (0.0, float("nan"))}, {"deviation": 0.0}, {"deviation": (1.0, 2.0)}),
     ),
+    LayerRow(
+        "layers.unstandardize",
+        lambda: layers.unstandardize((0.5, 0.0, 1.0, 2.0, -1.0), (1.0, 2.0, 0.5, 3.0, 1.0)),
+        bad=({"mean": None}, {"mean": (0.0, float("nan"))}, {"deviation": 0.0}, {"deviation": (1.0, float("inf"))}),
+    ),
     LayerRow("layers.layer_scale", lambda: layers.layer_scale(0.5), bad=({"initial": None},)),
     LayerRow(
         "layers.encode_decode",

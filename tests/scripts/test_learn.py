@@ -22,6 +22,7 @@ from scripts import (
     learn_overfitting,
     learn_rate,
     learn_recurrence,
+    learn_reversal,
     learn_symmetry,
     learn_vanishing,
 )
@@ -216,6 +217,29 @@ def test_what_is_to_be_written_stands_behind_the_mark():
     mark = len(learn_attention.LETTERS)
     assert learn_attention.written(ids, "backward").tolist() == [[3, 1, 2, 1, 0, 5, 4, mark, 4, 5, 0, 1, 2, 1, 3]]
     assert learn_attention.written(ids, "in order").tolist() == [[3, 1, 2, 1, 0, 5, 4, mark, 0, 1, 1, 2, 3, 4, 5]]
+
+
+def test_a_decoder_writes_backward_what_an_encoder_read(run: Any, monkeypatch: pytest.MonkeyPatch):
+    """A small net on short strings of four letters; those of the script are drawn with its figures."""
+    settings = {"LETTERS": "abcd", "BEGIN": 4, "END": 5, "SHORTEST": 2, "LONGEST": 4, "STRINGS": 832, "TESTED": 50,
+                "EPOCHS": 20, "SHOWN": "bdca"}  # fmt: skip
+    for name, value in settings.items():
+        monkeypatch.setattr(learn_reversal, name, value)
+    net = ja.models.recurrent_encoder_decoder(6, 6, cell="gru", units=24, two_ways=False)  # compiles fast
+    found = learn_reversal.train(net)
+    assert found.exact > 0.9 and found.said == "acdb." and found.maps.shape == (1, 5, 4)
+    np.testing.assert_allclose(found.maps.sum(-1), 1, rtol=1e-5)
+    assert found.maps.mean(0)[:4].argmax(1).tolist() == [3, 2, 1, 0]
+    monkeypatch.setattr(learn_reversal, "train", lambda model: found)
+    text = run(learn_reversal)
+    assert len(re.findall(rf"^\w.* {found.parameters:,} +{found.exact:.1%} .* bdca acdb\.$", text, re.MULTILINE)) == 2
+
+
+def test_what_is_written_backward_ends_where_the_string_begins():
+    x, y = learn_reversal.examples(np.array([[3, 1, 2, 0, 0, 0, 0, 0, 9]], np.int32), np.array([3]))
+    begin, end = learn_reversal.BEGIN, learn_reversal.END
+    assert x["source"].mask.sum() == 3 and x["target"].mask.sum() == y.mask.sum() == 4
+    assert x["target"].values[0, :4].tolist() == [begin, 2, 1, 3] and y.values[0, :4].tolist() == [2, 1, 3, end]
 
 
 def test_gradients_vanish_and_explode_through_time(run: Any, monkeypatch: pytest.MonkeyPatch):

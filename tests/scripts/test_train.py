@@ -94,7 +94,17 @@ def test_the_default_net_has_its_stages():
     assert train_cnn.parse(["--stages", "8,9", "10"]).stages == [(8, 9), (10,)]
 
 
-def test_a_residual_net_trains_on_standardized_pictures(run: Any):
+def test_a_residual_net_trains_on_standardized_pictures(run: Any, monkeypatch: pytest.MonkeyPatch):
+    asked = []
+
+    def small(depth: int, width: int) -> Any:  # in the place of a net of seven convolutions, which is tried elsewhere
+        asked.append((depth, width))
+        return ja.layers.sequential(
+            {"conv": ja.layers.conv(width, 3, stride=4), "norm": ja.layers.batch_norm(),
+             "pool": ja.layers.global_pool(), "out": ja.layers.dense(10)}
+        )  # fmt: skip
+
+    monkeypatch.setattr(ja.models, "resnet_cifar", small)
     [found], text = run(train_resnet, "--depth", "8", "--width", "4", "--epochs", "2")
     x = digits(32, 3).x[:192].astype(np.float64)
     mean, deviation = (f(x, (0, 1, 2)) for f in (np.mean, np.std))
@@ -102,6 +112,7 @@ def test_a_residual_net_trains_on_standardized_pictures(run: Any):
     np.testing.assert_allclose(measured[0], mean, rtol=1e-5)
     np.testing.assert_allclose(measured[1], deviation, rtol=1e-5)
     assert f"mean {mean[0]:.4f}" in text and f"deviation {deviation[0]:.4f}" in text and 0 <= found <= 1
+    assert set(asked) == {(8, 4)}
 
 
 def test_the_residual_net_decays_kernels_and_has_nesterov():

@@ -184,6 +184,7 @@ _KINDS = {
     "window": {"window": 2, "use_bias": False},
     "alibi": {"positions": "alibi", "causal": True},
     "rotary": {"positions": "rotary"},
+    "relative": {"positions": "relative"},
     "groups": {"groups": 1},
 }
 
@@ -211,6 +212,8 @@ def _attention(settings: dict, params: dict, x: Any, taps: dict, mask: Any) -> t
         apart = jnp.arange(time)[:, None] - jnp.arange(time)
         if settings.get("positions") == "alibi":
             s = s - 2.0 ** (-4 * (head + 1)) * abs(apart).astype(float)
+        if settings.get("positions") == "relative":  # near ones are a kind each, those after the query from 16 on
+            s = s + params["distances"][:, head][jnp.where(apart < 0, 16, 0) + abs(apart)]
         s = s + (taps["s"] if head == 0 else 0)
         seen = jnp.ones((1, time, time), bool)
         if settings.get("causal"):
@@ -256,8 +259,11 @@ def test_every_number_of_a_head_is_that_of_the_formulas(kind: str, lengths: str,
     known["o1"] = known["o"]
     own, mixed = _sections(account, "heads"), account.grads["heads"]["qkv"]["weight"]
     known["delta1"] = next(step.value for step in own if _left(step) == "delta1")  # held below, by what it leads to
-    assert _numbers(account, "heads", known, grads, 1) > 20
     by_params = _computed(jax.grad(lambda params: cost(params, taps)[0]), params)
+    if kind == "relative":
+        table = np.asarray(by_params["heads"]["distances"])
+        grads |= {"dJ/dheads.distances": table} | {f"dJ/dheads.distances[{k + 1},1]": table[k, 0] for k in range(32)}
+    assert _numbers(account, "heads", known, grads, 1) > 20
     assert_close(mixed, np.asarray(by_params["heads"]["qkv"]["weight"]), "oracle")
     (section,) = (s for s in account.sections if s.title.startswith("Forward: heads ("))
     text = " ".join(section.text)

@@ -10,6 +10,7 @@ import jax
 import numpy as np
 
 import jaxann as ja
+from tests.train import importance_arguments
 
 __all__ = ["CASES", "JAX_ALONE"]
 
@@ -115,6 +116,7 @@ CASES: dict[str, tuple[Any, Callable[[Any], Any]]] = {
         "train.export_run: validation",
         batch(lambda d: ja.train.export_run(None, build, {"rate": 0.1}, (X, Y), validation=d)),
     ),
+    **several("recommend: data", batch(ja.recommend)),
     "train.ensemble.classify: predictions": (np.ones((2, 8, 2), np.float32), ja.train.ensemble.classify),
     "train.ensemble.regress: predictions": (np.ones((2, 8), np.float32), ja.train.ensemble.regress),
     "train.ensemble.mixture: means": (
@@ -225,6 +227,7 @@ CASES: dict[str, tuple[Any, Callable[[Any], Any]]] = {
         np.ones((8, 5)),
         lambda v: ja.diagnose.attention_maps(ATTENTION, *ATTENDED, SEQUENCES, sequence_mask=v),
     ),
+    **importance_arguments.CASES,
     "diagnose.check_gradients: args": (
         X.astype(np.float64),
         lambda v: ja.diagnose.check_gradients(lambda a: (a**2).sum(), (v,)),

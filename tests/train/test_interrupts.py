@@ -78,7 +78,7 @@ def test_a_population_follows_the_same_rule():
 
 def test_an_interruption_between_any_two_lines_leaves_as_many_rows_as_epochs():
     """A handler of the caller's own raises at the n-th line of `fit`, for every n of a chunk."""
-    code = inspect.unwrap(FIT.fit).__code__
+    code = inspect.unwrap(FIT.train_on).__code__
     _fit()
 
     def cut_at(line: int) -> ja.train.Result | None:

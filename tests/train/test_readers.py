@@ -18,10 +18,11 @@ from tests.train.array_arguments import CASES, JAX_ALONE
 
 ARRAYS = frozenset(
     "x y predictions targets weights data train validation groups labels where mask values batch real arrays params "
-    "weight bias mean variance means variances example_mask sequence_mask lengths unit_points dataset args".split()
+    "background weight bias mean variance means variances example_mask sequence_mask lengths unit_points dataset "
+    "args".split()
 )
-ROOMS = ("activations", "backprop", "diagnose", "initializers", "io", "losses", "metrics", "neuron", "ops", "plot",
-         "teach", "train", "train.ensemble", "tune")  # fmt: skip
+ROOMS = ("activations", "advice", "backprop", "diagnose", "initializers", "io", "losses", "metrics", "neuron", "ops",
+         "plot", "teach", "train", "train.ensemble", "tune")  # fmt: skip
 
 
 def masked(array: Any) -> Any:
@@ -208,7 +209,9 @@ def test_every_argument_that_takes_an_array_is_swept():
     declared = {"initializers.dirac: groups", "ops.conv: groups", "ops.conv_transpose: groups",
                 "ops.group_norm: groups", "losses.contractive: weight", "losses.sparse_code: weight",
                 "losses.by_head: weights", "losses.targets_in: values",
-                "losses.labels_to_check: targets", "losses.target_weights: targets"}  # fmt: skip
+                "losses.labels_to_check: targets", "losses.target_weights: targets",
+                *(f"diagnose.{name}: groups" for name in ("exact_shap", "kernel_shap", "permutation_importance")),
+                }  # fmt: skip
     other = declared | {f"{name}: train" for name in modes} | {f"{name}: validation" for name in shares}
     missing = []
     for name, function in public().items():

@@ -11,8 +11,7 @@ import jax.numpy as jnp
 from jaxann import layers, ops
 from jaxann.backprop.registry import layer_rule
 from jaxann.backprop.step import Call, Cotangents, Step
-from jaxann.core.checks import fail
-from jaxann.core.padding import zero_padding
+from jaxann.core.padding import check_positions, zero_padding
 from jaxann.core.trees import wide_dtype
 from jaxann.core.typing import Array
 from jaxann.layers.attention import attention_heads, distance_buckets, position_bias
@@ -78,8 +77,7 @@ def _attention(call: Call) -> Step:
     """
     given = call.layer.arguments
     heads, groups = given["heads"], given["groups"] or given["heads"]
-    if call.x.ndim != 3:
-        fail("multi_head_attention", "x", "of shape (batch, time, features)", f" shape {call.x.shape}")
+    check_positions("multi_head_attention", "x", call.x)
     mask = call.context.sequence_mask
     x = call.x if mask is None else zero_padding(call.x, mask)
     time = x.shape[1]

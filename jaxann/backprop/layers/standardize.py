@@ -1,4 +1,4 @@
-"""The backward rule of numbers brought to a known mean and deviation."""
+"""The backward rules of numbers brought to a known mean and deviation, and back."""
 
 from __future__ import annotations
 
@@ -18,5 +18,16 @@ def _standardize(call: Call) -> Step:
 
     def vjp(g: Array) -> Cotangents:
         return Cotangents(g / for_each(call.layer.arguments["deviation"], g), {})
+
+    return Step(y, state, vjp)
+
+
+@layer_rule(layers.unstandardize)
+def _unstandardize(call: Call) -> Step:
+    """y = m + s x:  dC/dx = s G, for each channel."""
+    y, state = call.apply()
+
+    def vjp(g: Array) -> Cotangents:
+        return Cotangents(g * for_each(call.layer.arguments["deviation"], g), {})
 
     return Step(y, state, vjp)
