@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 
 from benchmarks import (
@@ -41,7 +42,8 @@ COMMANDS = {
 
 
 def main() -> int:
-    """Parse the command line and run one command."""
+    """Parse the command line and run one command; nothing is compiled before, but where that is what is measured."""
+    os.environ["JAX_ENABLE_COMPILATION_CACHE"] = "false"
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Measure jaxann against its peers.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for name, module in COMMANDS.items():

@@ -2,7 +2,8 @@
 
 - digits (1,797 rows, 200 epochs) and MNIST (60,000 rows, 20 epochs, batch 200; needs JAXANN_DATA): a fit each in turns,
   both without stopping early, after a first one of ours that compiles. Test accuracy beside it.
-- cold: `import` and a fit of 1,000 rows in a process of its own, in turns.
+- cold: `import` and a fit of 1,000 rows in a process of its own, in turns; with the programs that an earlier process
+  has left on disk, as it is by default, and compiled anew. What Python compiles of the sources is kept, too.
 - many: 200 fits with other numbers, seeds and epochs in one process (programs compiled, growth of its resident memory),
   and 100 data sets of 50 to 5,000 rows (programs compiled).
 """
@@ -15,6 +16,7 @@ import os
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 import warnings
 from collections.abc import Callable, Iterator
@@ -39,7 +41,12 @@ x = np.random.default_rng(0).normal(size=(1000, 20))
 MLPClassifier(random_state=0, n_iter_no_change=1000).fit(x, (x[:, 0] * x[:, 1] > 0).astype(int))
 print(time.perf_counter() - begun)
 """
-MODULES = {"jaxann": "jaxann.estimators", "scikit-learn": "sklearn.neural_network"}
+# What is imported, and whether programs are kept on disk.
+STARTS = {
+    "jaxann": ("jaxann.estimators", True),
+    "jaxann, compiled anew": ("jaxann.estimators", False),
+    "scikit-learn": ("sklearn.neural_network", False),
+}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -96,16 +103,20 @@ def fits(part: str, data: tuple[np.ndarray, ...], rounds: int, quick: bool) -> d
 
 
 def cold(rounds: int) -> dict[str, Any]:
-    """Seconds of import and first fit, each in a process of its own; the first start of ours may fill a cache."""
-    seconds: dict[str, list[float]] = {name: [] for name in MODULES}
-    for number in range(rounds + 1):
-        for name, module in sorted(MODULES.items(), reverse=bool(number % 2)):
-            command = [sys.executable, "-W", "ignore", "-c", COLD.format(module=module)]
-            taken = float(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
-            if number:
-                seconds[name].append(taken)
-    ratios = [ours / theirs for ours, theirs in zip(seconds["jaxann"], seconds["scikit-learn"], strict=True)]
-    return {"seconds": seconds, "ratio": statistics.median(ratios)}
+    """Seconds of import and first fit, each in a process of its own; what is kept on disk is there before."""
+    seconds: dict[str, list[float]] = {name: [] for name in STARTS}
+    with tempfile.TemporaryDirectory(prefix="caches-") as folder:
+        for number in range(rounds + 1):
+            for name, (module, kept) in sorted(STARTS.items(), reverse=bool(number % 2)):
+                settings = {"XDG_CACHE_HOME": folder, "JAX_ENABLE_COMPILATION_CACHE": str(kept).lower()}
+                environment = {n: v for n, v in os.environ.items() if n != "PYTHONDONTWRITEBYTECODE"} | settings
+                command = [sys.executable, "-W", "ignore", "-c", COLD.format(module=module)]
+                done = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
+                if number:
+                    seconds[name].append(float(done.stdout))
+    pairs = {name: zip(taken, seconds["scikit-learn"], strict=True) for name, taken in seconds.items()}
+    ratios = {name: statistics.median(ours / theirs for ours, theirs in pair) for name, pair in pairs.items()}
+    return {"seconds": seconds, "ratio": ratios["jaxann"], "ratios": ratios}
 
 
 @contextmanager

@@ -197,6 +197,7 @@ def measure_cached(
                 if records[name].notes:
                     continue
                 environment = {
+                    "JAX_ENABLE_COMPILATION_CACHE": "true",
                     "JAX_COMPILATION_CACHE_DIR": str(Path(folder) / name),
                     "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
                     "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",

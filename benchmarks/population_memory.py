@@ -108,6 +108,7 @@ def compare_memory(members: int, repeats: int) -> dict:
     found = []
     with tempfile.TemporaryDirectory(prefix="compilation-cache-") as cache:
         environment = os.environ | {
+            "JAX_ENABLE_COMPILATION_CACHE": "true",
             "JAX_COMPILATION_CACHE_DIR": cache,
             "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
             "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",

@@ -38,6 +38,7 @@ class PopulationWorker(Worker):
         self.log = tempfile.TemporaryFile("w+")  # noqa: SIM115 (closed in stop)
         self.answers: queue.Queue[str | None] = queue.Queue()
         inherited = {name: value for name, value in os.environ.items() if not name.startswith(NOT_INHERITED)}
+        inherited["JAX_ENABLE_COMPILATION_CACHE"] = "false"
         command = [sys.executable, "-m", "benchmarks.population_worker", entry.place, str(task), repr(time.monotonic())]
         self.process = subprocess.Popen(
             command,

@@ -1,4 +1,4 @@
-# Sourced by the other scripts: puts what they need into .venv, once. Nothing outside .venv is touched.
+# Sourced by the other scripts: puts what they need into .venv, once. Nothing outside .venv is installed.
 #
 #   ready NAME REQUIREMENT...    the requirements are in .venv; "." stands for this project
 #

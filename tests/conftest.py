@@ -39,6 +39,8 @@ for name, value in {
     "jax_persistent_cache_min_entry_size_bytes": -1,
 }.items():
     jax.config.update(name, value)
+    if "cache" in name:
+        os.environ[name.upper()] = str(value)  # of the processes that tests start, too
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as in what a shell has put into the background
     signal.signal(signal.SIGINT, signal.default_int_handler)  # some tests press Ctrl-C

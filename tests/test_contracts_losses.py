@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxann.core.factories import known_functions
+from jaxann.core.tables import known_functions
 from jaxann.train.objective import example_sums
 from tests.catalogue import LOSSES, LossRow
 from tests.contract import assert_input_error

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from jaxann.core.factories import known_factories
+from jaxann.core.tables import known_factories
 from tests.test_architecture import FLOORS, TREES
 
 MOST_PARAMETERS = 12

@@ -22,7 +22,8 @@ from jaxann.activations.vector import (
     sparsemax,
 )
 from jaxann.core.checks import check_choice, check_floating, fail
-from jaxann.core.factories import is_product, named_functions
+from jaxann.core.factories import is_product
+from jaxann.core.tables import named_functions
 from jaxann.core.typing import Array
 
 __all__ = ["by_name", "straight_through"]

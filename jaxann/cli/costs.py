@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from jaxann import losses
 from jaxann.core.checks import fail
-from jaxann.core.factories import known_functions
+from jaxann.core.tables import known_functions
 
 __all__ = ["LABELS", "ONE_NUMBER", "SEVERAL_ROWS", "loss_by_name", "loss_names", "targets_of"]
 

@@ -17,7 +17,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxann.core.checks import check_choice, fail, is_concrete
-from jaxann.core.factories import Product, known_factories, known_functions
+from jaxann.core.factories import Product
+from jaxann.core.maker import Factory
+from jaxann.core.tables import factory_called, function_called, name_of
 
 __all__ = ["FORMER", "from_config", "to_config"]
 
@@ -74,9 +76,8 @@ def _encode(value: Any, where: str) -> Any:
             flat = array.ravel().tolist()
         return {"array": flat, "shape": list(array.shape), "dtype": array.dtype.name}
     if callable(value):
-        for name, function in known_functions().items():
-            if function is value:
-                return {"function": name}
+        if name := name_of(value):
+            return {"function": name}
         hint = (
             "Only jaxann's own functions can be named in a file. Make a factory of your own function with "
             "jaxann.core.factory, or save the parameters alone with jaxann.io.save_arrays."
@@ -94,9 +95,8 @@ def _decode(value: Any, depth: int) -> Any:
         fail("from_config", "config", "made of dicts, numbers, strings and flags", value)
     match dict(value):
         case {"factory": str(name), "arguments": Mapping() as arguments, **rest} if not rest:
-            name = FORMER.get(name, name)
-            check_choice("from_config", "factory", name, known_factories())
-            return _call(name, {n: _decode(v, depth + 1) for n, v in arguments.items()})
+            maker = factory_called(FORMER.get(name, name))
+            return _call(maker, {n: _decode(v, depth + 1) for n, v in arguments.items()})
         case {"number": ("inf" | "-inf" | "nan") as text, **rest} if not rest:
             return float(text)
         case {"table": list(rows), **rest} if not rest and all(
@@ -106,16 +106,13 @@ def _decode(value: Any, depth: int) -> Any:
         case {"tuple": list(items), **rest} if not rest:
             return tuple(_decode(v, depth + 1) for v in items)
         case {"function": str(name), **rest} if not rest:
-            name = FORMER.get(name, name)
-            check_choice("from_config", "function", name, known_functions())
-            return known_functions()[name]
+            return function_called(FORMER.get(name, name))
         case {"array": list(flat), "shape": list(shape), "dtype": str(dtype), **rest} if not rest:
             return _array(flat, shape, dtype)
     fail("from_config", "config", "written by to_config", value)
 
 
-def _call(name: str, arguments: dict[str, Any]) -> Any:
-    maker = known_factories()[name]
+def _call(maker: Factory, arguments: dict[str, Any]) -> Any:
     parameters = maker.signature.parameters
     args: list[Any] = []
     for parameter in parameters.values():
@@ -127,7 +124,7 @@ def _call(name: str, arguments: dict[str, Any]) -> Any:
     missing = [p.name for p in parameters.values() if p.default is p.empty and p.kind is not p.VAR_POSITIONAL]
     for needed in missing:
         if needed not in arguments:
-            fail("from_config", name, f"given with its argument {needed!r}", f" {sorted(arguments)}")
+            fail("from_config", maker.name, f"given with its argument {needed!r}", f" {sorted(arguments)}")
     return maker.public(*args, **arguments)
 
 

@@ -12,8 +12,8 @@ factory function. The product keeps the factory and its arguments:
 The functions behind the product (`init` and `apply`, `init` and `update`, ...) are built from the arguments when they
 are first asked for. Flattening and unflattening never builds anything, so it is safe with tracers, shapes, `None`, or
 whatever `jax.tree.map` puts in the place of a number. Calling a factory builds once, at once: that is when the checks
-in its body speak. While numbers are traced, the functions are built at each use: what a body computes of such numbers
-belongs to the program being traced, and is not met again in another.
+in its body speak. While numbers are traced, the functions are built once for each trace that uses them: what a body
+computes of such numbers belongs to the program being traced, and is not met again in another.
 
 An array in the place of one number makes a product of many members, for `vmap` to take apart (`batch_axes`). It can be
 made, mapped and asked what it declares; used as one it is refused, by the check of the number (`check_range`).
@@ -39,10 +39,12 @@ from typing import Any, Self, TypeVar
 import jax
 import numpy as np
 from jax.core import Tracer
+from jax.extend.core import get_opaque_trace_state
 
 from jaxann.core.binding import bound
 from jaxann.core.checks import check_choice, check_flag, fail, is_concrete, members_pass
-from jaxann.core.maker import Factory, public_name
+from jaxann.core.maker import Factory
+from jaxann.core.tables import enter, made_by
 
 __all__ = [
     "Factory",
@@ -51,16 +53,11 @@ __all__ = [
     "every_declares",
     "factory",
     "is_product",
-    "known_factories",
-    "known_functions",
-    "named_functions",
     "product_class",
     "some_declares",
 ]
 
 P = TypeVar("P", bound="Product")
-_FACTORIES: dict[str, Factory] = {}
-_FUNCTIONS: dict[str, Callable] = {}
 # Of values of exactly these types: whether they are structure.
 _COMMON: dict[type, bool] = {float: False, int: False, bool: True, str: True, type(None): True, FunctionType: True}
 
@@ -72,12 +69,13 @@ class Product:
     of; `replace(**changes)` makes another.
     """
 
-    __slots__ = ("__weakref__", "_arguments", "_built", "_dynamic", "_factory")
+    __slots__ = ("__weakref__", "_arguments", "_built", "_built_here", "_dynamic", "_factory")
 
     _factory: Factory
     _arguments: dict[str, Any]
     _dynamic: tuple[str, ...]
     _built: Any
+    _built_here: tuple[Any, Any] | None  # the trace, and what was built in it of traced numbers
 
     @classmethod
     def _make(cls, maker: Factory, arguments: dict[str, Any], dynamic: tuple[str, ...]) -> Self:
@@ -86,6 +84,7 @@ class Product:
         object.__setattr__(self, "_arguments", arguments)
         object.__setattr__(self, "_dynamic", dynamic)
         object.__setattr__(self, "_built", None)
+        object.__setattr__(self, "_built_here", None)
         return self
 
     def __init__(self, *args: Any, **kwargs: Any):
@@ -103,26 +102,37 @@ class Product:
     def functions(self) -> Any:
         """What the factory's body returns for these arguments; built once, when first asked for.
 
-        With traced numbers it is built at each use: what a body computes of them belongs to the program being traced.
+        With traced numbers once for each trace: what a body computes of them belongs to the program being traced.
 
         Raises:
             InputError: an array stands for one number: its members are for `vmap` to take apart.
         """
-        return self._built if self._built is not None else self._build()
+        known = self._known()
+        return self._build() if known is None else known
 
     @property
     def declared(self) -> Any:
         """The functions for what they declare (traits, children), which a product of many members does too."""
-        if self._built is not None:
-            return self._built
+        known = self._known()
+        if known is not None:
+            return known
         with members_pass() as met:
             return self._build(met)
 
+    def _known(self) -> Any:
+        """What has been built and holds here, if anything."""
+        if self._built is None and self._built_here is not None and self._built_here[0] == get_opaque_trace_state():
+            return self._built_here[1]
+        return self._built
+
     def _build(self, members: Sequence[str] = ()) -> Any:
+        here = get_opaque_trace_state()
         with jax.ensure_compile_time_eval():  # no number computed here may belong to the program around
             built = self._factory.build(self._arguments)
         if not members and not _is_traced(self):
             object.__setattr__(self, "_built", built)
+        elif not members:
+            object.__setattr__(self, "_built_here", (here, built))
         return built
 
     @property
@@ -216,7 +226,7 @@ def factory(
             return _make_checked(maker, maker.bind(args, kwargs))
 
         maker.public = make
-        _FACTORIES[maker.name] = maker
+        enter(maker)
         return make
 
     return decorate
@@ -250,22 +260,6 @@ def batch_axes(product: P) -> P:
     jax.vmap(train, in_axes=(batch_axes(rates),))(rates)
     """
     return jax.tree.map(lambda leaf: 0 if np.ndim(leaf) else None, product)
-
-
-def known_factories() -> Mapping[str, Factory]:
-    """The table of factories by public name, such as `layers.dense`."""
-    return _FACTORIES
-
-
-def known_functions() -> Mapping[str, Callable]:
-    """The table of plain functions by public name, such as `activations.relu`."""
-    return _FUNCTIONS
-
-
-def named_functions(*functions: Callable) -> None:
-    """Enter plain functions (activations, losses) in the table, so that a product that holds one can be saved."""
-    for function in functions:
-        _FUNCTIONS[public_name(function)] = function
 
 
 def _make_checked(maker: Factory, arguments: dict[str, Any]) -> Any:
@@ -372,5 +366,5 @@ def _show(value: Any) -> str:
 
 
 def _restore(public: Callable, arguments: dict[str, Any], dynamic: tuple[str, ...]) -> Any:
-    maker = next(m for m in _FACTORIES.values() if m.public is public)
+    maker = made_by(public)
     return maker.product._make(maker, arguments, dynamic)

@@ -12,7 +12,7 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 from jaxann.core.checks import fail
-from jaxann.core.factories import named_functions
+from jaxann.core.tables import named_functions
 from jaxann.core.trees import flatten_named, map_named
 from jaxann.core.typing import Array
 

@@ -44,6 +44,7 @@ import jaxlib
 import numpy as np
 
 from jaxann.core.notices import notify
+from jaxann.core.programs_on_disk import keep_on_disk
 from jaxann.core.setup import has_started
 from jaxann.core.tracing import is_traced
 
@@ -258,6 +259,7 @@ class _Program:
 
     def of(self, setting: Hashable) -> Any:
         """The jitted function for one setting; the one not used for the longest time is given up for it."""
+        keep_on_disk()
         tell_of_faults()
         options = self._level | ({} if _by_flag() else dict(_options()))
         with _LOCK:

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
-import chex
 import jax
+
+if TYPE_CHECKING:  # chex takes as long to import as half of jaxann
+    from chex import PRNGKey as Key
+else:
+    Key = jax.Array  # a scalar typed key, jax.random.key(seed)
 
 __all__ = [
     "Array",
@@ -31,7 +35,6 @@ __all__ = [
 Array: TypeAlias = jax.Array  # numpy arrays are taken too wherever a jax function takes them
 Device: TypeAlias = Any  # jax.Device, which is no class to a type checker
 Hyperparameters: TypeAlias = Mapping[str, Any]  # name -> float, integer, flag, text or tuple, as `build` takes them
-Key: TypeAlias = chex.PRNGKey  # a scalar typed key, jax.random.key(seed)
 Inputs: TypeAlias = Any  # an array, or a tree of them, whose leading axis is the examples
 Targets: TypeAlias = Any  # the same
 Predictions: TypeAlias = Any  # the same, what a model makes of the inputs

@@ -1,4 +1,5 @@
-"""Diagnosis: what a model is made of and takes, whether its gradients are right, where it looks, what matters to it.
+"""Diagnosis: what a model is made of and takes, whether its gradients are right, where it looks, what matters to it,
+and at which learning rates its loss falls.
 
 Of importance: `permutation_importance` says what a model's quality rests on; the others share out its output for each
 example, `saliency` and `input_times_gradient` by slopes, `integrated_gradients`, `expected_gradients` and `deep_lift`
@@ -13,6 +14,7 @@ from jaxann.diagnose.gradients import check_gradients
 from jaxann.diagnose.layers import check_layer, check_loss
 from jaxann.diagnose.path_gradients import Attributions, expected_gradients, integrated_gradients
 from jaxann.diagnose.permutation import PermutationImportance, permutation_importance
+from jaxann.diagnose.rate_range import LearningRateRange, learning_rate_range
 from jaxann.diagnose.rescale import deep_lift
 from jaxann.diagnose.saliency import input_times_gradient, saliency
 from jaxann.diagnose.shap import exact_shap, kernel_shap
@@ -25,6 +27,7 @@ __all__ = [
     "GradientCheck",
     "LayerSummary",
     "LeafCheck",
+    "LearningRateRange",
     "PermutationImportance",
     "ShapValues",
     "StepMemory",
@@ -39,6 +42,7 @@ __all__ = [
     "input_times_gradient",
     "integrated_gradients",
     "kernel_shap",
+    "learning_rate_range",
     "permutation_importance",
     "saliency",
     "summary",

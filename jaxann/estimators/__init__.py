@@ -7,7 +7,7 @@
 
 `__init__` stores its arguments and looks at none of them; `fit` checks them all, then the data, and leaves an estimator
 as it was when anything is wrong. What was learned ends in `_`. This room alone holds mutable objects. It is loaded when
-first asked for, and scikit-learn with it: `pip install "jaxann[tabular]"`.
+first asked for, and scikit-learn with it: `pip install "jaxann[tabular]"`; so is each of its classes.
 
 **Transformers** for Pipeline and ColumnTransformer have the names of what they learn by in `preprocessing`, and its
 arguments: `Standard` is `standard`, `ImputeNeighbors` is `impute_neighbors`. `OneHot` and `TargetEncode` take
@@ -18,6 +18,9 @@ categories as they are, where the products take codes. `Preprocess` makes one of
 `preprocessor_` and `state_` of a fitted one are a product and what it learned, to be used in a program.
 """
 
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from jaxann.core.errors import MissingDependencyError
 
 try:
@@ -25,31 +28,25 @@ try:
 except ImportError as error:
     raise MissingDependencyError('jaxann.estimators needs scikit-learn: pip install "jaxann[tabular]".') from error
 
-from jaxann.estimators.mlp_classifier import MLPClassifier  # noqa: E402
-from jaxann.estimators.mlp_regressor import MLPRegressor  # noqa: E402
-from jaxann.estimators.perceptron import PerceptronClassifier  # noqa: E402
-from jaxann.estimators.tabular_classifier import TabularClassifier  # noqa: E402
-from jaxann.estimators.tabular_regressor import TabularRegressor  # noqa: E402
-from jaxann.estimators.transformer_columns import (  # noqa: E402
-    PCA,
-    ZCA,
-    Preprocess,
-    SelectBest,
-    SelectColumns,
-    VarianceThreshold,
-)
-from jaxann.estimators.transformer_encode import DateFields, OneHot, Ordinal, TargetEncode  # noqa: E402
-from jaxann.estimators.transformer_fill import Impute, ImputeNeighbors  # noqa: E402
-from jaxann.estimators.transformer_scale import (  # noqa: E402
-    MaxAbs,
-    MinMax,
-    Outliers,
-    PiecewiseLinear,
-    Power,
-    Quantile,
-    Robust,
-    Standard,
-)
+if TYPE_CHECKING:
+    from jaxann.estimators.mlp_classifier import MLPClassifier
+    from jaxann.estimators.mlp_regressor import MLPRegressor
+    from jaxann.estimators.perceptron import PerceptronClassifier
+    from jaxann.estimators.tabular_classifier import TabularClassifier
+    from jaxann.estimators.tabular_regressor import TabularRegressor
+    from jaxann.estimators.transformer_columns import PCA, ZCA, Preprocess, SelectBest, SelectColumns, VarianceThreshold
+    from jaxann.estimators.transformer_encode import DateFields, OneHot, Ordinal, TargetEncode
+    from jaxann.estimators.transformer_fill import Impute, ImputeNeighbors
+    from jaxann.estimators.transformer_scale import (
+        MaxAbs,
+        MinMax,
+        Outliers,
+        PiecewiseLinear,
+        Power,
+        Quantile,
+        Robust,
+        Standard,
+    )
 
 __all__ = [
     "PCA",
@@ -78,3 +75,27 @@ __all__ = [
     "TargetEncode",
     "VarianceThreshold",
 ]
+
+_FILES = {
+    "mlp_classifier": ("MLPClassifier",),
+    "mlp_regressor": ("MLPRegressor",),
+    "perceptron": ("PerceptronClassifier",),
+    "tabular_classifier": ("TabularClassifier",),
+    "tabular_regressor": ("TabularRegressor",),
+    "transformer_columns": ("PCA", "ZCA", "Preprocess", "SelectBest", "SelectColumns", "VarianceThreshold"),
+    "transformer_encode": ("DateFields", "OneHot", "Ordinal", "TargetEncode"),
+    "transformer_fill": ("Impute", "ImputeNeighbors"),
+    "transformer_scale": ("MaxAbs", "MinMax", "Outliers", "PiecewiseLinear", "Power", "Quantile", "Robust", "Standard"),
+}  # fmt: skip
+_PLACES = {name: file for file, names in _FILES.items() for name in names}
+
+
+def __getattr__(name: str) -> Any:
+    """A class, when first asked for: some stand on parts of scikit-learn that take long to load."""
+    if name not in _PLACES:
+        raise AttributeError(f"module 'jaxann.estimators' has no attribute {name!r}")
+    return globals().setdefault(name, getattr(import_module(f"jaxann.estimators.{_PLACES[name]}"), name))
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

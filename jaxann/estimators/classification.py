@@ -9,17 +9,16 @@ from numpy.typing import ArrayLike
 from sklearn.exceptions import NotFittedError
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import unique_labels
-from sklearn.utils.validation import check_array, check_is_fitted, column_or_1d
+from sklearn.utils.validation import check_is_fitted
 
 from jaxann.core.checks import fail
 from jaxann.core.errors import InputError
 from jaxann.core.notices import notify
 from jaxann.estimators.calibration import fit_temperature, margin
 from jaxann.estimators.heads import classifier_loss
-from jaxann.estimators.inputs import Rows, class_weights, rows_of, sample_weights
+from jaxann.estimators.inputs import Rows, class_weights, labels_of, rows_of, sample_weights
 from jaxann.estimators.nets import Net
 from jaxann.estimators.network import NetworkEstimator
-from jaxann.estimators.refusals import label_kind, refuse_labels
 from jaxann.estimators.restoring import or_as_before
 from jaxann.metrics import streaming
 
@@ -102,7 +101,7 @@ class NetworkClassifier(NetworkEstimator):
         Source: Guo et al. 2017 (temperature).
         """
         check_is_fitted(self, "nets_")
-        labels, several = self._labels(y, rows_of(self._read(X, reset=False)))
+        labels, several = labels_of(type(self).__name__, y, rows_of(self._read(X, reset=False)))
         self._check_known(labels, several, None)
         codes = self._codes(labels)
         self.temperature_ = 1.0
@@ -166,7 +165,7 @@ class NetworkClassifier(NetworkEstimator):
         if one_pass and self._stops_early():
             fail(name, "early_stopping", "False for partial_fit", True)
         x = self._read(X, reset=not going)
-        labels, several = self._labels(y, rows_of(x))
+        labels, several = labels_of(type(self).__name__, y, rows_of(x))
         if one_pass and not going and classes is None and not several:
             fail(name, "classes", "given in the first call of partial_fit", None)
         weights = sample_weights(self, weights, rows_of(x))
@@ -216,20 +215,9 @@ class NetworkClassifier(NetworkEstimator):
         if not isinstance(given, tuple | list) or len(given) not in (2, 3):
             fail(type(self).__name__, "validation", "a tuple (X, y) or (X, y, sample_weight)", given)
         x = self._read(given[0], reset=False, argument="validation X")
-        labels, several = self._labels(given[1], rows_of(x))
+        labels, several = labels_of(type(self).__name__, given[1], rows_of(x))
         self._check_known(labels, several, None)
         return Rows(x, self._codes(labels), sample_weights(self, given[2] if len(given) > 2 else None, rows_of(x)))
-
-    def _labels(self, y: Any, rows: int) -> tuple[np.ndarray, bool]:
-        """Labels `(rows,)`, or 0 and 1 `(rows, labels)`, and which of the two."""
-        name = type(self).__name__
-        y = y.toarray() if hasattr(y, "toarray") else y
-        refuse_labels(name, "y", y, rows)
-        read: Any = check_array
-        found = read(y, ensure_2d=False, dtype=None, input_name="y", ensure_min_samples=0)
-        if label_kind(name, found) == "multilabel-indicator":
-            return found, True
-        return column_or_1d(found, warn=True), False
 
     def _check_known(self, labels: np.ndarray, several: bool, classes: Any) -> None:
         name = type(self).__name__

@@ -94,6 +94,9 @@ def load_estimator(path: str | os.PathLike[str], classes: Mapping[str, type]) ->
         raise CheckpointError(f"load: {os.fspath(path)!r} holds no estimator; ja.load reads the file of a model.")
     try:
         text = json.loads(metadata["estimator"])
+        if isinstance(text["class"], str) and text["class"] not in classes:
+            told = f"holds a {text['class'][:60]!r}, which {text['class'][:60]}.load reads"
+            raise CheckpointError(f"load: {os.fspath(path)!r} {told}, not {' or '.join(classes)}.")
         made = classes[text["class"]](**{key: _from_text(value) for key, value in text["params"].items()})
         _fill(made, text, arrays)
     except (KeyError, TypeError, ValueError, IndexError, RecursionError) as error:

@@ -15,7 +15,7 @@ import numpy as np
 
 from jaxann import losses
 from jaxann.core.checks import check_choice, check_range, fail
-from jaxann.core.factories import named_functions
+from jaxann.core.tables import named_functions
 from jaxann.core.typing import Array
 
 __all__ = [
@@ -148,8 +148,23 @@ def regressor_head(estimator: Any, y: np.ndarray, weights: np.ndarray | None) ->
             fail(name, "y", f"at least 0 for the loss {estimator.loss!r}", f" {y[row].min():g} at row {row}")
         mean = np.average(y, axis=0, weights=weights)
         return Head(loss, width, link, zero, np.where(mean > 0, mean, 1))
-    scaled = estimator.scale_target and not callable(estimator.loss)
-    return Head(loss, width, link, *(_units(y, weights) if scaled else (zero, one)))
+    if not estimator.scale_target or callable(estimator.loss):
+        return Head(loss, width, link, zero, one)
+    units = _robust_units if estimator.loss in ("absolute_error", "huber", "quantile") else _units
+    return Head(loss, width, link, *units(y, weights))
+
+
+def _robust_units(y: np.ndarray, weights: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
+    """Median and distance of the quartiles / 1.349, which is the deviation of a normal distribution.
+
+    What these losses pass over, a few wild targets, does not set the units either. Where half of the targets are the
+    same, mean and deviation.
+    """
+    kept = y if weights is None else y[weights > 0]
+    low, middle, high = np.quantile(kept, [0.25, 0.5, 0.75], axis=0)
+    mean, deviation = _units(y, weights)
+    is_wide = high - low > 1e-6 * deviation
+    return np.where(is_wide, middle, mean), np.where(is_wide, (high - low) / 1.349, deviation)
 
 
 def _units(y: np.ndarray, weights: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:

@@ -13,16 +13,17 @@ import jax
 import numpy as np
 import scipy.sparse
 from sklearn.utils import compute_class_weight
-from sklearn.utils.validation import check_array, validate_data
+from sklearn.utils.validation import check_array, column_or_1d, validate_data
 
 from jaxann.core.checks import check_range, fail
 from jaxann.core.notices import notify
-from jaxann.estimators.refusals import refuse_nonfinite, refuse_shape, refuse_values
+from jaxann.estimators.refusals import label_kind, refuse_labels, refuse_nonfinite, refuse_shape, refuse_values
 
 __all__ = [
     "LARGEST",
     "Rows",
     "class_weights",
+    "labels_of",
     "numbers",
     "one_batch",
     "rows_of",
@@ -164,6 +165,21 @@ def class_weights(estimator: Any, classes: np.ndarray, codes: np.ndarray, weight
     if not found.any():
         fail(name, "class_weight", "greater than 0 for a class that occurs", given)
     return found
+
+
+def labels_of(name: str, y: Any, rows: int) -> tuple[np.ndarray, bool]:
+    """Labels `(rows,)`, or 0 and 1 `(rows, labels)`, and which of the two.
+
+    Raises:
+        InputError: they are missing, no labels, or not as many as there are rows.
+    """
+    y = y.toarray() if hasattr(y, "toarray") else y
+    refuse_labels(name, "y", y, rows)
+    read: Any = check_array
+    found = read(y, ensure_2d=False, dtype=None, input_name="y", ensure_min_samples=0)
+    if label_kind(name, found) == "multilabel-indicator":
+        return found, True
+    return column_or_1d(found, warn=True), False
 
 
 class Rows:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -22,7 +22,9 @@ from jaxann.estimators.restoring import or_as_before
 from jaxann.estimators.searching import search_settings
 from jaxann.train.recipe import Recipe
 from jaxann.train.run import Status
-from jaxann.tune.enqueue import Dimensions
+
+if TYPE_CHECKING:
+    from jaxann.tune.enqueue import Dimensions
 
 __all__ = ["NetworkEstimator", "tell_clipped"]
 

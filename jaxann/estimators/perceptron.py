@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils import check_random_state
-from sklearn.utils.multiclass import check_classification_targets, unique_labels
-from sklearn.utils.validation import check_is_fitted, column_or_1d
+from sklearn.utils.multiclass import unique_labels
+from sklearn.utils.validation import check_is_fitted
 
 from jaxann.core.checks import check_choice, check_flag, check_integer, check_range, fail
-from jaxann.estimators.inputs import numbers
+from jaxann.estimators.inputs import labels_of, numbers
 from jaxann.estimators.restoring import or_as_before
 from jaxann.neuron import fit_perceptron
 
@@ -86,17 +86,16 @@ class PerceptronClassifier(ClassifierMixin, BaseEstimator):
 
     def _fit(self, name: str, X: ArrayLike, y: ArrayLike) -> Self:
         x: Any = numbers(self, X, reset=True)
-        check_classification_targets(y)
-        labels = column_or_1d(y, warn=True)
-        if len(labels) != len(x):
-            hint = "Found input variables with inconsistent numbers of samples."
-            fail(name, "y", f"of {len(x)} rows as X", f" {len(labels)}", hint=hint)
+        labels, several = labels_of(name, y, len(x))
+        if several:
+            hint = "Unknown label type: multilabel-indicator. MLPClassifier takes several labels a row."
+            fail(name, "y", "one label a row", f" shape {labels.shape}", hint=hint)
         self.classes_ = unique_labels(labels)
         if len(self.classes_) < 2:
             fail(name, "y", "of at least two classes", f" one class, {self.classes_[0]!r}")
         codes = np.searchsorted(self.classes_, labels)
         alone = len(self.classes_) == 2
-        targets = codes[:, None] if alone else (codes[:, None] == np.arange(len(self.classes_)))
+        targets: Any = codes[:, None] if alone else (codes[:, None] == np.arange(len(self.classes_)))
         key = jax.random.key(check_random_state(self.random_state).randint(2**31 - 1)) if self.shuffle else None
         scale = max(float(np.abs(x).max()), 1e-30)  # the bias then moves as far as the weights do
         last, report = fit_perceptron(

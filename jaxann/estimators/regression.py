@@ -7,6 +7,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import ndtri
+from sklearn.exceptions import NotFittedError
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_array, check_is_fitted, column_or_1d
 
@@ -115,11 +116,15 @@ class NetworkRegressor(NetworkEstimator):
     def predict_interval(self, X: ArrayLike, level: float = 0.9) -> np.ndarray:
         """Where y lies with that probability, `(rows, 2)` or `(rows, outputs, 2)`.
 
-        As the net has it: of "gaussian" mean -+ deviation Phi^-1((1 + level) / 2), the members' disagreement in the
-        deviation; of "quantile" between the two levels (1 -+ level) / 2, which must be among `quantiles`. After
-        `calibrate` by split conformal prediction, right on average over rows and calibration sets whatever the net and
-        its loss: of "quantile" the two levels moved apart by q, of others the mean -+ q, times the deviation of
-        "gaussian", q the level's quantile of what the calibration rows would have needed.
+        As the net has it where its loss says so: of "gaussian" mean -+ deviation Phi^-1((1 + level) / 2), the members'
+        disagreement in the deviation; of "quantile" between the two levels (1 -+ level) / 2, which must be among
+        `quantiles`. After `calibrate`, which all other losses need, by split conformal prediction, right on average
+        over rows and calibration sets whatever the net and its loss: of "quantile" the two levels moved apart by q, of
+        others the mean -+ q, times the deviation of "gaussian", q the level's quantile of what the calibration rows
+        would have needed.
+
+        Raises:
+            NotFittedError: the loss says nothing of the spread, and nothing has been calibrated.
 
         Source: Lei et al. 2018; Romano, Patterson and Candes 2019 (quantiles).
         """
@@ -143,6 +148,9 @@ class NetworkRegressor(NetworkEstimator):
             wide = margin(name, known, level) * self._unit(z) * np.ones(z.shape[1:2] + known.shape[1:])
             found = self._means(z).mean(0)[..., None] + wide[..., None] * np.array([-1, 1])
             return found[:, 0] if self._flat else found
+        if self.head_.link != "gaussian":
+            told = 'calibrate(X, y) first, or fit with loss="gaussian" or "quantile"'
+            raise NotFittedError(f"{name}.predict_interval needs rows that were not trained on: {told}.")
         middle, deviation = self.predict(X), self.predict_deviation(X)
         return middle[..., None] + deviation[..., None] * ndtri(ends)
 

@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax
 import numpy as np
 from sklearn.base import clone, is_classifier
 from sklearn.utils import check_random_state
 
-from jaxann import tune
 from jaxann.core.checks import check_choice, check_integer, fail
+from jaxann.core.products import Layer
 from jaxann.estimators.inputs import Rows
 from jaxann.estimators.nets import Net
-from jaxann.metrics import streaming
+from jaxann.metrics import of_mean, of_mean_softmax, streaming
 from jaxann.train import early_stopping
 from jaxann.train.recipe import Recipe
 from jaxann.train.run import Status
-from jaxann.tune.enqueue import Dimensions
+
+if TYPE_CHECKING:
+    from jaxann import tune
+    from jaxann.tune.enqueue import Dimensions
 
 __all__ = ["search_settings"]
 
@@ -53,6 +56,8 @@ def search_settings(
     for argument in space:
         check_choice(name, "each argument of space", argument, free)
     key = jax.random.key(check_random_state(estimator.random_state).randint(2**31 - 1))
+    from jaxann import tune  # which who does not search need not load
+
     settings = tune.random(space, trials, key=key)
     rows, _, loss, width, score = estimator._data(X, y, weights, None)
     score = streaming.accuracy() if is_classifier(estimator) and score is None else score
@@ -68,7 +73,7 @@ def search_settings(
         patience = made.stopping.patience if made.stopping is not None else None
         monitor = "validation_loss" if score is None else "validation_score"
         return made.replace(
-            metrics={} if score is None else {"score": score},
+            metrics={} if score is None else {"score": _of_members(score, made.model, share, width)},
             stopping=early_stopping(patience, monitor=monitor),
             batch_size=batch,
             epochs=epochs,
@@ -86,6 +91,15 @@ def search_settings(
     params, state = jax.device_get((done.params, done.state))
     net = Net(model, params, state, history, int(done.epochs_run), Status.STOPPED, None)
     return table.best, table, [net]
+
+
+def _of_members(score: Any, model: Layer, rows: Rows, width: int) -> Any:
+    """The score of the mean of the members inside a net, where it has any: its output is `(rows, members, width)`."""
+    params, state = jax.eval_shape(lambda: model.init(jax.random.key(0), rows.x))
+    shape = jax.eval_shape(lambda p, s: model.apply(p, s, rows.x)[0], params, state).shape
+    if len(shape) < 3:
+        return score
+    return of_mean_softmax(score) if width > 1 and rows.y.ndim == 1 else of_mean(score)
 
 
 def _data(rows: Rows) -> tuple:

@@ -46,8 +46,8 @@ def default_recipe(
 
     One rule by the number of rows. From 3,000 on four runs by Muon, numbers embedded by 48 bins; each sets aside
     another eighth of the rows and ends with the weights of the epoch that is best on them. Below that one run by AdamW,
-    numbers brought to mean 0 and deviation 1, on all rows and to the end of its schedule: what few rows say about the
-    best epoch is noise, and they are worth more in training.
+    numbers brought to mean 0 and deviation 1, wild ones clipped, on all rows and to the end of its schedule: what few
+    rows say about the best epoch is noise, and they are worth more in training.
 
     Args:
         task: "regression", whose targets `(rows, width)` are to be brought to mean 0 and deviation 1 beforehand, or
@@ -79,7 +79,8 @@ def default_recipe(
         epochs, batch_size = epochs or 60, min(batch_size or 64, rows)
         net = models.tabm((128, width), members=16, dropout=0.1)
         optimizer = optimizers.adamw(_rate(5e-3, epochs, rows, batch_size), weight_decay=1e-2, mask=optimizers.matrices)
-        few = recipe(models.tabular(net, categories=categories), loss, optimizer, metrics={name: metric})
+        model = models.tabular(net, categories=categories, scale="standard_clipped")
+        few = recipe(model, loss, optimizer, metrics={name: metric})
         return TabularDefaults(few, epochs, batch_size, 1, 0.0)
     epochs, batch_size, validation = epochs or 32, batch_size or 256, 0.125
     trained = rows - _set_aside(validation, rows)

@@ -65,18 +65,28 @@ class Robust(Transformer):
         low, high: shares of the two quantiles.
         center: whether the median is taken off.
         scale: whether it is divided by the distance of the quantiles.
+        smooth_clip: s of z / sqrt(1 + (z / s)^2), which then takes the place of z; None for z itself.
 
-    Peers: as scikit-learn's RobustScaler with quantile_range in percent.
+    Peers: as scikit-learn's RobustScaler with quantile_range in percent, which has no smooth_clip.
     """
 
     _factory = preprocessing.robust
     _inverts = True
 
-    def __init__(self, low: float = 0.25, high: float = 0.75, *, center: bool = True, scale: bool = True):
+    def __init__(
+        self,
+        low: float = 0.25,
+        high: float = 0.75,
+        *,
+        center: bool = True,
+        scale: bool = True,
+        smooth_clip: float | None = None,
+    ):
         self.low = low
         self.high = high
         self.center = center
         self.scale = scale
+        self.smooth_clip = smooth_clip
 
 
 class Quantile(Transformer):

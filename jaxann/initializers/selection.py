@@ -83,7 +83,7 @@ def _named(function: str, activation: Any) -> tuple[str | None, float | None]:
         return activation, None
     if is_product(activation):
         given, name = activation.arguments, activation._factory.short_name
-        if name == "elementwise":
+        if name in ("elementwise", "parametric_activation"):
             return _named(function, given["activation"])
         name = _LAYERS.get(name, name)
     elif isinstance(activation, functools.partial):

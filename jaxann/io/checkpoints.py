@@ -20,9 +20,9 @@ import numpy as np
 from jaxann.core.checks import check_unmasked, fail, is_concrete, show
 from jaxann.core.config import FORMER, from_config, to_config
 from jaxann.core.errors import InputError
-from jaxann.core.factories import known_factories
 from jaxann.core.products import Layer
 from jaxann.core.results import apart
+from jaxann.core.tables import factory_called, has_factory
 from jaxann.core.typing import Params, State
 from jaxann.io.agreement import disagreement
 from jaxann.io.atomic import check_path, show_path
@@ -184,10 +184,10 @@ def _suspicions(config: Any, elements: int) -> Iterator[tuple[str, str]]:
         name, value, static = pending.pop()
         if isinstance(value, dict) and isinstance(value.get("arguments"), dict):
             called = value.get("factory")
-            maker = known_factories().get(FORMER.get(str(called), str(called)))
-            if maker is None:
+            name = FORMER.get(str(called), str(called))
+            if not has_factory(name):
                 yield "name factories that are defined, your own before the file is loaded", show_text(called)
-            fixed = () if maker is None else maker.static
+            fixed = factory_called(name).static if has_factory(name) else ()
             pending.extend((n, v, n in fixed) for n, v in value["arguments"].items())
         elif isinstance(value, dict):
             pending.extend((name, v, static) for v in value.values())

@@ -1,6 +1,6 @@
 """Layers: `init(key, spec) -> (params, state)` and `apply(params, state, x, *, key, train) -> (y, state)`."""
 
-from jaxann.layers.activation import gated_dense, maxout, prelu, rrelu, swish
+from jaxann.layers.activation import gated_dense, maxout, parametric_activation, prelu, rrelu, swish
 from jaxann.layers.attention import multi_head_attention
 from jaxann.layers.attentive import attentive_recurrence
 from jaxann.layers.autoencoder import contractive_encode_decode, encode_decode, encode_sample_decode
@@ -8,7 +8,7 @@ from jaxann.layers.base import as_layer, custom, elementwise, residual, sequenti
 from jaxann.layers.bidirectional import bidirectional, both_ends
 from jaxann.layers.branches import branch, concatenate, parallel
 from jaxann.layers.class_token import class_token, first_position
-from jaxann.layers.columns import category_embedding, column_dense, periodic_embedding
+from jaxann.layers.columns import category_embedding, column_dense, periodic_embedding, phase_embedding
 from jaxann.layers.conv import conv, conv_transpose, depthwise_conv
 from jaxann.layers.cross_attention import cross_attention
 from jaxann.layers.dense import dense, flatten
@@ -97,8 +97,10 @@ __all__ = [
     "packed_dense",
     "pad",
     "parallel",
+    "parametric_activation",
     "periodic_embedding",
     "permute",
+    "phase_embedding",
     "pixel_shuffle",
     "pixel_unshuffle",
     "prelu",

@@ -7,17 +7,18 @@ from collections.abc import Callable
 import jax.numpy as jnp
 import numpy as np
 
-from jaxann.activations import bilinear, geglu, glu, reglu, silu, swiglu
+from jaxann.activations import bilinear, by_name, geglu, glu, reglu, silu, swiglu
 from jaxann.activations import maxout as greatest
 from jaxann.activations import prelu as leaky
 from jaxann.activations import rrelu as randomized
 from jaxann.core.checks import check_choice, check_floating, check_integer, check_range, fail, is_concrete
 from jaxann.core.factories import factory
 from jaxann.core.products import Initializer, Layer
+from jaxann.core.trees import wide_dtype
 from jaxann.core.typing import Array, Scalar, Spec
 from jaxann.layers.dense import dense
 
-__all__ = ["GATES", "gated_dense", "maxout", "prelu", "rrelu", "swish"]
+__all__ = ["GATES", "gated_dense", "maxout", "parametric_activation", "prelu", "rrelu", "swish"]
 
 GATES: dict[str, Callable] = {f.__name__: f for f in (bilinear, geglu, glu, reglu, swiglu)}
 
@@ -92,6 +93,43 @@ def swish(beta: Scalar = 1.0, *, per_channel: bool = False):
                 fail("swish", "x", f"of shape (..., {steepness.shape[0]})", f" shape {np.shape(x)}")
             steepness = jnp.broadcast_to(steepness, np.shape(x))
         return silu(x, steepness), state
+
+    return init, apply
+
+
+@factory(Layer, traits=("positionwise",))
+def parametric_activation(activation: str | Callable[[Array], Array], *, alpha: Scalar = 1.0):
+    """y = x + alpha (f(x) - x), alpha learned for each channel (the last axis): the activation f, or none at alpha = 0.
+
+    Args:
+        activation: f, by name or as a function `x -> y` of each number by itself.
+        alpha: its first value.
+
+    Parameter: `alpha` `(channels,)`.
+
+    Peers: ParametricActivationLayer of pytabkit; none of PyTorch, Keras and flax has it.
+
+    Source: Holzmüller, Grinsztajn and Steinwart 2024.
+
+    Raises:
+        InputError: no activation has that name, alpha is not finite, or x has another number of channels.
+    """
+    function = by_name(activation)
+    check_range("parametric_activation", "alpha", alpha)
+
+    def init(key, spec):
+        return {"alpha": jnp.full(_shape("parametric_activation", True, spec), alpha, spec.dtype)}, {}
+
+    def apply(params, state, x, *, key=None, train=False):
+        share = params["alpha"]
+        if np.shape(x)[-1:] != share.shape:
+            fail("parametric_activation", "x", f"of shape (..., {share.shape[0]})", f" shape {np.shape(x)}")
+        given = jnp.asarray(x)
+        wide = given.astype(wide_dtype(given.dtype))
+        y = function(wide)
+        if y.shape != wide.shape:
+            fail("parametric_activation", "activation", "one that keeps the shape of x", f" {y.shape} of {wide.shape}")
+        return (wide + jnp.broadcast_to(share.astype(wide.dtype), wide.shape) * (y - wide)).astype(given.dtype), state
 
     return init, apply
 

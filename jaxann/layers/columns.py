@@ -15,7 +15,15 @@ from jaxann.core.trees import wide_dtype
 from jaxann.core.typing import Array, Scalar
 from jaxann.initializers import lecun_normal, normal, uniform, zeros
 
-__all__ = ["category_embedding", "category_rows", "column_dense", "column_product", "periodic_embedding"]
+__all__ = [
+    "category_embedding",
+    "category_rows",
+    "column_dense",
+    "column_product",
+    "periodic_embedding",
+    "phase_embedding",
+    "wave_angles",
+]
 
 
 @factory(Layer, static=("units",))
@@ -118,6 +126,53 @@ def periodic_embedding(frequencies: int = 48, *, deviation: Scalar = 0.01):
         return jnp.concatenate([jnp.cos(angles), jnp.sin(angles)], -1).astype(x.dtype), state
 
     return init, apply
+
+
+@factory(Layer, static=("frequencies",))
+def phase_embedding(frequencies: int = 16, *, deviation: Scalar = 0.1):
+    """y_j = cos(2 pi c_j x_j + b_j) for each column j, with as many c_j and b_j as there are frequencies.
+
+    Args:
+        frequencies: how many waves a column has.
+        deviation: of the normal distribution of c, for columns of deviation about 1; b ~ U(-pi, pi).
+
+    Input `(batch, columns)`; output `(batch, columns, frequencies)`. Parameters: `weight`, the c, and `bias`, the b,
+    both `(columns, frequencies)`.
+
+    Peers: the first step of pytabkit's PBLD embeddings, after which come `column_dense` and the column itself.
+
+    Source: Holzmüller, Grinsztajn and Steinwart 2024.
+
+    Raises:
+        InputError: frequencies is no positive integer, the deviation not above 0, or x has another number of columns.
+    """
+    check_integer("phase_embedding", "frequencies", frequencies)
+    check_range("phase_embedding", "deviation", deviation, 0, open_low=True)
+
+    def init(key, spec):
+        check_floating("phase_embedding", "spec", spec)
+        if len(spec.shape) != 2:
+            fail("phase_embedding", "spec", "of shape (batch, columns)", f" shape {tuple(spec.shape)}")
+        shape = (spec.shape[1], frequencies)
+        weight = normal(deviation)(fold_name(key, "weight"), shape, spec.dtype)
+        return {"weight": weight, "bias": uniform(-math.pi, math.pi)(fold_name(key, "bias"), shape, spec.dtype)}, {}
+
+    def apply(params, state, x, *, key=None, train=False):
+        columns = params["weight"].shape[0]
+        if x.ndim != 2 or x.shape[1] != columns:
+            fail("phase_embedding", "x", f"of shape (batch, {columns})", f" shape {x.shape}")
+        check_floating("phase_embedding", "x", x)
+        return jnp.cos(wave_angles(x, params["weight"], params["bias"])).astype(x.dtype), state
+
+    return init, apply
+
+
+def wave_angles(x: Array, weight: Array, bias: Array) -> Array:
+    """2 pi c_j x_j + b_j in float32 or better, `(batch, columns, frequencies)` of `(batch, columns)`."""
+    shape, wide = (*x.shape, weight.shape[1]), wide_dtype(x.dtype)
+    x, weight, bias = (array.astype(wide) for array in (x, weight, bias))
+    turns = jnp.broadcast_to(x[..., None], shape) * jnp.broadcast_to(weight[None], shape)
+    return 2 * math.pi * turns + jnp.broadcast_to(bias[None], shape)
 
 
 def _sizes(value: object) -> object:

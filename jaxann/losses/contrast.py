@@ -10,9 +10,9 @@ import jax.numpy as jnp
 from jax import lax
 
 from jaxann.core.checks import check_flag, check_range
-from jaxann.core.factories import named_functions
 from jaxann.core.logits import log_softmax
 from jaxann.core.padding import zero_padding
+from jaxann.core.tables import named_functions
 from jaxann.core.typing import Array, Scalar
 from jaxann.losses.embedding import unit
 from jaxann.losses.inputs import real_rows, structured

@@ -7,7 +7,7 @@ from functools import reduce
 
 import jax.numpy as jnp
 
-from jaxann.core.factories import named_functions
+from jaxann.core.tables import named_functions
 from jaxann.core.typing import Array, Scalar
 from jaxann.losses.domains import DISTRIBUTIONS, targets_in
 from jaxann.losses.inputs import over_classes

@@ -11,8 +11,8 @@ from jax import lax
 
 from jaxann.core.checks import check_range, fail
 from jaxann.core.domains import UNIT
-from jaxann.core.factories import named_functions
 from jaxann.core.logits import below_greatest, log_softmax, log_sum_exp
+from jaxann.core.tables import named_functions
 from jaxann.core.typing import Array, Scalar
 from jaxann.losses.domains import targets_in
 from jaxann.losses.inputs import elementwise, hits, labelled

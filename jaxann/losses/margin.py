@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxann.core.checks import check_choice, check_range
-from jaxann.core.factories import named_functions
+from jaxann.core.tables import named_functions
 from jaxann.core.typing import Array, Scalar
 from jaxann.losses.domains import SIGNS, targets_in
 from jaxann.losses.inputs import elementwise, hits, labelled

@@ -15,8 +15,8 @@ import jax.numpy as jnp
 from jax import lax
 
 from jaxann.core.checks import check_range
-from jaxann.core.factories import named_functions
 from jaxann.core.padding import zero_padding
+from jaxann.core.tables import named_functions
 from jaxann.core.typing import Array, Scalar
 from jaxann.losses.embedding import length
 from jaxann.losses.inputs import real_rows, structured

@@ -7,7 +7,7 @@ from jax import lax
 
 from jaxann.core.checks import check_range
 from jaxann.core.domains import UNIT
-from jaxann.core.factories import named_functions
+from jaxann.core.tables import named_functions
 from jaxann.core.typing import Array, Scalar
 from jaxann.losses.domains import targets_in
 from jaxann.losses.inputs import over_classes

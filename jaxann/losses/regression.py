@@ -11,7 +11,7 @@ import numpy as np
 from jax import lax
 
 from jaxann.core.checks import check_range, fail
-from jaxann.core.factories import named_functions
+from jaxann.core.tables import named_functions
 from jaxann.core.typing import Array, Scalar
 from jaxann.losses.inputs import elementwise
 

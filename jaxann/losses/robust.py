@@ -24,7 +24,7 @@ import numpy as np
 from jax import lax
 
 from jaxann.core.checks import check_plain, check_range, fail, is_concrete
-from jaxann.core.factories import named_functions
+from jaxann.core.tables import named_functions
 from jaxann.core.typing import Array, Scalar
 from jaxann.losses.inputs import elementwise, structured
 

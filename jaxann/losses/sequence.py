@@ -19,8 +19,8 @@ from jaxann.core.checks import (
     fail,
     is_concrete,
 )
-from jaxann.core.factories import named_functions
 from jaxann.core.logits import log_softmax, log_sum_exp
+from jaxann.core.tables import named_functions
 from jaxann.core.trees import wide_dtype
 from jaxann.core.typing import Array
 from jaxann.losses.inputs import on_device

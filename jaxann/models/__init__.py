@@ -12,7 +12,8 @@ from jaxann.models.language import gpt, recurrent_language_model
 from jaxann.models.lenet import lenet5
 from jaxann.models.likelihood import elbo, importance_log_likelihood
 from jaxann.models.mixer import mlp_mixer
-from jaxann.models.mlp import mlp
+from jaxann.models.mlp import mlp, self_normalizing_mlp
+from jaxann.models.realmlp import realmlp, realmlp_optimizer
 from jaxann.models.recurrent import recurrent_classifier, recurrent_encoder_decoder
 from jaxann.models.resnet import resnet, resnet_cifar
 from jaxann.models.tabm import tabm
@@ -36,11 +37,14 @@ __all__ = [
     "lenet5",
     "mlp",
     "mlp_mixer",
+    "realmlp",
+    "realmlp_optimizer",
     "recurrent_classifier",
     "recurrent_encoder_decoder",
     "recurrent_language_model",
     "resnet",
     "resnet_cifar",
+    "self_normalizing_mlp",
     "tabm",
     "tabular",
     "tabular_resnet",

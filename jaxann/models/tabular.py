@@ -8,10 +8,11 @@ from jaxann.core.factories import factory
 from jaxann.core.preprocessor import Preprocessor
 from jaxann.core.products import Layer
 from jaxann.core.typing import Scalar
-from jaxann.initializers import he_normal, lecun_normal
+from jaxann.initializers import he_normal, lecun_normal, torch_linear
 from jaxann.layers import (
     as_layer,
     batch_norm,
+    branch,
     category_embedding,
     column_dense,
     concatenate,
@@ -20,6 +21,7 @@ from jaxann.layers import (
     flatten,
     parallel,
     periodic_embedding,
+    phase_embedding,
     preprocess,
     residual,
     sequential,
@@ -28,10 +30,14 @@ from jaxann.layers import dropout as drop
 
 __all__ = ["tabular", "tabular_resnet"]
 
-_EMBEDDINGS = ("piecewise_linear", "periodic")
+_EMBEDDINGS = ("piecewise_linear", "periodic", "periodic_linear")
 _SCALES = {
     "standard": preprocessing.standard(),
+    "standard_clipped": preprocessing.chain(
+        preprocessing.outliers(threshold=10.0, action="clip"), preprocessing.standard()
+    ),
     "robust": preprocessing.robust(),
+    "robust_clipped": preprocessing.robust(smooth_clip=3.0),
     "quantile": preprocessing.quantile(distribution="normal"),
 }
 
@@ -69,11 +75,15 @@ def tabular(
         net: takes `(batch, features)`: `mlp`, `tabm`, `tabular_resnet`, ....
         categories: how many codes each column of categories has; -1 and other codes are 0 everywhere.
         embedding: of numbers. None takes them as they are; "piecewise_linear" how far each has come through bins of its
-            column, "periodic" waves of several lengths, each then by a map of its own column and relu.
-        scale: before all but "piecewise_linear": "standard", "robust", or "quantile", to a normal distribution.
+            column, "periodic" waves of several lengths, each then by a map of its own column and relu;
+            "periodic_linear" the column itself beside a map of waves with a learned phase (PBLD), for `realmlp`.
+        scale: before all but "piecewise_linear": "standard"; "standard_clipped", after numbers farther than 10 times
+            the distance of the quartiles from them are brought there; "robust"; "robust_clipped", with a smooth clip at
+            3 (see `preprocessing.robust`); or "quantile", to a normal distribution.
         bins: of each column, "piecewise_linear".
-        features: of each embedded number.
-        frequencies, deviation: of "periodic": how many, and what matters most, the deviation of their distribution.
+        features: of each embedded number; in "periodic_linear" the column itself is one of them, 4 in the paper.
+        frequencies, deviation: of "periodic" and "periodic_linear" (16 in the paper): how many, and what matters most,
+            the deviation of their distribution.
         category_features: of each embedded category.
 
     Input: `(batch, columns)`, or with categories `{"numbers": (batch, columns), "categories": (batch, columns)}`, whole
@@ -81,7 +91,8 @@ def tabular(
 
     Peers: rtdl_num_embeddings has the embeddings, for which data are prepared by hand; pytabkit's nets are estimators.
 
-    Source: Gorishniy, Rubachev and Babenko 2022 (embeddings); Gorishniy et al. 2021 (categories).
+    Source: Gorishniy, Rubachev and Babenko 2022 (embeddings); Gorishniy et al. 2021 (categories); Holzmüller,
+    Grinsztajn and Steinwart 2024 ("periodic_linear", "robust_clipped").
 
     Raises:
         InputError: an argument is out of range, or x is no such table.
@@ -91,7 +102,7 @@ def tabular(
     check_choice("tabular", "scale", scale, tuple(_SCALES))
     sizes = {"bins": bins, "features": features, "frequencies": frequencies, "category_features": category_features}
     for name, number in sizes.items():
-        check_integer("tabular", name, number)
+        check_integer("tabular", name, number, 2 if (name, embedding) == ("features", "periodic_linear") else 1)
     check_range("tabular", "deviation", deviation, 0, open_low=True)
     if not isinstance(categories, tuple):
         fail("tabular", "categories", "a tuple of positive integers, one for each column", categories)
@@ -99,9 +110,7 @@ def tabular(
     numbers: Preprocessor = preprocessing.chain(filled, _SCALES[scale])
     if embedding == "piecewise_linear":
         numbers = preprocessing.chain(preprocessing.impute("median"), preprocessing.piecewise_linear(bins))
-    waves = {"waves": periodic_embedding(frequencies, deviation=deviation)} if embedding == "periodic" else {}
-    own = {"own": column_dense(features), "act": elementwise("relu")} if embedding is not None else {}
-    embedded = sequential({**waves, **own, "flat": flatten()})
+    embedded = _embedded(embedding, features, frequencies, deviation)
     if not categories:
         return sequential({"prepare": preprocess(numbers), "embed": embedded, "net": net}).functions
     tables = sequential({"table": category_embedding(categories, category_features), "flat": flatten()})
@@ -113,6 +122,22 @@ def tabular(
             "net": net,
         }
     ).functions
+
+
+def _embedded(embedding: str | None, features: int, frequencies: int, deviation: Scalar) -> Layer:
+    """From prepared numbers, `(batch, columns)` or bins of them, to `(batch, all features)`."""
+    if embedding == "periodic_linear":
+        draw = torch_linear(frequencies)
+        own = column_dense(features - 1, kernel_init=draw, bias_init=draw)
+        waves = phase_embedding(frequencies, deviation=deviation)
+        sides = {
+            "numbers": elementwise("identity"),
+            "waves": sequential({"waves": waves, "own": own, "flat": flatten()}),
+        }
+        return sequential({"sides": branch(sides), "join": concatenate(names=("numbers", "waves"))})
+    waves = {"waves": periodic_embedding(frequencies, deviation=deviation)} if embedding == "periodic" else {}
+    own = {"own": column_dense(features), "act": elementwise("relu")} if embedding is not None else {}
+    return sequential({**waves, **own, "flat": flatten()})
 
 
 @factory(Layer, static=("width", "units", "blocks", "hidden"))

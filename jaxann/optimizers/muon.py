@@ -10,9 +10,10 @@ import jax
 import jax.numpy as jnp
 
 from jaxann.core.checks import check_choice, check_range, fail
-from jaxann.core.factories import factory, named_functions
+from jaxann.core.factories import factory
 from jaxann.core.patterns import Selection, matrices
 from jaxann.core.products import Optimizer, OptimizerFunctions
+from jaxann.core.tables import named_functions
 from jaxann.core.trees import leaf_norm, wide_dtype
 from jaxann.core.typing import Array, Params, Scalar, ScalarOrSchedule, ScheduledScalar
 from jaxann.optimizers.base import (

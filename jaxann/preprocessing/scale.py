@@ -150,20 +150,33 @@ def max_abs():
 
 
 @factory(Preprocessor, static=("low", "high"))
-def robust(low: float = 0.25, high: float = 0.75, *, center: bool = True, scale: bool = True):
+def robust(
+    low: float = 0.25,
+    high: float = 0.75,
+    *,
+    center: bool = True,
+    scale: bool = True,
+    smooth_clip: Scalar | None = None,
+):
     """z = (x - median) / (Q_high - Q_low) of each column, which a few wild numbers do not move; 1 in the place of 0.
 
     Args:
         low, high: shares of the two quantiles; the quartiles by default.
         center: whether the median is taken off.
         scale: whether it is divided by the distance of the quantiles.
+        smooth_clip: s, with which z / sqrt(1 + (z / s)^2) takes the place of z: about z near 0, and within (-s, s) for
+            the wildest number. None for z itself.
 
     State: `center` and `scale`, `(columns,)`. What it learns from pieces are all of their numbers.
 
-    Peers: as scikit-learn's RobustScaler with quantile_range in percent.
+    Peers: as scikit-learn's RobustScaler with quantile_range in percent, which has no smooth_clip; pytabkit clips by
+    s = 3, and divides a column whose quartiles are equal by half of its range.
+
+    Source: Holzmüller, Grinsztajn and Steinwart 2024 (smooth_clip).
 
     Raises:
-        InputError: a share is not in [0, 1], or the second not above the first; or as `standard`.
+        InputError: a share is not in [0, 1], the second not above the first, or smooth_clip not above 0; or as
+            `standard`.
     """
     check_range("robust", "low", low, 0, 1)
     check_range("robust", "high", high, 0, 1)
@@ -171,6 +184,8 @@ def robust(low: float = 0.25, high: float = 0.75, *, center: bool = True, scale:
         fail("robust", "high", f"above low ({low})", high)
     check_flag("robust", "center", center)
     check_flag("robust", "scale", scale)
+    if smooth_clip is not None:
+        check_range("robust", "smooth_clip", smooth_clip, 0, open_low=True)
 
     def compute(values):
         xp = namespace(values)
@@ -184,7 +199,24 @@ def robust(low: float = 0.25, high: float = 0.75, *, center: bool = True, scale:
     def measure(x, where, y):
         return values_of("robust", x, where)
 
-    return PreprocessorFunctions(*_shifted("robust", "center"), measure, concatenated, compute)
+    transform, inverse = _shifted("robust", "center")
+    if smooth_clip is None:
+        return PreprocessorFunctions(transform, inverse, measure, concatenated, compute)
+
+    def clipped(state, x):
+        wide = columns_of("robust", x)
+        z, bound = aligned(transform(state, wide), smooth_clip)
+        xp = namespace(z)
+        return narrowed(z / xp.hypot(xp.ones_like(z), z / bound), x)  # a square of z would overflow
+
+    def unclipped(state, z):
+        wide, bound = aligned(columns_of("robust", z), smooth_clip)
+        xp = namespace(wide)
+        nearest = 1 - xp.finfo(wide.dtype).eps  # the bound itself is where infinity would go
+        share = xp.clip(wide / bound, -nearest, nearest)
+        return narrowed(inverse(state, bound * share / xp.sqrt((1 - share) * (1 + share))), z)
+
+    return PreprocessorFunctions(clipped, unclipped, measure, concatenated, compute)
 
 
 def _shifted(function: str, middle: str) -> tuple[Callable, Callable]:

@@ -5,7 +5,7 @@ constant outside the schedule's range and exact at its boundaries. `cyclic`, `co
 end have no last step. `reduce_on_plateau` reacts to a measured value; its state is carried by the training program.
 """
 
-from jaxann.schedules.annealing import cosine, cosine_restarts, wsd
+from jaxann.schedules.annealing import cosine, cosine_log, cosine_restarts, wsd
 from jaxann.schedules.base import constant, custom, scaled, value_at
 from jaxann.schedules.cycle import cyclic, linear_one_cycle, one_cycle, slanted_triangular
 from jaxann.schedules.decay import (
@@ -27,6 +27,7 @@ __all__ = [
     "PlateauState",
     "constant",
     "cosine",
+    "cosine_log",
     "cosine_restarts",
     "custom",
     "cyclic",

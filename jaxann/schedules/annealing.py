@@ -1,4 +1,4 @@
-"""Half a cosine down, once or with restarts, and the three-part schedule that ends in a decay."""
+"""Cosines: half of one down, once or with restarts, whole ones that grow; and the three-part schedule of one decay."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from jaxann.schedules.base import (
     together,
 )
 
-__all__ = ["cosine", "cosine_restarts", "wsd"]
+__all__ = ["cosine", "cosine_log", "cosine_restarts", "wsd"]
 
 
 @factory(Schedule)
@@ -75,6 +75,39 @@ def cosine(
         falling = jnp.where(p <= 0.0, high, falling)  # low + (high - low) is high in exact arithmetic only
         falling = jnp.where(p >= 1.0, low, falling)  # and cos(pi) is exactly -1
         return jnp.where(reached(now, warmup), jnp.where(reached(now, steps), low, falling), climbing)
+
+    return value
+
+
+@factory(Schedule)
+def cosine_log(peak: Scalar, steps: Scalar, *, cycles: Scalar = 4):
+    """f(c) = peak (1 - cos(2 pi log2(1 + (2^cycles - 1) t))) / 2, t = c / steps: waves from 0 to peak and back, each
+    twice as long as the one before.
+
+    The first waves are short trials at the whole rate, the last takes half of the steps.
+
+    Args:
+        peak: greatest value, in the middle of each wave on the scale of the logarithm.
+        steps: length of the whole schedule; at step 0 and from there on the value is 0.
+        cycles: how many waves, a whole number up to 30.
+
+    Peers: coslog4 of pytabkit, which has 4 waves; PyTorch, Keras and optax have none by that name.
+
+    Source: Holzmüller, Grinsztajn and Steinwart 2024.
+
+    Raises:
+        InputError: steps < 1, or cycles is no whole number from 1 to 30.
+    """
+    check_range("cosine_log", "peak", peak)
+    check_count("cosine_log", "steps", steps, 1)
+    check_count("cosine_log", "cycles", cycles, 1)
+    check_range("cosine_log", "cycles", cycles, 1, 30)
+
+    def value(step):
+        now, doublings = since(step), real(cycles)
+        wave = jnp.log1p((jnp.exp2(doublings) - 1.0) * share(now, steps)) / jnp.log(real(2.0))
+        sine = jnp.sin(jnp.pi * (wave - lax.stop_gradient(jnp.round(wave))))  # a sine far from 0 has fewer digits
+        return jnp.where(reached(now, steps), 0.0, real(peak) * sine * sine)
 
     return value
 

@@ -158,6 +158,12 @@ def _swish(layer: Layer, train: Mode) -> str:
     return "u sigmoid(beta u)"
 
 
+@layer_formula(layers.parametric_activation)
+def _parametric_activation(layer: Layer, train: Mode) -> str:
+    given = layer.arguments["activation"]
+    return f"u + alpha ({given if isinstance(given, str) else getattr(given, '__name__', 'f')}(u) - u)"
+
+
 @layer_formula(layers.rrelu)
 def _rrelu(layer: Layer, train: Mode) -> str:
     return f"max(u, 0) + s min(u, 0); s is {'drawn at random' if train else 'the middle of its range'}"

@@ -148,7 +148,9 @@ def _walk(
     kind, formula, rule = layer._factory.short_name, formula_of(layer), rule_of("explain", layer, name)
     if formula.like is layers.multi_head_attention and _join(name, "qkv") in traces:
         return _attention(layer, name, params, traces, source, found, way)
-    activation = rule.function(layer) if rule is not None and rule.activation and rule.function is not None else None
+    activation = None
+    if rule is not None and rule.activation and rule.function is not None and not params:  # f alone
+        activation = rule.function(layer)
     first, ends = len(found), {}
     for child, inner in layer.children.items():
         inside = _join(name, child)

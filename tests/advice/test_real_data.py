@@ -41,7 +41,7 @@ def test_a_table_is_learned_about_as_well_as_by_a_linear_model_or_better(name: s
 
 
 @pytest.mark.skipif("JAXANN_DATA" not in os.environ, reason="JAXANN_DATA names no folder with the files of MNIST")
-def test_handwriting_is_read(key: jax.Array):
+def test_the_real_handwriting_is_read(key: jax.Array):
     data = ja.data.mnist(Path(os.environ["JAXANN_DATA"]) / "mnist")
     train, validation = (data.x[:500], data.y[:500]), (data.x[500:900], data.y[500:900])
     found = ja.recommend(train, epochs=4)

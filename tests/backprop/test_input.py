@@ -8,7 +8,7 @@ import pytest
 
 from jaxann import activations, backprop, layers, losses
 from jaxann.backprop.registry import ACTIVATIONS, LAYERS, LOSSES
-from jaxann.core.factories import known_factories
+from jaxann.core.tables import known_factories
 from jaxann.models import mlp
 from tests import catalogue
 from tests.contract import assert_input_error

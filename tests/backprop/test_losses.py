@@ -52,7 +52,8 @@ def name_of(row: LossRow) -> str:
 def test_every_loss_has_a_rule():
     named = {row.build for row in ROWS}
     assert named <= set(LOSSES)
-    assert len(set(LOSSES) - named) == 6  # each_member, by_head, and those of autoencoders
+    others = {loss for loss in set(LOSSES) - named if loss.__module__.startswith("jaxann.")}  # other tests add theirs
+    assert len(others) == 6  # each_member, by_head, and those of autoencoders
 
 
 def _sets(row: LossRow) -> tuple[np.ndarray, np.ndarray]:

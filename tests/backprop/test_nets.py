@@ -15,8 +15,8 @@ import pytest
 
 from jaxann import activations, backprop
 from jaxann.backprop.registry import LAYERS
-from jaxann.core.factories import known_factories
 from jaxann.core.products import Layer
+from jaxann.core.tables import known_factories
 from jaxann.core.trees import flatten_named
 from tests.backprop.interpret import run
 from tests.backprop.nets import Net, draw_model, draw_net
@@ -143,6 +143,8 @@ def test_the_networks_hold_everything():
         "layers.category_embedding",
         "layers.column_dense",
         "layers.periodic_embedding",  # these: see tests/models/test_tabular.py
+        "layers.parametric_activation",
+        "layers.phase_embedding",  # these: see tests/models/test_realmlp.py
     }
     chains = {"layers.sequential", "layers.feed_forward", "layers.transformer_block"}  # whose rule is the chain's
     assert found & made == made - several

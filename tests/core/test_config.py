@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from jaxann import activations, initializers, layers, losses, models, optimizers, schedules
 from jaxann.core import InputError, from_config, is_product, to_config
 from jaxann.core.config import FORMER
-from jaxann.core.factories import known_factories, known_functions
+from jaxann.core.tables import known_factories, known_functions
 from tests.contract import assert_input_error
 
 

@@ -17,7 +17,7 @@ import pytest
 from jaxann import initializers, layers, models, optimizers, schedules
 from jaxann.core import InputError, Layer, Schedule, batch_axes, factory, is_product
 from jaxann.core.checks import check_range
-from jaxann.core.factories import known_factories, known_functions
+from jaxann.core.tables import known_factories, known_functions
 from tests.contract import assert_input_error
 
 BUILDS: list[Any] = []
@@ -277,3 +277,31 @@ def test_tables_know_the_public_names():
     assert functions["activations.relu"].__name__ == "relu"
     assert all(name.count(".") >= 1 for name in (*factories, *functions))
     assert factories[f"{__name__}.line"].public is line
+
+
+def test_of_traced_numbers_the_body_runs_once_for_each_trace_and_nothing_of_one_is_met_in_another():
+    runs = []
+
+    @factory(Schedule)
+    def doubled(rate: float):
+        runs.append(rate)
+        twice = rate * 2  # a number of the trace that asks
+        return lambda step: twice * step
+
+    def total(product, steps):
+        before = product(jnp.float32(1)) + product(jnp.float32(2))
+
+        def body(carry, step):
+            return carry + product(step) + product(step), None
+
+        inside = jax.lax.scan(body, jnp.float32(0), steps)[0]
+        return before + inside + product(jnp.float32(3)) + product(jnp.float32(4))
+
+    made = doubled(0.5)
+    runs.clear()
+    assert float(jax.jit(total)(made, jnp.arange(3.0))) == 1 + 2 + 6 + 3 + 4
+    assert len(runs) == 3  # outside, inside the loop, and outside again
+    runs.clear()
+    slope = jax.grad(lambda product: total(product, jnp.arange(3.0)))(made)
+    assert float(jax.tree.leaves(slope)[0]) == 2 * (1 + 2 + 6 + 3 + 4)
+    assert made._built_here is None  # what is of a trace stays with the product that was flattened into it

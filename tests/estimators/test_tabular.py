@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import pickle
+import subprocess
+import sys
 from pathlib import Path
 
+import jax
 import numpy as np
 import pytest
 
@@ -12,6 +17,8 @@ from jaxann.estimators import TabularClassifier, TabularRegressor
 from jaxann.estimators.tabular_defaults import FEW_ROWS, default_recipe
 from tests.estimators.test_tables import warts
 
+pytestmark = pytest.mark.filterwarnings("ignore:.*column 'town' did not occur in fit")
+ROOT = Path(__file__).resolve().parents[2]
 FRAME, NEW = warts(), warts(30, seed=5).assign(town="never seen")
 Y = np.nan_to_num(FRAME["number"].to_numpy()) * 3 + FRAME["flag"].to_numpy()
 LABELS = np.where(np.random.default_rng(2).random(len(Y)) < 0.15, "rich", "poor")
@@ -26,7 +33,8 @@ def regressor() -> TabularRegressor:
 def test_a_table_with_every_wart_is_learned_and_new_rows_are_predicted(regressor: TabularRegressor):
     assert regressor.score(FRAME, Y) > 0.9
     assert set(regressor.dropped_) == {"row", "copy", "name", "constant", "nothing"}
-    assert np.isfinite(regressor.predict(NEW)).all()
+    with pytest.warns(UserWarning, match="100% of the values of column 'town' did not occur in fit"):
+        assert np.isfinite(regressor.predict(NEW)).all()
     disagreement = regressor.predict_doubt(NEW)  # of the members inside the net
     assert disagreement.shape == (30,) and (disagreement > 0).all()
 
@@ -36,6 +44,17 @@ def test_a_file_reads_raw_tables_and_predicts_the_same_bits(regressor: TabularRe
     again = TabularRegressor.load(tmp_path / "table.safetensors")
     np.testing.assert_array_equal(again.predict(NEW), regressor.predict(NEW))
     assert again.dropped_ == regressor.dropped_
+    np.testing.assert_array_equal(pickle.loads(pickle.dumps(regressor)).predict(NEW), regressor.predict(NEW))
+    code = (
+        "import sys, numpy as np; from jaxann.estimators import TabularRegressor;"
+        "from tests.estimators.test_tables import warts; x = warts(30, seed=5).assign(town='never seen');"
+        "np.save(sys.argv[1] + '/p.npy', TabularRegressor.load(sys.argv[1] + '/table.safetensors').predict(x))"
+    )
+    # compiled as in this process, which the flags and the number of devices say
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "JAX_NUM_CPU_DEVICES": "2"}
+    environment |= {"JAX_DISABLE_MOST_OPTIMIZATIONS": str(int(jax.config.read("jax_disable_most_optimizations")))}
+    subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=True, env=environment, cwd=tmp_path)
+    np.testing.assert_array_equal(np.load(tmp_path / "p.npy"), regressor.predict(NEW))
 
 
 def test_columns_are_those_of_training_by_name(regressor: TabularRegressor):

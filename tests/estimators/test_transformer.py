@@ -17,8 +17,8 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from jaxann import estimators, preprocessing
 from jaxann.core import InputError
-from jaxann.core.factories import known_factories
 from jaxann.core.preprocessor import Preprocessor
+from jaxann.core.tables import known_factories
 from jaxann.estimators.transformer import Transformer
 
 EVERYTHING = [getattr(estimators, name) for name in estimators.__all__]

@@ -173,6 +173,8 @@ from pathlib import Path
 from jaxann.core import CheckpointError, Layer, factory, to_config
 from jaxann.io import load, load_arrays
 import jaxann.models
+from jaxann.core.tables import known_factories
+known_factories()  # a name that is in no room that is there loads the others, from a fixed list: so all of them are
 folder = Path(sys.argv[1])
 load(folder / "good")
 BANNED = ("import", "exec", "compile", "pickle.find_class", "marshal.loads", "os.system", "os.exec",

@@ -15,8 +15,8 @@ import jaxann as ja
 from jaxann import optimizers as o
 from jaxann import schedules as s
 from jaxann.core import from_config, to_config
-from jaxann.core.factories import known_factories
 from jaxann.core.products import Optimizer
+from jaxann.core.tables import known_factories
 from tests.catalogue import OPTIMIZERS, OptimizerRow
 from tests.contract import assert_input_error
 from tests.optimizers.given_gradients import START, gradients

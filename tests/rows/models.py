@@ -10,6 +10,7 @@ __all__ = ["HELPERS", "MODELS"]
 HELPERS = {
     "models.elbo": "measures a variational autoencoder",
     "models.importance_log_likelihood": "measures a variational autoencoder",
+    "models.realmlp_optimizer": "makes the optimizer of a realmlp",
 }
 
 MODELS = [
@@ -19,6 +20,20 @@ MODELS = [
         bad=({"widths": ()}, {"widths": (3, 0)}, {"activation": "than"}, {"dropout": 1.0}),
         random=True,
         stateful=True,
+    ),
+    LayerRow(
+        "models.self_normalizing_mlp",
+        lambda: models.self_normalizing_mlp((6, 3), dropout=0.1),
+        "torch",
+        ({"widths": ()}, {"widths": (3, 0)}, {"widths": 3}, {"dropout": 1.0}),
+        random=True,
+    ),
+    LayerRow(
+        "models.realmlp",
+        lambda: models.realmlp((6, 4, 3), activation="mish"),
+        "torch",
+        ({"widths": ()}, {"widths": (3, 0)}, {"activation": "mush"}, {"dropout": 1.0}),
+        random=True,
     ),
     LayerRow(
         "models.tabm",

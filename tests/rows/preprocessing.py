@@ -53,7 +53,7 @@ PREPROCESSORS = [
         "preprocessing.robust",
         lambda: preprocessing.robust(0.1, 0.8),
         _SKLEARN,
-        bad=({"low": -0.1}, {"high": 1.5}, {"high": 0.1}, {"center": None}),
+        bad=({"low": -0.1}, {"high": 1.5}, {"high": 0.1}, {"center": None}, {"smooth_clip": 0.0}),
     ),
     PreprocessorRow(
         "preprocessing.piecewise_linear",

@@ -116,6 +116,14 @@ SCHEDULES = [
         values={0: 0.02, 4: 0.1, 10: 0.01, 1000: 0.01},
     ),
     ScheduleRow(
+        "schedules.cosine_log",
+        lambda: schedules.cosine_log(0.4, 1847, cycles=8),  # at the top of a wave in step 3, to 3e-5 of it
+        "a formula in NumPy",
+        (*NUMBERS, {"cycles": 0}, {"cycles": 1.5}, {"cycles": 31}),
+        last=1847,
+        values={0: 0.0, 3: 0.4, 1847: 0.0, 1848: 0.0},
+    ),
+    ScheduleRow(
         "schedules.cosine_restarts",
         lambda: schedules.cosine_restarts(0.4, 5, growth=2, end=0.1, decay=0.5),
         "PyTorch",

@@ -22,6 +22,18 @@ COLUMNS = [
         sequence=None,
     ),
     LayerRow(
+        "layers.parametric_activation",
+        lambda: layers.parametric_activation("mish", alpha=0.7),
+        "torch",
+        ({"activation": "mush"}, {"alpha": None}),
+    ),
+    LayerRow(
+        "layers.phase_embedding",
+        lambda: layers.phase_embedding(3, deviation=0.5),
+        bad=({"frequencies": 0}, {"deviation": 0.0}),
+        sequence=None,
+    ),
+    LayerRow(
         "layers.category_embedding",
         lambda: layers.category_embedding((3, 2, 4, 3, 5), 3),
         bad=({"sizes": ()}, {"sizes": (0,)}, {"features": 0}),

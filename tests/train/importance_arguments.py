@@ -1,4 +1,4 @@
-"""Arrays that the functions of importance take, as in `array_arguments`."""
+"""Arrays that the functions of `diagnose` take, as in `array_arguments`."""
 
 from __future__ import annotations
 
@@ -45,10 +45,21 @@ def permuted(name: str, value: Any) -> Any:
     return ja.diagnose.permutation_importance(MODEL, params, STATE, data, ja.metrics.mse, key=KEY)
 
 
+def ranged(name: str, value: Any) -> Any:
+    """What `diagnose.learning_rate_range` makes of it."""
+    given = {"x": X, "y": Y, "weights": np.ones(8, np.float32)} | {name: value}
+    recipe = ja.recipe(MODEL, ja.losses.squared_error, ja.optimizers.sgd(0.1), batch_size=8)
+    return ja.diagnose.learning_rate_range(recipe, (given["x"], given["y"], given["weights"]), KEY, steps=10)
+
+
 CASES: dict[str, tuple[Any, Callable[[Any], Any]]] = {
     **{
         f"diagnose.permutation_importance: {label}": (array, functools.partial(permuted, label.split()[-1]))
         for label, array in {"params": PARAMS["weight"], "data x": X, "data y": Y, "data weights": np.ones(8)}.items()
+    },
+    **{
+        f"diagnose.learning_rate_range: {label}": (array, functools.partial(ranged, label.split()[-1]))
+        for label, array in {"data x": X, "data y": Y, "data weights": np.ones(8)}.items()
     },
     **{
         f"diagnose.{function.__name__}: {name}": (array, functools.partial(attributed, function, name))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 from typing import Any
 
 import jax.numpy as jnp
@@ -11,6 +12,7 @@ from jaxann import activations, layers, ops
 from jaxann.backprop.layers.dense import dense_vjp, rows, sum_of_rows
 from jaxann.backprop.registry import activation_vjp, layer_rule, through_activation
 from jaxann.backprop.step import Call, Cotangents, Step
+from jaxann.core.products import Layer
 from jaxann.core.trees import wide_dtype
 from jaxann.core.typing import Array
 
@@ -62,6 +64,27 @@ def _swish(call: Call) -> Step:
         by_x = s + jnp.where(jnp.isinf(x), 0, x * jnp.broadcast_to(b, x.shape)) * s * (1 - s)
         grads = {"beta": _sum_to(beta, upper * near * (near * (s * (1 - s))))}
         return Cotangents((upper * by_x).astype(call.x.dtype), grads)
+
+    return Step(y, state, vjp)
+
+
+def _function(layer: Layer) -> Callable:
+    return activations.by_name(layer.arguments["activation"])
+
+
+@layer_rule(layers.parametric_activation, activation=True, function=_function)
+def _parametric_activation(call: Call) -> Step:
+    """y = x + alpha (f(x) - x):  dC/dx = (1 - alpha) G + alpha G f'(x);  dC/dalpha = sum of G (f(x) - x)."""
+    y, state = call.apply()
+    function, alpha = _function(call.layer), call.params["alpha"]
+    rule, settings = activation_vjp(function, _VERB, "activation")
+
+    def vjp(g: Array) -> Cotangents:
+        wide = wide_dtype(call.x.dtype)
+        x, upper = call.x.astype(wide), g.astype(wide)
+        share, f = jnp.broadcast_to(alpha.astype(wide), x.shape), function(x)
+        by_x = upper - share * upper + through_activation(function, rule, settings, x, f, share * upper)
+        return Cotangents(by_x.astype(call.x.dtype), {"alpha": _sum_to(alpha, upper * (f - x))})
 
     return Step(y, state, vjp)
 

@@ -12,7 +12,7 @@ from jaxann.backprop.registry import layer_rule
 from jaxann.backprop.step import Call, Cotangents, Step
 from jaxann.core.trees import wide_dtype
 from jaxann.core.typing import Array
-from jaxann.layers.columns import category_rows, column_product
+from jaxann.layers.columns import category_rows, column_product, wave_angles
 
 __all__ = []
 
@@ -47,6 +47,23 @@ def _periodic_embedding(call: Call) -> Step:
         own = jnp.sum(angle * jnp.broadcast_to(call.x[..., None], angle.shape), 0)
         through = jnp.sum(angle * jnp.broadcast_to(weight[None], angle.shape), -1)
         return Cotangents(through.astype(call.x.dtype), {"weight": own.astype(weight.dtype)})
+
+    return Step(y, state, vjp)
+
+
+@layer_rule(layers.phase_embedding)
+def _phase_embedding(call: Call) -> Step:
+    """y = cos a with a = 2 pi c x + b:  dC/da = -sin a G,  dC/db = dC/da,  dC/dc and dC/dx = 2 pi x, 2 pi c dC/da."""
+    y, state = call.apply()
+    weight, bias = call.params["weight"], call.params["bias"]
+
+    def vjp(g: Array) -> Cotangents:
+        angle = -jnp.sin(wave_angles(call.x, weight, bias)) * g.astype(wide_dtype(g.dtype))
+        turn = 2 * math.pi * angle
+        own = jnp.sum(turn * jnp.broadcast_to(call.x[..., None].astype(turn.dtype), turn.shape), 0)
+        through = jnp.sum(turn * jnp.broadcast_to(weight[None].astype(turn.dtype), turn.shape), -1)
+        grads = {"weight": own.astype(weight.dtype), "bias": jnp.sum(angle, 0).astype(bias.dtype)}
+        return Cotangents(through.astype(call.x.dtype), grads)
 
     return Step(y, state, vjp)
 
