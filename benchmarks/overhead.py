@@ -102,7 +102,7 @@ def run(arguments: argparse.Namespace) -> int:
                 return fit(key=key, epochs=epochs, progress=True).params
 
         contenders = {"bare": lambda key, bare=bare, x=x, y=y: bare(key, x, y), "fit": with_all}
-        times = _alternate(contenders, 3 if arguments.quick else arguments.rounds)
+        times = alternated(contenders, 3 if arguments.quick else arguments.rounds)
         ratios = [b / a for a, b in zip(times["bare"], times["fit"], strict=True)]
         low, _, high = statistics.quantiles(ratios, n=4)
         medians = {n: statistics.median(t) / epochs for n, t in times.items()}
@@ -116,7 +116,7 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _alternate(contenders: dict[str, Callable], rounds: int) -> dict[str, list[float]]:
+def alternated(contenders: dict[str, Callable], rounds: int) -> dict[str, list[float]]:
     """Seconds of each contender in each round, after one round that is not counted."""
     import jax
 

@@ -58,7 +58,9 @@ THOROUGH = (
     "tests/test_contracts_activations.py::test_activation_is_finite_for_finite_input[float32",
     "tests/test_contracts_initializers.py::test_initializer_is_a_function_of_key_shape_and_dtype",
     "tests/test_contracts_optimizers.py::test_optimizer_scanned_equals_a_loop_bit_for_bit",
-    "tests/train/test_fit.py",
+    "tests/train/test_fit.py::test_integer_pixels_train_as_their_float_form",
+    "tests/train/test_fit.py::test_interruption_returns_the_best_so_far",
+    "tests/train/test_fit.py::test_resume_goes_on_bit_for_bit",
     "tests/train/test_run_bits.py",
 )
 FAST = "--xla_cpu_use_fusion_emitters=false --xla_cpu_parallel_codegen_split_count=1"

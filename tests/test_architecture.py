@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import importlib.util
 import os
 import re
@@ -91,7 +92,10 @@ def _at_import(tree: ast.Module) -> Iterator[ast.AST]:
             todo.extend(ast.iter_child_nodes(node))
 
 
-TREES = {_module(path): ast.parse(path.read_text(), str(path)) for path in _files()}
+@functools.cache
+def _trees() -> dict[str, ast.Module]:
+    """Of every file by its module; not when this file is read, as every worker reads it."""
+    return {_module(path): ast.parse(path.read_text(), str(path)) for path in _files()}
 
 
 def _inner(tree: ast.AST) -> set[str]:
@@ -99,21 +103,21 @@ def _inner(tree: ast.AST) -> set[str]:
     found = set()
     for module, names in _imports(tree):
         if module.split(".")[0] == "jaxann":
-            found |= {f"{module}.{n}" if f"{module}.{n}" in TREES else module for n in names} or {module}
+            found |= {f"{module}.{n}" if f"{module}.{n}" in _trees() else module for n in names} or {module}
     return found
 
 
 def test_every_room_stands_on_a_floor():
-    rooms = {_room(module) for module in TREES} - set(TOP)
+    rooms = {_room(module) for module in _trees()} - set(TOP)
     assert not rooms - set(FLOORS), "rooms without a floor in the design"
-    assert all(re.fullmatch("[a-z0-9_]+", part) for module in TREES for part in module.split("."))
-    unpublished = {module.split(".")[-1] for module in TREES} & {"utils", "util", "helpers", "misc", "common", "_src"}
-    assert not unpublished
+    assert all(re.fullmatch("[a-z0-9_]+", part) for module in _trees() for part in module.split("."))
+    unpublished = {"utils", "util", "helpers", "misc", "common", "_src"}
+    assert not unpublished & {module.split(".")[-1] for module in _trees()}
 
 
 def test_imports_point_down():
     wrong = []
-    for module, tree in TREES.items():
+    for module, tree in _trees().items():
         room = _room(module)
         if room in TOP:
             continue
@@ -128,7 +132,7 @@ def test_imports_point_down():
 
 
 def test_imports_have_no_circles():
-    graph = {m: {t for t in _inner(ast.Module(list(_at_import(tree)), [])) if t != m} for m, tree in TREES.items()}
+    graph = {m: {t for t in _inner(ast.Module(list(_at_import(tree)), [])) if t != m} for m, tree in _trees().items()}
     # A room's face imports its files; a file that imports its own room's face closes a circle.
     while graph:
         free = {module for module, targets in graph.items() if not targets & graph.keys()}
@@ -143,7 +147,7 @@ def test_no_file_is_long(folder: str):
 
 
 def test_public_names_are_listed_sorted_and_exist():
-    for module, tree in TREES.items():
+    for module, tree in _trees().items():
         if module in ("jaxann", "jaxann.__main__"):
             continue
         lists = [
@@ -163,13 +167,13 @@ def test_public_names_are_listed_sorted_and_exist():
         }  # fmt: skip
         assert not set(names) - bound - made - values, f"{module}: in __all__ and not in the file"
         assert not any(name.startswith("_") for name in names), f"{module}: a private name in __all__"
-        package = any(other.startswith(module + ".") for other in TREES)
+        package = any(other.startswith(module + ".") for other in _trees())
         hidden = {name for name in made if not name.startswith("_")} - set(names)
         assert package or not hidden, f"{module}: {hidden} neither private nor in __all__"
 
 
 def test_no_name_is_defined_public_in_two_rooms_of_one_kind():
-    for module, tree in TREES.items():
+    for module, tree in _trees().items():
         assert not any(isinstance(node, ast.ImportFrom) and node.names[0].name == "*" for node in ast.walk(tree)), (
             module
         )
@@ -177,7 +181,7 @@ def test_no_name_is_defined_public_in_two_rooms_of_one_kind():
 
 def test_source_has_nothing_that_runs_code_from_data():
     for path in _files():
-        tree, allowed = TREES[_module(path)], ALLOWED.get(_name(path), set())
+        tree, allowed = _trees()[_module(path)], ALLOWED.get(_name(path), set())
         modules = {module.split(".")[0] for module, _ in _imports(tree)}
         assert not (modules & FORBIDDEN) - allowed, f"{_name(path)} imports {modules & FORBIDDEN}"
         assert not modules & NEVER, f"{_name(path)} imports {modules & NEVER}, which only tests and benchmarks may"
@@ -191,7 +195,7 @@ def test_source_has_nothing_that_runs_code_from_data():
 
 
 def test_optional_packages_are_imported_where_they_are_used():
-    for module, tree in TREES.items():
+    for module, tree in _trees().items():
         modules = {name.split(".")[0] for node in _at_import(tree) for name, _ in _imports(node)}
         if _room(module) == "estimators":  # loaded when first asked for
             modules -= {"sklearn", "scipy"}
@@ -199,7 +203,7 @@ def test_optional_packages_are_imported_where_they_are_used():
 
 
 def test_no_logarithm_of_a_rounded_probability():
-    for module, tree in TREES.items():
+    for module, tree in _trees().items():
         for node in ast.walk(tree):
             if isinstance(node, ast.Call) and re.search(r"(^|\.)log$", ast.unparse(node.func)):
                 inside = ast.unparse(node.args[0]) if node.args else ""

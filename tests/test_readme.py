@@ -31,8 +31,8 @@ def names(tmp_path_factory: pytest.TempPathFactory) -> dict:
 
 def test_readme_blocks_run_as_printed(names, capsys):
     assert len(BLOCKS) >= 5
-    assert names["files"] == ["columns.png", "digits.safetensors", "rent.safetensors", "report.png", "run.jax",
-                              "search.png", "swarm.png"]  # fmt: skip
+    assert names["files"] == ["columns.png", "digits.safetensors", "map.html", "rent.safetensors", "report.png",
+                              "run.jax", "search.png", "swarm.png"]  # fmt: skip
     assert float(ja.metrics.accuracy(names["again"], names["y_test"])) > 0.9
 
 
@@ -51,6 +51,7 @@ def test_readme_states_the_shapes_it_gets(names):
     assert names["bounds"].shape == (50, 2) and names["reader"].score(names["x_test"], names["y_test"]) > 0.9
     assert names["seen"].history["accuracy"][-1] > 0.5
     assert names["watched"].history["validation_accuracy"][-1] > 0.9 and names["watched"].epochs_run < 50
+    assert names["found"].first == "vanishing" and names["cured"].history["layer_gradient_norm"].shape[0] == 20
     matters, shares = names["matters"], names["shares"]
     assert matters.mean.argmax() == 0 and abs(matters.mean[3]) < 0.1 * matters.mean[:3].min()
     shop, fresh = ja.predict(names["shop"], *names["trained"], names["fresh"][:50]), names["fresh"]

@@ -12,6 +12,7 @@ from jaxann.advice.targets import read_target
 from jaxann.core.checks import OUTSIDE, check_untraced, fail
 from jaxann.core.padding import Padded
 from jaxann.core.typing import Array
+from jaxann.preprocessing.varied_columns import standardized
 from jaxann.train.inputs import as_batch, as_inputs
 
 __all__ = ["read_facts"]
@@ -224,16 +225,8 @@ def _heavy(columns: np.ndarray) -> float:
     return float((known & (far > _FAR * np.where(known, scale, 1))).mean())
 
 
-def _scaled(columns: np.ndarray) -> np.ndarray:
-    """Columns of mean 0 and deviation 1, missing numbers as means; constant ones left out."""
-    mean, deviation = np.nanmean(columns, axis=0), np.nanstd(columns, axis=0)
-    known = deviation > 1e-9 * np.maximum(1, np.abs(mean))
-    z = (columns[:, known] - mean[known]) / deviation[known]
-    return np.where(np.isnan(z), 0, z)
-
-
 def _correlation(columns: np.ndarray) -> float:
-    z = _scaled(columns) if columns.size else columns
+    z = standardized(columns) if columns.size else columns
     if z.shape[1] < 2:
         return 0.0
     products = np.abs(z.T @ z) / len(z)
@@ -254,7 +247,7 @@ def _columns_facts(kind: str, x: Any) -> dict[str, Any]:
         deviation = wide.std(0)
         found["center"] = tuple(map(float, wide.mean(0)))
         found["deviation"] = tuple(float(s) if s > 0 else 1.0 for s in deviation)
-    z = _scaled(columns) if not np.isnan(columns).any() else np.zeros((1, 0))
+    z = standardized(columns) if not np.isnan(columns).any() else np.zeros((1, 0))
     if z.shape[1]:
         variance = np.linalg.eigvalsh(z.T @ z)[::-1].cumsum()
         found["components"] = int(np.searchsorted(variance, _VARIANCE * variance[-1]) + 1)

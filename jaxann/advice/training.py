@@ -11,7 +11,7 @@ from jaxann.advice.recommendation import Reason, show_number
 from jaxann.core.products import Optimizer, Schedule
 from jaxann.optimizers import adam, adamw, add_decayed_weights, chain, clip_by_global_norm, matrices, sgd
 from jaxann.schedules import cosine
-from jaxann.train.recipe import Stopping, early_stopping
+from jaxann.train.early_stopping import Stopping, early_stopping
 
 __all__ = ["Restraint", "Training", "restraint_of", "training_of"]
 

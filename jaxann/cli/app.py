@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from jaxann.cli.costs import loss_names
 from jaxann.cli.explaining import account, errata
+from jaxann.cli.mapping import draw_map
 from jaxann.cli.terminal import console, needed
 from jaxann.core.errors import CheckpointError, InputError, MissingDependencyError
 
@@ -35,6 +36,8 @@ _WELCOME = """[bold]jaxann[/bold]: neural networks on JAX, every number visible.
   [bold cyan]jaxann explain --errata[/bold cyan]
       mistakes that are commonly printed, each checked while you read
       (--errata E3 for one, --errata all for all)
+  [bold cyan]jaxann map net.safetensors --data rows.csv --out map.html[/bold cyan]
+      the net as boxes and lines, with what each layer makes of the rows
 
 Every command has --help. In Python: [bold]import jaxann as ja[/bold], then
 [bold]print(ja.explain(recipe, params, x, y))[/bold].
@@ -101,6 +104,21 @@ def build() -> Typer:
 
     explain.__annotations__["context"] = typer.Context
     app.command("explain", epilog=f"Losses: {', '.join(loss_names())}.")(explain)
+
+    def draw(
+        model: Path = argument(..., metavar="FILE", help="A model of your own, written by jaxann.save."),  # noqa: B008
+        data: Path = option(..., help="Comma-separated numbers: the inputs, then the targets."),  # noqa: B008
+        out: Path = option(Path("map.html"), help="File to write the page to."),  # noqa: B008
+        loss: str = option(None, help="Name of a loss: softmax_cross_entropy where the target is one class of several, "
+                                      "else half_squared_error."),
+        learning_rate: float = option(0.01, help="Of the step of gradient descent whose length is shown."),
+        examples: int = option(8, help="How many of the first rows can be picked on the page."),
+    ) -> None:  # fmt: skip
+        """The net as a page: a box for each layer with its figures, its gradient, and what each example makes of it."""
+        with _reported(typer):
+            draw_map(model, data, out, loss, learning_rate, examples)
+
+    app.command("map", epilog=f"Losses: {', '.join(loss_names())}.")(draw)
 
     return app
 

@@ -40,7 +40,7 @@ def loss_names() -> tuple[str, ...]:
     return tuple(sorted(set(_table()) - set(SEVERAL_ROWS)))
 
 
-def loss_by_name(name: str) -> Callable:
+def loss_by_name(name: str, function: str = "explain") -> Callable:
     """The loss of that name.
 
     Raises:
@@ -49,11 +49,11 @@ def loss_by_name(name: str) -> Callable:
     names = loss_names()
     if name in SEVERAL_ROWS:
         hint = f"{name} compares several examples with each other, or takes a sequence."
-        fail("explain", "--loss", "a loss of one row: its outputs and its targets", name, hint=hint)
+        fail(function, "--loss", "a loss of one row: its outputs and its targets", name, hint=hint)
     if name not in names:
         close = [n for n in names if n == name.lower()] or difflib.get_close_matches(name, names, 1)
-        hint = (f"Did you mean {close[0]!r}? " if close else "") + "All names: jaxann explain --help."
-        fail("explain", "--loss", "the name of a loss", name, hint=hint)
+        hint = (f"Did you mean {close[0]!r}? " if close else "") + f"All names: jaxann {function} --help."
+        fail(function, "--loss", "the name of a loss", name, hint=hint)
     return _table()[name]
 
 

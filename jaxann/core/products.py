@@ -82,10 +82,10 @@ class Layer(Product):
         (
             "chain",  # its children run one after the other, each on the output of the one before
             "positionwise",  # each position by itself; in evaluation alone for one that takes a sequence_mask
+            "activation",  # a function of its input alone, whose values far to the left and right are its limits
             "takes_missing",  # NaN may be in its input, and something is put in its place
             "ends_sequence",  # its output has no positions, or brings their mask along as Padded
-            # Its parameter `weight`, which is multiplied and nothing else, has its outputs on the last axis, or on the
-            # one before: what makes its weights of others (`layers.weight_norm`) has to know which.
+            # Which axis of its `weight`, multiplied and nothing else, has the outputs: `layers.weight_norm` asks.
             "outputs_last",
             "outputs_before_last",
             # Its one child stands for several, one after the other: parameters, state and carry have an axis of them.
@@ -188,7 +188,7 @@ class Layer(Product):
             )
             fail(name, "sequence_mask", "None for a layer that does not heed it", sequence_mask, hint=hint)
         with traceable(name, "apply"):
-            found = watched(self, params, lambda: apply(params, state, x, key=key, train=train, **masks))
+            found = watched(self, params, lambda: apply(params, state, x, key=key, train=train, **masks), sequence_mask)
         return check_pair(name, "apply", "(y, state)", found)
 
     def start(

@@ -70,6 +70,11 @@ _FLAG = f"--{_OPTION}="
 _TRIED = ((0, 10, 2), (0, 13))  # versions of jaxlib from the first on, before the second
 _RIGHT = (0, 11)  # from which on the product below is right
 _ROWS = 32769  # of which the last one goes wrong
+_QUICK = {
+    "xla_backend_optimization_level": 1,
+    "xla_cpu_use_fusion_emitters": False,
+    "xla_llvm_disable_expensive_passes": True,
+}  # half of the time; what it makes takes up to twice as long
 
 
 def _version() -> tuple[int, ...]:
@@ -109,11 +114,21 @@ def _by_flag() -> bool:
 @functools.cache
 def _options() -> tuple[tuple[str, str], ...]:
     """The compiler options that leave it out, as far as this jaxlib knows them."""
+    return ((_OPTION, ""),) if _is_known(_OPTION, "") else ()
+
+
+@functools.cache
+def _quick_options() -> tuple[tuple[str, Any], ...]:
+    """The compiler options with which it is done soonest, as far as this jaxlib knows them."""
+    return tuple((name, value) for name, value in _QUICK.items() if _is_known(name, value))
+
+
+def _is_known(option: str, value: Any) -> bool:
     try:
-        _aside(jax.jit(lambda: 0, compiler_options={_OPTION: ""}))
+        _aside(jax.jit(lambda: 0, compiler_options={option: value}))
     except RuntimeError:  # JaxRuntimeError: no such option
-        return ()
-    return ((_OPTION, ""),)
+        return False
+    return True
 
 
 def tell_of_faults() -> None:
@@ -239,9 +254,17 @@ class _Guarded:
 class _Program:
     """A jitted function that chooses the compiler's options when it is first called, and keeps so many programs."""
 
-    def __init__(self, function: Callable, nested: bool, level: int | None, guarded: bool, settings: dict[str, Any]):
+    def __init__(
+        self,
+        function: Callable,
+        nested: bool,
+        level: int | None,
+        quickly: bool,
+        guarded: bool,
+        settings: dict[str, Any],
+    ):
         functools.update_wrapper(self, function)
-        self._function, self._nested, self._guarded = function, nested, guarded
+        self._function, self._nested, self._quickly, self._guarded = function, nested, quickly, guarded
         self._level = {} if level is None else {"xla_backend_optimization_level": level}
         self._settings = settings
         self._plain: Any = jax.jit(function, **settings) if nested else None
@@ -261,7 +284,8 @@ class _Program:
         """The jitted function for one setting; the one not used for the longest time is given up for it."""
         keep_on_disk()
         tell_of_faults()
-        options = self._level | ({} if _by_flag() else dict(_options()))
+        options = self._level | (dict(_quick_options()) if self._quickly else {})
+        options |= {} if _by_flag() else dict(_options())
         with _LOCK:
             found = self._kept.get(setting)
             if found is not None and found._cache_size() <= KEPT:
@@ -301,6 +325,7 @@ def jit(
     *,
     nested: bool = False,
     level: int | None = None,
+    quickly: bool = False,
     guarded: bool = False,
     **settings: Any,
 ) -> Any:
@@ -311,9 +336,10 @@ def jit(
         nested: whether it is often called inside other jitted functions, of which it then is a part: what it was
             traced to is kept for them, as long as the process lives.
         level: optimization level of the compiler's back end, where less is enough.
+        quickly: whether it is to be compiled soon rather than to run fast: for what takes milliseconds and runs once.
         guarded: whether it runs without JAX's checks, for its caller looks at what it returns.
         settings: as of `jax.jit`.
     """
     if function is None:
-        return functools.partial(jit, nested=nested, level=level, guarded=guarded, **settings)
-    return _Program(function, nested, level, guarded, settings)
+        return functools.partial(jit, nested=nested, level=level, quickly=quickly, guarded=guarded, **settings)
+    return _Program(function, nested, level, quickly, guarded, settings)

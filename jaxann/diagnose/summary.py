@@ -19,7 +19,7 @@ from jaxann.core.padding import Padded
 from jaxann.core.products import Layer, Optimizer
 from jaxann.core.trees import flatten_named
 from jaxann.core.typing import Specs
-from jaxann.core.watch import watching
+from jaxann.core.watch import Paths, watching
 from jaxann.diagnose.flops import MARK, flops_by_mark
 from jaxann.diagnose.leaves import LeafFacts, leaf_facts
 from jaxann.layers import as_layer
@@ -171,13 +171,13 @@ class _Walk:
     """What is seen while the model is traced: each layer that runs, by its path."""
 
     def __init__(self):
-        self._open: list[tuple[Layer, Any, str]] = []
+        self._paths = Paths()
         self._numbers: dict[str, int] = {}
         self._layers: list[Layer] = []
         self._shapes: list[Any] = []
 
-    def __call__(self, layer: Layer, params: Any, run: Any) -> Any:
-        path = self._path(layer, params)
+    def __call__(self, layer: Layer, params: Any, run: Any, sequence_mask: Any) -> Any:
+        path = self._paths.find(layer, params)
         if path is None:  # what a layer has inside without showing it
             return run()
         number = self._numbers.setdefault(path, len(self._numbers))
@@ -186,26 +186,10 @@ class _Walk:
             self._shapes.append(None)
         elif "wraps" in self._layers[number].traits:
             self._layers[number] = layer  # the row is that of the layer inside
-        self._open.append((layer, params, path))
-        try:
-            with jax.named_scope(f"{MARK}{number}"):
-                y, after = run()
-        finally:
-            self._open.pop()
+        with self._paths.opened(layer, params, path), jax.named_scope(f"{MARK}{number}"):
+            y, after = run()
         self._shapes[number] = jax.tree.map(lambda a: tuple(a.shape), _plain(y))
         return y, after
-
-    def _path(self, layer: Layer, params: Any) -> str | None:
-        if not self._open:
-            return None if self._numbers else ""
-        parent, given, path = self._open[-1]
-        if "wraps" in parent.traits and layer is parent.arguments.get("layer"):
-            return path
-        for name, child in parent.children.items():
-            one = isinstance(given, Mapping) and name in given and given[name] is params
-            if one or "stacked" in parent.traits and layer is child:  # which is given one block's parameters at a time
-                return f"{path}.{name}" if path else name
-        return None
 
     def rows(self, params: Any, flops: Any, batch: int, facts: Mapping[str, LeafFacts]) -> tuple[LayerSummary, ...]:
         """A row a layer, without those made of layers that have nothing of their own."""

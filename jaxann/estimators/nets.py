@@ -23,6 +23,7 @@ from jaxann.train.stopping import start
 __all__ = ["Net", "fit_net", "forward", "same_model"]
 
 _SIZES = (64, 256, 1024, 4096, 16384)  # rows that data are padded to; larger sets have programs of their own
+_FEW = 1024  # rows up to which compiling takes longer than most trainings
 _BLOCKS = (64, 256, 1024)  # rows at a time of a prediction
 
 
@@ -70,6 +71,10 @@ def fit_net(
             inside = padded_rows(measured, most, most)._replace(steps=None)
         views = Views(padded_rows(np.arange(count), own, static), inside)
     together = _filled(together, size)
+    if (
+        size <= _FEW and views.train is not None and together.weights is None
+    ):  # the program of rows with weights serves both
+        together = Rows(together.x, together.y, np.ones(size, np.float32))
     data = (together.x, together.y) if together.weights is None else (together.x, together.y, together.weights)
     done, going, initial = 0, None if before is None else before.going, None
     if before is not None and going is None:  # read from a file, which has its weights alone
@@ -83,7 +88,7 @@ def fit_net(
     result = train_on(
         made, data, key=jax.random.key(seed), epochs=done + epochs, batch_size=static,
         validation=None if validation is None else data, initial=initial, resume=going, views=views, progress=progress,
-        observers=observers,
+        observers=observers, quickly=size <= _FEW,
     )  # fmt: skip
     history, after = result.history, result.carry  # a tree would not keep the order of the history's columns
     assert after is not None

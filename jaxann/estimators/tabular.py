@@ -23,7 +23,8 @@ from jaxann.estimators.tabular_defaults import FEW_ROWS, TabularDefaults, defaul
 from jaxann.losses import each_member
 from jaxann.models import tabular
 from jaxann.optimizers import as_optimizer
-from jaxann.train.recipe import Recipe, early_stopping
+from jaxann.train.early_stopping import early_stopping
+from jaxann.train.recipe import Recipe
 
 __all__ = ["TabularEstimator"]
 

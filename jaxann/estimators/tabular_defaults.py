@@ -13,7 +13,8 @@ from jaxann import losses, metrics, models, optimizers, schedules
 from jaxann.core.checks import check_choice, check_integer, fail
 from jaxann.core.products import Layer, Metric
 from jaxann.metrics import streaming
-from jaxann.train.recipe import Recipe, early_stopping, recipe
+from jaxann.train.early_stopping import early_stopping
+from jaxann.train.recipe import Recipe, recipe
 
 __all__ = ["TabularDefaults", "default_recipe"]
 

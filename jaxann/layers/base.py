@@ -363,7 +363,7 @@ def residual(body: Layer, skip: Layer | None = None):
     return composite("residual", init, apply, sides, step, ("ends_sequence",) if ends else ())
 
 
-@factory(Layer, traits=("positionwise",))
+@factory(Layer, traits=("positionwise", "activation"))
 def elementwise(activation: str | Callable[[Array], Array]):
     """y = f(x) for an activation, by name or as a function `x -> y`; no parameters.
 

@@ -6,6 +6,7 @@ import jax
 
 from jaxann.core.factories import factory
 from jaxann.core.products import Layer, LayerFunctions
+from jaxann.core.watch import note_rounds, noted_aside
 from jaxann.layers.base import as_layer
 
 __all__ = ["remat"]
@@ -35,10 +36,12 @@ def remat(layer: Layer):
 
     def apply(params, state, x, *, key=None, train=False, example_mask=None, sequence_mask=None):
         def run(params, state, x, key, masks):
-            return layer.apply(params, state, x, key=key, train=train, **masks)
+            return noted_aside(lambda: layer.apply(params, state, x, key=key, train=train, **masks))
 
         masks = {"example_mask": example_mask, "sequence_mask": sequence_mask}
-        return jax.checkpoint(run)(params, state, x, key, masks)
+        found, notes = jax.checkpoint(run)(params, state, x, key, masks)
+        note_rounds(notes)
+        return found
 
     carrying = (layer.start, layer.step) if layer.carries else (None, None)
     fit = getattr(layer.declared, "fit", None)

@@ -12,6 +12,7 @@ from jax import lax
 from jaxann.core.checks import check_integer, fail
 from jaxann.core.factories import factory
 from jaxann.core.products import Layer, LayerFunctions
+from jaxann.core.watch import note_rounds, noted_aside
 from jaxann.layers.base import as_layer, init_child, output_spec, run_child
 
 __all__ = ["WRITTEN_OUT", "check_block_shapes", "repeat"]
@@ -67,12 +68,13 @@ def repeat(layer: Layer, times: int):
         def round_of(x, one):
             block, own, before = one
             folded = None if key is None else jax.random.fold_in(key, block)
-            y, after = run_child(layer, "block", own, before, x, key=folded, **context)
+            (y, after), notes = noted_aside(lambda: run_child(layer, "block", own, before, x, key=folded, **context))
             check_block_shapes(x, y)
-            return y, after
+            return y, (after, notes)
 
         given = (jnp.arange(times), _inside(params), _inside(state))
-        y, after = lax.scan(round_of, x, given, unroll=times <= WRITTEN_OUT)
+        y, (after, notes) = lax.scan(round_of, x, given, unroll=times <= WRITTEN_OUT)
+        note_rounds(notes, times)
         return y, {"block": after}
 
     traits = ("stacked", *layer.traits & {"positionwise", "ends_sequence", "reads_source"})

@@ -30,6 +30,7 @@ The files, from what is trained to who waits for it. None knows of those below i
 
 from jaxann.train import ensemble
 from jaxann.train.beam_search import beam_search
+from jaxann.train.early_stopping import early_stopping
 from jaxann.train.export import export_run
 from jaxann.train.fit import fit
 from jaxann.train.generate import generate
@@ -38,7 +39,7 @@ from jaxann.train.observers import Moment
 from jaxann.train.placement import placement
 from jaxann.train.population import Population, fit_population
 from jaxann.train.predict import evaluate, predict
-from jaxann.train.recipe import early_stopping, recipe
+from jaxann.train.recipe import recipe
 from jaxann.train.run import Result, Status, make_run
 from jaxann.train.stream import Sampling, stream
 

@@ -17,6 +17,8 @@ from jaxann.optimizers import learning_rate_at
 from jaxann.train.batches import Batch, batch_of, example_count, step_count
 from jaxann.train.epoch import Carry, with_plateaus
 from jaxann.train.inputs import named_leaves
+from jaxann.train.nonfinite import nonfinite_place
+from jaxann.train.probing import probe_batch, probe_layers
 from jaxann.train.recipe import Recipe
 from jaxann.train.run import Result
 from jaxann.train.steps import gradient, longest
@@ -46,7 +48,7 @@ def report(
     """Warn or raise when steps were bad; silent when all were good, but for the first `told` that were skipped.
 
     The program keeps no record of the bad step beside its number: its inputs are recomputed here from the last good
-    weights and the key, and the step is replayed to name the first layer whose gradient is not finite. Under
+    weights and the key, and the step is replayed to name the first layer where numbers are not finite. Under
     `jax_debug_nans` and `jax_debug_infs` the replay raises JAX's own error, which names the operation.
     """
     step = result.diverged_step
@@ -83,11 +85,14 @@ def _account(recipe: Recipe, key: Key, carry: Carry, data: Batch, step: int, ski
         shuffle=recipe.shuffle,
         last=number == steps - 1,
     )
-    (loss, _), grads = jit(lambda trained, batch: gradient(trained, recipe, batch, key=noise, example_mask=mask)[:2])(
-        carry.trained, batch
-    )
+
+    def again(trained, batch):
+        (loss, _), grads = gradient(trained, recipe, batch, key=noise, example_mask=mask)[:2]
+        found = probe_batch(recipe, trained, batch, key=noise, example_mask=mask, with_noise=False)
+        return loss, grads, found.by_layer
+
+    loss, grads, by_layer = jit(again)(carry.trained, batch)
     norms = {name: float(np.linalg.norm(np.asarray(g, np.float64))) for name, g in flatten_named(grads).items()}
-    bad = [name for name, norm in norms.items() if not np.isfinite(norm)]
     norm = np.sqrt(sum(n**2 for n in norms.values()))
     limit, what = longest(recipe, grads), "a loss or gradient that is not finite"
     if np.isfinite(float(loss)) and np.isfinite(norm):
@@ -97,7 +102,9 @@ def _account(recipe: Recipe, key: Key, carry: Carry, data: Batch, step: int, ski
                 f"a gradient longer than {limit:.3g}, which rules cannot square (clip_by_global_norm takes any length)"
             )
     text = f"{place} gave {what}, at learning rate {rate:.3g}; loss {float(loss):.4g}, gradient norm {norm:.3g}"
-    text += f", first bad gradient in {bad[0]!r}" if bad else ""
+    first = nonfinite_place(probe_layers(recipe, carry.trained, batch), np.asarray(by_layer), float(loss))
+    if first is not None and not limit < norm < np.inf:
+        text += f"; the first that is not finite is {first}"
     for name, leaf in named_leaves("x", batch.x):
         rows = np.asarray(leaf).reshape(leaf.shape[0], -1)
         if not np.isfinite(rows).all():

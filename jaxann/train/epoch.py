@@ -38,6 +38,7 @@ from jaxann.train.batches import (
 from jaxann.train.learned import learned_state
 from jaxann.train.measure import counted_alone, measure, streaming_form, with_streams
 from jaxann.train.own_functions import fresh_weights
+from jaxann.train.probing import probe_epoch, probe_width
 from jaxann.train.recipe import Recipe
 from jaxann.train.statistics import renewed
 from jaxann.train.steps import EpochSums, TrainState, at_rest, run_steps, start_guard
@@ -48,6 +49,7 @@ __all__ = [
     "begin",
     "has_plateau",
     "plateaus",
+    "row_width",
     "run_epoch",
     "run_epochs",
     "weights_of",
@@ -114,6 +116,11 @@ def weights_of(carry: Carry) -> tuple[Params, State]:
     return (carry.trained.params, carry.trained.state) if carry.averaged is None else carry.averaged
 
 
+def row_width(recipe: Recipe, carry: Carry, train: Batch, validated: bool) -> int:
+    """How many numbers an epoch's row of the history has: its columns, and those of a probe."""
+    return len(recipe.columns(validated)) + probe_width(recipe, carry.trained, train)
+
+
 def active(recipe: Recipe, carry: Carry) -> Array:
     """Whether there is a reason to run another epoch."""
     alive = carry.trained.guard.alive
@@ -149,7 +156,8 @@ def run_epochs(
         carry, row = run_epoch(recipe, key, carry, train, validation, *views)
         return carry, lax.dynamic_update_index_in_dim(table, row, place, 0)
 
-    table = jnp.full((longest, len(recipe.columns(validation is not None))), jnp.nan, default_float())
+    width = row_width(recipe, carry, train, validation is not None)
+    table = jnp.full((longest, width), jnp.nan, default_float())
     return lax.while_loop(going, body, (carry, table))
 
 
@@ -186,6 +194,9 @@ def run_epoch(
         found = measure(recipe, *weights, seen)
         row, loss = [*row, *found], found[0]
     record = jnp.stack([jnp.asarray(v, default_float()) for v in row])
+    if recipe.probes:
+        begun = carry.trained.guard.steps
+        record = jnp.concatenate([record, probe_epoch(stepping, key, carry.epoch, begun, trained, train, order)])
     return _react(recipe, carry, trained, weights, loss, record, validation is not None), record
 
 

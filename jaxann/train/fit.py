@@ -20,7 +20,7 @@ from jaxann.core.typing import Array, Key, Params, State
 from jaxann.train.augmented import as_trained
 from jaxann.train.batches import Batch, Rows, Spec, example_count, step_count
 from jaxann.train.divergence import refuse_nonfinite, report
-from jaxann.train.epoch import Carry, begin, run_epochs, weights_of
+from jaxann.train.epoch import Carry, begin, row_width, run_epochs, weights_of
 from jaxann.train.host_metrics import host_metrics
 from jaxann.train.inputs import as_batch
 from jaxann.train.interrupts import InterruptedTwice, held_interrupts
@@ -28,6 +28,7 @@ from jaxann.train.learned import data_to_learn_from
 from jaxann.train.meshes import automatic_mesh, on_automatic_meshes
 from jaxann.train.observers import Moment, Observer, check_observers, observing
 from jaxann.train.prepare import epochs_of, prepare_data, sized
+from jaxann.train.probing import BY_LAYER, SCALARS, history_of, rows_of
 from jaxann.train.progress import progress_bar
 from jaxann.train.recipe import Recipe, as_recipe
 from jaxann.train.run import Result, Status
@@ -120,10 +121,11 @@ def train_on(
     observers: Observer | Sequence[Observer] = (),
     progress: bool = False,
     views: Views = Views(),  # noqa: B008  (it cannot be changed)
+    quickly: bool = False,
 ) -> Result:
     """`fit` on some rows of the data: sets of several sizes, padded to one, share a program.
 
-    Metrics are streaming ones.
+    Metrics are streaming ones. `quickly` has the program compiled sooner, and run slower: for a few rows.
     """
     check_key("fit", key)
     recipe = as_recipe("fit", recipe)
@@ -147,7 +149,8 @@ def train_on(
 
     columns = recipe.columns(measured is not None)
     setting = _setting(recipe, key, data, measured, initial, resume)
-    advance, longest = (_advance.of(setting), _LONGEST_CHUNK) if on_host is None else (on_host.advance, 1)
+    program = _advance_soon if quickly else _advance
+    advance, longest = (program.of(setting), _LONGEST_CHUNK) if on_host is None else (on_host.advance, 1)
     rows = () if views == Views() else (views,)
     stand = _first(recipe, key, data, columns, resume, initial, views.train)
     ended = Status.FINISHED
@@ -164,7 +167,7 @@ def train_on(
                 new = np.asarray(new)[: int(after.epoch) - stand.done]
                 stand = _Stand(after, stand.done + len(new), (*stand.rows, new))  # at once, or not at all
                 if watching and len(new):
-                    moment = _moment(recipe, after, wanted, dict(zip(columns, new.T, strict=True)))
+                    moment = _moment(recipe, after, wanted, history_of(columns, new))
                     ended = Status.STOPPED if observe(moment) else ended
                 if stand.done < until:
                     break
@@ -178,8 +181,9 @@ def train_on(
     if interrupted():  # of a run that was complete by then, too: who asked is told
         ended = Status.INTERRUPTED
 
-    table = np.concatenate(stand.rows) if stand.rows else np.empty((0, len(columns)))
-    history = {name: np.ascontiguousarray(table[:, i]) for i, name in enumerate(columns)}
+    width = row_width(recipe, stand.carry, data, measured is not None)
+    table = np.concatenate(stand.rows) if stand.rows else np.empty((0, width))
+    history = {name: np.ascontiguousarray(values) for name, values in history_of(columns, table).items()}
     result = _result(recipe, stand.carry, history, ended)
     told = 0 if resume is None or resume.carry is None else int(resume.carry.trained.guard.skipped)
     if views.train is not None and result.diverged_step >= 0:
@@ -210,9 +214,8 @@ def _setting(recipe: Recipe, key: Key, data: Batch, measured: Batch | None, init
     return setting
 
 
-# Drawing the weights runs once and takes milliseconds, so it is compiled with less optimization: half the time, the
-# same bits.
-@jit(level=1, guarded=True, static_argnames=("spec",))
+# Drawing the weights runs once and takes milliseconds.
+@jit(quickly=True, guarded=True, static_argnames=("spec",))
 def _start(
     recipe: Recipe,
     key: Key,
@@ -225,8 +228,7 @@ def _start(
     return begin(recipe, key, spec.tree, initial, data, rows)
 
 
-@jit(guarded=True)
-def _advance(
+def _chunk(
     recipe: Recipe,
     key: Key,
     carry: Carry,
@@ -240,6 +242,9 @@ def _advance(
     The carry is not donated: if the program is interrupted, the caller still holds the weights it began with.
     """
     return run_epochs(recipe, key, carry, until, train, validation, views, longest=_LONGEST_CHUNK)
+
+
+_advance, _advance_soon = jit(_chunk, guarded=True), jit(_chunk, guarded=True, quickly=True)
 
 
 def _moment(recipe: Recipe, carry: Carry, wanted: int, rows: dict[str, np.ndarray]) -> Moment:
@@ -274,9 +279,10 @@ def _first(
     fresh = start.eval_shape(recipe, key, spec)
     if _shapes(fresh) != _shapes(resume.carry):
         fail("fit", "resume", "a result of the same model, optimizer and settings", " one of another structure")
-    if tuple(resume.history) != columns:
-        fail("fit", "resume", f"a result with the history {', '.join(columns)}", f" {', '.join(resume.history)}")
-    rows = np.stack([resume.history[name] for name in columns], 1)
+    names = (*columns, *(SCALARS + BY_LAYER if recipe.probes else ()))
+    if tuple(resume.history) != names:
+        fail("fit", "resume", f"a result with the history {', '.join(names)}", f" {', '.join(resume.history)}")
+    rows = rows_of(columns, resume.history)
     return _Stand(resume.carry, int(resume.carry.epoch), (rows,))
 
 

@@ -23,8 +23,9 @@ from jax.core import Tracer
 from jaxann.core.binding import misfit
 from jaxann.core.checks import check_integer, check_unmasked, check_untraced, fail, refuse_traced, show
 from jaxann.core.notices import notify
+from jaxann.train.early_stopping import Stopping
 from jaxann.train.prepare import MOST_EPOCHS, canonical, sized
-from jaxann.train.recipe import Recipe, Stopping
+from jaxann.train.recipe import Recipe
 
 __all__ = [
     "Build",

@@ -28,7 +28,7 @@ from jaxann.metrics.forms import is_known
 from jaxann.train import stopping
 from jaxann.train.augmented import as_trained
 from jaxann.train.batches import Batch, example_count, one_example
-from jaxann.train.epoch import Carry, run_epoch
+from jaxann.train.epoch import Carry, row_width, run_epoch
 from jaxann.train.measure import counted_alone
 from jaxann.train.prepare import as_floats, figure_shape, floats_for, prediction_shapes
 from jaxann.train.recipe import Recipe
@@ -76,7 +76,7 @@ class HostMetrics:
         patience = None if recipe.stopping is None else recipe.stopping.patience
         waited = patience is not None and int(carry.stop.wait) >= int(np.asarray(patience))
         if int(carry.epoch) >= int(until) or waited or not bool(carry.trained.guard.alive):
-            return carry, np.empty((0, len(columns)))
+            return carry, np.empty((0, row_width(recipe, carry, train, validation is not None)))
         monitored = recipe.monitor.removeprefix("validation_") in self.metrics and recipe.monitor in columns
         # Best weights are chosen here, below: in the program those of this epoch are always the best.
         begun = carry._replace(stop=carry.stop._replace(best_epoch=jnp.int32(-1))) if monitored else carry

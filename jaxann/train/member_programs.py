@@ -20,7 +20,7 @@ from jax.sharding import PartitionSpec as Split
 from jaxann.core.programs import jit
 from jaxann.core.typing import Array, Key
 from jaxann.train.batches import Batch, Rows, Spec, default_float, gather_rows
-from jaxann.train.epoch import Carry, active, begin, run_epochs, weights_of
+from jaxann.train.epoch import Carry, active, begin, row_width, run_epochs, weights_of
 from jaxann.train.grouping import TracedBuild, member_recipe
 from jaxann.train.measure import measure
 from jaxann.train.run import finish
@@ -62,7 +62,7 @@ def _sharded(mesh: Mesh, function: Any, shared: int, split: int) -> Any:
     return jax.shard_map(function, mesh=mesh, in_specs=specs, out_specs=Split(AXIS), check_vma=False)
 
 
-@jit(guarded=True, level=1, static_argnames=("traced", "mesh", "spec"))
+@jit(guarded=True, quickly=True, static_argnames=("traced", "mesh", "spec"))
 def start(
     traced: TracedBuild | None, mesh: Mesh, spec: Spec, leaves: Any, keys: Key, folds: Array, data: Any, views: Any
 ) -> Carry:
@@ -110,7 +110,7 @@ def advance(
 
     def recipe_of(leaves):
         recipe = member_recipe(traced, leaves)
-        return recipe if with_metrics else recipe.updated(metrics=OrderedDict())
+        return recipe if with_metrics else recipe.updated(metrics=OrderedDict(), probes=False)
 
     def member(one, until, data, measured, views):
         rows = _fold_of(views, one.fold)
@@ -118,7 +118,7 @@ def advance(
         return run_epochs(recipe, one.key, one.carry, until, data, measured, rows, longest=LONGEST_CHUNK)
 
     def on_device(store, until, slots, counts, data, measured, views):
-        width = len(recipe_of(_first(store.leaves)).columns(measured is not None))
+        width = row_width(recipe_of(_first(store.leaves)), _first(store.carry), data, measured is not None)
         tables = jnp.full((until.shape[0], LONGEST_CHUNK, width), jnp.nan, default_float())
 
         def one(place, loop):

@@ -18,7 +18,7 @@ from jaxann.core.keys import pick_keys
 from jaxann.core.typing import Array, Device, Key
 from jaxann.train.augmented import as_trained
 from jaxann.train.batches import Batch, Rows, Spec
-from jaxann.train.epoch import weights_of
+from jaxann.train.epoch import row_width, weights_of
 from jaxann.train.grouping import Group
 from jaxann.train.learned import data_to_learn_from
 from jaxann.train.member_programs import AXIS, LONGEST_CHUNK, Store, advance, ended, evaluate, renew, start, take
@@ -70,6 +70,14 @@ class Members(NamedTuple):
         """Names of the history's columns."""
         columns = self.group.recipe.columns(self.watched is not None)
         return columns if self.with_metrics else tuple(c for c in columns if c not in self.group.recipe.metrics)
+
+    @property
+    def width(self) -> int:
+        """Numbers of a row of the history, those of probes too."""
+        if not self.with_metrics or not self.group.recipe.probes:
+            return len(self.columns)
+        carry = jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape[1:], a.dtype), self.store.carry)
+        return row_width(self.group.recipe, carry, self.train, self.watched is not None)
 
     @property
     def devices(self) -> int:

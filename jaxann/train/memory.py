@@ -23,7 +23,7 @@ import numpy as np
 from jaxann.core.typing import Device
 from jaxann.train.augmented import as_trained
 from jaxann.train.batches import Batch, default_float, example_count, one_example
-from jaxann.train.epoch import begin
+from jaxann.train.epoch import begin, row_width
 from jaxann.train.grouping import Group, member_recipe
 from jaxann.train.measure import evaluation_rows
 from jaxann.train.members import LONGEST_CHUNK, at_once_on
@@ -89,7 +89,7 @@ def predict_memory(
         rows = min(evaluation_rows(x, size), example_count(measured_on.x))
         widest = sorted((_size_of([v.aval for v in equation.outvars]) for equation in steps.eqns), reverse=True)[:2]
         measured = rows * (sum(widest) // size + _size_of(batch) // size)
-    table = LONGEST_CHUNK * len(recipe.columns(True)) * jnp.dtype(default_float()).itemsize
+    table = LONGEST_CHUNK * row_width(recipe, carry, Batch(x, y), True) * jnp.dtype(default_float()).itemsize
     step = _size_of((one_example(x, size), one_example(y, size), batch)) + onward + 2 * _size_of(trained.params)
     work = at_once * used * (max(step, measured) + _size_of(carry) * (at_once > 1))
     member = _size_of(carry) + _size_of(one) + 2 * table + _size_of((trained.params, trained.state))

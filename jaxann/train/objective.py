@@ -41,6 +41,7 @@ class Forward(NamedTuple):
     predictions: Any
     state: State  # of the layers, afterwards
     weight: Array  # (), what the batch's loss counts for in an epoch's mean
+    notes: Any = ()  # of the layers, where somebody takes some
 
 
 def _values(

@@ -28,6 +28,7 @@ from jaxann.train.placement import Placement, placed_on
 from jaxann.train.population_data import check_keys, join_sets
 from jaxann.train.predict_members import predict_members
 from jaxann.train.prepare import prepare_data
+from jaxann.train.probing import history_of
 from jaxann.train.progress import population_bar
 from jaxann.train.recipe import Recipe
 from jaxann.train.run import Result, Status
@@ -43,7 +44,8 @@ class Population:
 
     Attributes:
         build, hyperparameters, keys: what the members were made of; `hyperparameters` holds a column for each name.
-        history: name to `(members, epochs)`, NaN for epochs a member did not run.
+        history: name to `(members, epochs)`, NaN for epochs a member did not run; of probes `(members, epochs,
+            layers)`, NaN behind the layers of a member that has fewer than others.
         best_epoch, epochs_run, diverged_step: int `(members,)`, as in `Result`.
         status: int `(members,)`, see `Status`.
         groups: the members of equal structure, with their stacked parameters and states.
@@ -262,7 +264,8 @@ def assembled(
     whole = {name: np.zeros(members, int) for name in ("best_epoch", "epochs_run", "status", "diverged_step")}
     longest = max(int(trainer.epoch.max(initial=0)) for trainer, _ in kept)
     names = kept[0][0].columns
-    history = np.full((members, longest, len(names)), np.nan)
+    width = max(trainer.history.shape[2] for trainer, _ in kept)
+    history = np.full((members, longest, width), np.nan)
     pieces_trained: list[tuple[Group, Ended]] = []
     for trainer, ends in kept:
         ran = int(trainer.epoch.max(initial=0))
@@ -274,14 +277,14 @@ def assembled(
                 whole["status"][part.members[broken]] = Status.STOPPED if trainer.stopped else Status.INTERRUPTED
             if trainer.pressed:  # by the time a member was complete, too: who asked is told
                 whole["status"][part.members[ended.status == Status.FINISHED]] = Status.INTERRUPTED
-            history[part.members, :ran] = trainer.history[part.members, :ran]
+            history[part.members, :ran, : trainer.history.shape[2]] = trainer.history[part.members, :ran]
             pieces_trained.append((part, ended))
     weights = []
     for group in groups:
         mine = [(ended.params, ended.state) for part, ended in pieces_trained if part.members[0] in group.members]
         stacked = jax.tree.map(lambda *a: jax.device_put(a[0] if len(a) == 1 else np.concatenate(a)), *mine)
         weights.append((group, *stacked))
-    table = {name: history[:, :, i] for i, name in enumerate(names)}
+    table = history_of(names, history)
     return Population(build, columns, keys, table, **whole, groups=tuple(weights))
 
 

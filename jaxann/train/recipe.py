@@ -17,7 +17,7 @@ import jax
 
 from jaxann.core.augmentation import Augment
 from jaxann.core.binding import as_partial, misfit
-from jaxann.core.checks import check_choice, check_count, check_integer, check_range, fail
+from jaxann.core.checks import check_choice, check_integer, fail
 from jaxann.core.factories import Product, factory, product_class, some_declares
 from jaxann.core.products import Layer, Metric, Optimizer, Penalty
 from jaxann.core.typing import Loss, Scalar
@@ -26,98 +26,13 @@ from jaxann.metrics import direction_of
 from jaxann.metrics.calling import uncallable
 from jaxann.metrics.forms import is_known, sizes_of
 from jaxann.optimizers import as_optimizer
+from jaxann.train.early_stopping import Stopping
 
-__all__ = ["DTYPES", "Recipe", "Stopping", "as_recipe", "early_stopping", "recipe"]
+__all__ = ["DTYPES", "Recipe", "as_recipe", "recipe"]
 
 DTYPES = ("bfloat16", "float16", "float32")
 _ON_NONFINITE = {"stop": 1, "raise": 1, "skip": 10}  # bad steps in a row that end training
 _TAKEN = ("loss", "learning_rate", "gradient_norm")  # columns of the history that metrics may not be called by
-
-
-@product_class
-class Stopping(Product):
-    """When a run stops early, and which of its weights it returns; made by `early_stopping`."""
-
-    __slots__ = ()
-
-    @property
-    def patience(self) -> Scalar | None:
-        """Epochs without improvement after which training stops; None never stops."""
-        return self._arguments["patience"]
-
-    @property
-    def min_delta(self) -> Scalar:
-        """How much better counts as improved."""
-        return self._arguments["min_delta"]
-
-    @property
-    def monitor(self) -> str:
-        """The column of the history that is watched."""
-        return self._arguments["monitor"]
-
-    @property
-    def mode(self) -> str | None:
-        """Whether "min" or "max" of it is better; None for what the metric declares."""
-        return self._arguments["mode"]
-
-    @property
-    def restore_best(self) -> bool:
-        """Whether the best epoch's weights are returned."""
-        return self._arguments["restore_best"]
-
-    @property
-    def adds_up(self) -> bool:
-        """Whether improvements smaller than min_delta add up to one."""
-        return self._arguments["adds_up"]
-
-
-@factory(Stopping)
-def early_stopping(
-    patience: Scalar | None = 5,
-    *,
-    min_delta: Scalar = 0.0,
-    monitor: str = "validation_loss",
-    mode: str | None = None,
-    restore_best: bool = True,
-    adds_up: bool = True,
-):
-    """Training stops once `monitor` has not improved by more than min_delta for `patience` epochs in a row.
-
-    improved = value < best - min_delta ("min"), value > best + min_delta ("max"); NaN is no improvement.
-
-    Args:
-        patience: epochs without improvement, at least 1; None never stops: what is monitored then says which epoch is
-            the best one, and ranks the settings of a search. May be traced: another patience compiles nothing.
-        min_delta: how much better counts as improved, at least 0.
-        monitor: a key of the history: "validation_loss", "loss", a metric, or "validation_" and a metric.
-        mode: whether "min" or "max" is better; None for what the metric declares, and "min" of a loss. A metric of your
-            own declares it by `metrics.higher_is_better` or `lower_is_better`.
-        restore_best: whether a run returns the best epoch's weights, or the last ones.
-        adds_up: whether improvements smaller than min_delta add up to one; else each epoch is compared with the best
-            before it, however little better that was than others, so that slow progress ends training.
-
-    Of a figure that is NaN in every epoch no epoch is the best: the last weights are returned, and a warning says so.
-
-    Peers: Keras' EarlyStopping counts alike, with patience 0 and restore_best_weights False unless told; its mode
-    "auto" guesses by the metric's name. scikit-learn's MLP has adds_up False.
-
-    Source: Prechelt 1998.
-
-    Raises:
-        InputError: an argument is out of range.
-    """
-    if patience is not None:
-        check_count("early_stopping", "patience", patience, 1)
-    check_range("early_stopping", "min_delta", min_delta, 0)
-    if mode is not None:
-        check_choice("early_stopping", "mode", mode, ("min", "max"))
-    if not isinstance(monitor, str):
-        fail("early_stopping", "monitor", "a key of the history, such as 'validation_loss'", monitor)
-    if not isinstance(restore_best, bool):
-        fail("early_stopping", "restore_best", "True or False", restore_best)
-    if not isinstance(adds_up, bool):
-        fail("early_stopping", "adds_up", "True or False", adds_up)
-    return ()
 
 
 @product_class
@@ -175,6 +90,11 @@ class Recipe(Product):
     def shuffle(self) -> bool:
         """Whether each epoch has a new order."""
         return self._arguments["shuffle"]
+
+    @property
+    def probes(self) -> bool:
+        """Whether layers are measured after epochs."""
+        return self._arguments["probes"]
 
     @property
     def batch_size(self) -> int | None:
@@ -308,6 +228,7 @@ def recipe(
     compute_dtype: str | None = None,
     on_nonfinite: str = "stop",
     shuffle: bool = True,
+    probes: bool = False,
     batch_size: int | None = None,
     epochs: int | None = None,
 ):
@@ -344,6 +265,9 @@ def recipe(
             shortens, "stop" with the last good (or best) weights and a DivergedWarning; "raise" a DivergedError; "skip"
             the step, and stop after 10 in a row.
         shuffle: whether each epoch has a new order.
+        probes: whether the history has figures of each layer too, measured on one batch after an epoch (gradients,
+            steps, activations; `train.probing` lists them). They change no bit of the run and take a twentieth of its
+            time; `ja.diagnose` reads them.
         batch_size, epochs: of this recipe's own, for verbs that are not given them (and for members of a population
             whose others have others).
 
@@ -368,6 +292,8 @@ def recipe(
     check_choice("recipe", "on_nonfinite", on_nonfinite, _ON_NONFINITE)
     if not isinstance(shuffle, bool):
         fail("recipe", "shuffle", "True or False", shuffle)
+    if not isinstance(probes, bool):
+        fail("recipe", "probes", "True or False", probes)
     if batch_size is not None:
         check_integer("recipe", "batch_size", batch_size)
     if epochs is not None:

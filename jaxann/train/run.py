@@ -15,9 +15,10 @@ from jaxann.core.checks import check_key
 from jaxann.core.typing import Key, Params, State
 from jaxann.train.augmented import as_trained
 from jaxann.train.batches import default_float, example_count
-from jaxann.train.epoch import Carry, active, begin, run_epoch, weights_of
+from jaxann.train.epoch import Carry, active, begin, row_width, run_epoch, weights_of
 from jaxann.train.learned import data_to_learn_from
 from jaxann.train.prepare import check_known, check_monitor, epochs_of, for_model, sized
+from jaxann.train.probing import history_of
 from jaxann.train.recipe import Recipe, as_recipe
 from jaxann.train.shaped import shaped_batch
 from jaxann.train.weights import initial_weights
@@ -93,7 +94,7 @@ def make_run(recipe: Recipe, *, epochs: int | None = None, batch_size: int | Non
         def body(carry, _):
             if not exact.stops_early:
                 return run_epoch(exact, key, carry, data, measured)
-            nothing = jnp.full(len(columns), _absent(), default_float())
+            nothing = jnp.full(row_width(exact, carry, data, measured is not None), _absent(), default_float())
             return lax.cond(
                 active(exact, carry),
                 lambda c: run_epoch(exact, key, c, data, measured),
@@ -102,8 +103,7 @@ def make_run(recipe: Recipe, *, epochs: int | None = None, batch_size: int | Non
             )
 
         carry, rows = lax.scan(body, carry, None, length=length)
-        history = {name: rows[:, i] for i, name in enumerate(columns)}
-        return finish(exact, carry, history)
+        return finish(exact, carry, history_of(columns, rows))
 
     return run
 

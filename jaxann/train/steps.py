@@ -17,6 +17,7 @@ from jaxann.core.keys import fold_name
 from jaxann.core.products import Metric
 from jaxann.core.trees import global_norm, squared_norm, wide_dtype
 from jaxann.core.typing import Array, Key, Params, State, Targets
+from jaxann.core.watch import watching
 from jaxann.metrics.streaming.sums import gathered, whole_of
 from jaxann.optimizers import apply_updates
 from jaxann.optimizers.clip import limits_gradients
@@ -28,6 +29,7 @@ from jaxann.train.batches import Batch, Order, Rows, default_float, gather, nois
 from jaxann.train.measure import counted_alone
 from jaxann.train.objective import Forward, objective
 from jaxann.train.recipe import Recipe
+from jaxann.train.taps import INPUT, Taps, note_of
 
 __all__ = [
     "EpochSums",
@@ -93,12 +95,18 @@ def start_guard() -> Guard:
 
 
 def gradient(
-    trained: TrainState, recipe: Recipe, batch: Batch, *, key: Key | None, example_mask: Array | None
+    trained: TrainState,
+    recipe: Recipe,
+    batch: Batch,
+    *,
+    key: Key | None,
+    example_mask: Array | None,
+    with_notes: bool = False,
 ) -> tuple[tuple[Array, Forward], Params, Callable[[Params], Array], Targets | None]:
     """`((objective, forward pass), gradients, the objective as a function, changed targets)` of a batch, augmented
     first. The targets are each example's own, None where no augmentation changed them.
 
-    To the layers and augmentations an example of weight 0 is padding.
+    To the layers and augmentations an example of weight 0 is padding. The notes of a forward pass are those of `taps`.
     """
     x, own, weights = batch
     if weights is not None and weights is not example_mask:
@@ -112,7 +120,13 @@ def gradient(
         seen = Batch(x, y, weights)
         return objective(params, trained.state, recipe, seen, key=key, example_mask=example_mask)
 
-    value, grads = jax.value_and_grad(value_of, has_aux=True)(trained.params)
+    def noted(params):
+        taps = Taps()
+        with watching(taps):
+            value, forward = value_of(params)
+        return value, forward._replace(notes=(note_of(x, INPUT, None), *taps.notes))
+
+    value, grads = jax.value_and_grad(noted if with_notes else value_of, has_aux=True)(trained.params)
     return value, grads, lambda params: value_of(params)[0], changed
 
 

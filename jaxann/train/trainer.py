@@ -34,6 +34,7 @@ from jaxann.train.members import (
     start_members,
 )
 from jaxann.train.observers import Moment
+from jaxann.train.probing import history_of
 from jaxann.train.processes import gathered, share
 from jaxann.train.snapshots import arrays_of, members_from, put_in
 
@@ -72,7 +73,8 @@ class PopulationTrainer:
         going: bool `(members,)`, whether there is a reason to go on.
         expected: int `(members,)`, the epochs each will have run in the end, as far as is known.
         columns: names of the history's columns.
-        history: `(members, epochs, columns)`, NaN where there is nothing yet.
+        history: `(members, epochs, columns)`, NaN where there is nothing yet; figures of probes come after the columns,
+            those of fewer layers than other members have with NaN behind.
         interrupted: whether Ctrl-C or an observer ended it.
         stopped: whether it was an observer.
     """
@@ -120,7 +122,7 @@ class PopulationTrainer:
         self.epoch, self.going, self.expected = np.zeros(highest, int), np.ones(highest, bool), np.zeros(highest, int)
         for group in self.groups:
             self.expected[group.members] = group.epochs
-        self.history = np.full((highest, 0, len(self.columns)), np.nan)
+        self.history = np.full((highest, 0, max(members.width for members in self._members)), np.nan)
         self.interrupted = self.stopped = self.pressed = False
 
     def train(self, members: np.ndarray, until: np.ndarray, observe: Watch | None = None) -> None:
@@ -164,7 +166,7 @@ class PopulationTrainer:
     def _moment(self, numbers: np.ndarray, rows: np.ndarray) -> Moment:
         table = np.full((len(self.epoch), *rows.shape[1:]), np.nan)
         table[numbers] = rows
-        named = {name: table[..., i] for i, name in enumerate(self.columns)}
+        named = history_of(self.columns, table)
         return Moment(self.epoch.copy(), self.expected.copy(), named, self.going.copy(), self._weights)
 
     def _weights(self, best: bool) -> tuple[Any, Any]:
@@ -176,12 +178,12 @@ class PopulationTrainer:
     def _record(self, numbers: np.ndarray, before: np.ndarray, after: np.ndarray, rows: np.ndarray) -> None:
         self._grow(int(after.max()))
         for member, start, end, new in zip(numbers, before, after, rows, strict=True):
-            self.history[member, start:end] = new[: end - start]
+            self.history[member, start:end, : new.shape[-1]] = new[: end - start]
 
     def _grow(self, longest: int) -> None:
         """Make room for so many epochs."""
         if longest > self.history.shape[1]:
-            grown = np.full((len(self.history), max(longest, 2 * self.history.shape[1]), len(self.columns)), np.nan)
+            grown = np.full((len(self.history), max(longest, 2 * self.history.shape[1]), self.history.shape[2]), np.nan)
             grown[:, : self.history.shape[1]] = self.history
             self.history = grown
 

@@ -68,6 +68,7 @@ def draw_model(number: int) -> Layer:
     return _layout(np.random.default_rng(number), number).model
 
 
+@functools.cache
 def draw_net(number: int) -> Net:
     """The network of this number: loss, activations and depth go round their lists, the rest is drawn."""
     random = np.random.default_rng(number)

@@ -37,7 +37,7 @@ def test_a_product_that_goes_wrong_is_right_in_every_verb_and_in_what_others_jit
     ("how", "flags", "told"),
     [
         ("late", None, "import jaxann first"),
-        ("first", f"{FLAG}individual_dot,reduce", "XLA_FLAGS asks for it"),
+        ("first quick", f"{FLAG}individual_dot,reduce", "XLA_FLAGS asks for it"),
         ("first quick", f"{FLAG} {FLAG}individual_dot,reduce", "XLA_FLAGS asks for it"),  # of two the last one holds
         ("changed quick", None, "XLA_FLAGS was changed after jaxann was imported"),
     ],

@@ -13,9 +13,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax.flatten_util import ravel_pytree
 
 import jaxann as ja
-from tests.catalogue import TABLES
+from tests.catalogue import OPTIMIZERS, TABLES
 from tests.optimizers.problems import two_spirals
 from tests.optimizers.spirals import SETTINGS
 from tests.programs import stepping_jit
@@ -23,15 +24,18 @@ from tests.programs import stepping_jit
 MODEL = ja.models.mlp((20, 20, 1), activation="tanh")
 ASKING = ("lbfgs", "polyak_sgd", "sam", "schedule_free", "sophia")
 STARTS = 3
+# To which weights in one leaf are as good as in six: a program of them takes two thirds of the time to compile and run.
+BY_NUMBER = {row.name.rpartition(".")[2] for row in OPTIMIZERS if row.exact} - {"sm3"}  # which keeps rows and columns
 
 
-def _trained(optimizer: Any, epochs: int) -> Any:
+def _trained(optimizer: Any, epochs: int, by_number: bool) -> Any:
     """The weights of each start after so many steps on all points: what `fit` does, without what it watches."""
     x, y = (jnp.asarray(a) for a in two_spirals())
     params, state = MODEL.init(jax.random.key(0), x)
+    params, as_model = ravel_pytree(params) if by_number else (params, lambda p: p)
 
     def mean_loss(p):
-        return jnp.mean(ja.losses.sigmoid_cross_entropy(MODEL.apply(p, state, x)[0], y))
+        return jnp.mean(ja.losses.sigmoid_cross_entropy(MODEL.apply(as_model(p), state, x)[0], y))
 
     def step(_, carry):
         params, own = carry
@@ -40,7 +44,7 @@ def _trained(optimizer: Any, epochs: int) -> Any:
 
     def run(key, steps):
         start = jax.tree.map(lambda p: p * (1 + 1e-6 * jax.random.normal(key, p.shape)), params)
-        return jax.lax.fori_loop(0, steps, step, (start, optimizer.init(start)))[0]
+        return as_model(jax.lax.fori_loop(0, steps, step, (start, optimizer.init(start)))[0])
 
     return stepping_jit(jax.vmap(run, (0, None)))(jax.random.split(jax.random.key(1), STARTS), epochs)
 
@@ -59,7 +63,7 @@ def test_every_optimizer_has_a_setting():
 @pytest.mark.parametrize("name", [name for name in SETTINGS if name not in ASKING])
 def test_optimizer_learns_the_two_spirals(name: str):
     setting = SETTINGS[name]
-    assert _median_accuracy(_trained(setting.optimizer, setting.epochs)) >= 0.95
+    assert _median_accuracy(_trained(setting.optimizer, setting.epochs, name in BY_NUMBER)) >= 0.95
 
 
 @pytest.mark.parametrize("name", ASKING)

@@ -18,6 +18,7 @@ from scripts import (
     learn_convolution,
     learn_gates,
     learn_initialization,
+    learn_map,
     learn_optimizers,
     learn_overfitting,
     learn_rate,
@@ -291,3 +292,14 @@ def test_one_task_from_several_starts(tmp_path: Path, capsys: pytest.CaptureFixt
     assert copied is not None and 0 <= copied["rnn"][0] < 0.5
     with pytest.raises(SystemExit):
         learn_recurrence.parse(["--length", "1"])
+
+
+def test_the_map_of_a_trained_net_is_written(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+):
+    for name, value in {"EPOCHS": 2, "ROWS": 100, "BATCH": 2, "BLOCKS": 1, "WIDTH": 4}.items():
+        monkeypatch.setattr(learn_map, name, value)
+    learn_map.main(["--out", str(tmp_path)])
+    text, page = capsys.readouterr().out, (tmp_path / "map.html").read_text(encoding="utf-8")
+    assert max(map(len, text.replace(str(tmp_path), "").splitlines())) <= 80 and "map.html" in text
+    assert 'id="epoch" min="0" max="2"' in page and "block0.body.dense0" in page

@@ -10,7 +10,7 @@ import jax
 import numpy as np
 
 import jaxann as ja
-from tests.train import importance_arguments
+from tests.train import diagnosis_arguments, importance_arguments
 
 __all__ = ["CASES", "JAX_ALONE"]
 
@@ -227,6 +227,7 @@ CASES: dict[str, tuple[Any, Callable[[Any], Any]]] = {
         np.ones((8, 5)),
         lambda v: ja.diagnose.attention_maps(ATTENTION, *ATTENDED, SEQUENCES, sequence_mask=v),
     ),
+    **diagnosis_arguments.CASES,
     **importance_arguments.CASES,
     "diagnose.check_gradients: args": (
         X.astype(np.float64),

@@ -52,9 +52,21 @@ def ranged(name: str, value: Any) -> Any:
     return ja.diagnose.learning_rate_range(recipe, (given["x"], given["y"], given["weights"]), KEY, steps=10)
 
 
+def mapped(name: str, value: Any) -> Any:
+    """What `diagnose.live_map` makes of it."""
+    given = {"params": PARAMS["weight"], "x": X, "y": Y, "weights": np.ones(8, np.float32)} | {name: value}
+    recipe = ja.recipe(MODEL, ja.losses.squared_error, ja.optimizers.sgd(0.1), batch_size=8)
+    data = given["x"], given["y"], given["weights"]
+    return ja.diagnose.live_map(recipe, PARAMS | {"weight": given["params"]}, data)
+
+
 CASES: dict[str, tuple[Any, Callable[[Any], Any]]] = {
     **{
         f"diagnose.permutation_importance: {label}": (array, functools.partial(permuted, label.split()[-1]))
+        for label, array in {"params": PARAMS["weight"], "data x": X, "data y": Y, "data weights": np.ones(8)}.items()
+    },
+    **{
+        f"diagnose.live_map: {label}": (array, functools.partial(mapped, label.split()[-1]))
         for label, array in {"params": PARAMS["weight"], "data x": X, "data y": Y, "data weights": np.ones(8)}.items()
     },
     **{
